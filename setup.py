@@ -1,0 +1,95 @@
+"""The compiled extensions and their flags; everything else is in pyproject.toml.
+
+Environment variables, read at build time:
+
+TORCHML_CORE_MARCH   processor to compile for (gcc's -march); default ``native``, the machine
+                     that builds. ``x86-64-v3`` runs on any x86 processor with AVX2;
+                     ``none`` gives no -march at all, the compiler's own baseline.
+TORCHML_CORE_DEBUG   ``1`` restores bounds checks and None checks in all kernels, with -O1 -g.
+                     Slow; for finding a bug, and for CI.
+"""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+DEBUG = os.environ.get("TORCHML_CORE_DEBUG", "0") not in ("", "0")
+MARCH = os.environ.get("TORCHML_CORE_MARCH", "native")
+
+# Kernels whose inner loops call exp, cos or pow: those vectorise only when the compiler may
+# reorder sums and ignore NaN. Given to the compiler alone, never to the linker: linking with it
+# makes gcc before 13 switch denormal numbers off in the whole process.
+FAST_MATH = {}
+
+OPENMP_PROBE = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
+
+
+class BuildExt(build_ext):
+    """build_ext with the flags above, and OpenMP where the compiler has it."""
+
+    def build_extensions(self):
+        if self.compiler.compiler_type == "unix":
+            openmp = self.openmp_flags()
+            for extension in self.extensions:
+                extension.extra_compile_args += compile_flags(extension.name) + openmp
+                extension.extra_link_args += openmp
+        super().build_extensions()
+
+    def openmp_flags(self):
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder, "probe.c")
+            source.write_text(OPENMP_PROBE)
+            try:
+                objects = self.compiler.compile(
+                    [str(source)], output_dir=folder, extra_postargs=["-fopenmp"]
+                )
+                self.compiler.link_executable(
+                    objects, str(Path(folder, "probe")), extra_postargs=["-fopenmp"]
+                )
+            except Exception as error:  # setuptools raises a different class on each platform
+                print(f"no OpenMP ({error}): building for one thread", file=sys.stderr)
+                return []
+        return ["-fopenmp"]
+
+
+def compile_flags(name):
+    if DEBUG:
+        return ["-O1", "-g"]
+    march = [] if MARCH == "none" else [f"-march={MARCH}"]
+    return ["-O3", *march, *FAST_MATH.get(name, [])]
+
+
+def extensions():
+    return [
+        Extension(
+            ".".join(path.with_suffix("").parts),
+            [str(path)],
+            include_dirs=[numpy.get_include()],
+            define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
+        )
+        for path in sorted(Path("torchml_core").rglob("*.pyx"))
+    ]
+
+
+setup(
+    ext_modules=cythonize(
+        extensions(),
+        build_dir="build/cython-debug" if DEBUG else "build/cython",
+        compiler_directives={
+            "language_level": 3,
+            "boundscheck": DEBUG,
+            "wraparound": False,
+            "initializedcheck": DEBUG,
+            "nonecheck": DEBUG,
+            "cdivision": True,
+            "embedsignature": False,
+        },
+    ),
+    cmdclass={"build_ext": BuildExt},
+)

@@ -1,0 +1,39 @@
+"""The errors of this library: each is also the built-in error that it is a case of."""
+
+
+class TorchMLError(Exception):
+    """Base of every error that torchml_core raises on purpose."""
+
+
+class InputError(TorchMLError, ValueError):
+    """An argument has a value that cannot be used; the message names it and what would be right."""
+
+
+class FileFormatError(TorchMLError, ValueError):
+    """A file does not say what its format asks for; the message begins with ``file:line:``.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong, and what would be right.
+    path : path-like
+        The file.
+    line : int, optional
+        Its line, counted from 1.
+    """
+
+    def __init__(self, message, path, line=None):
+        self.path, self.line = path, line
+        super().__init__(f"{path}{'' if line is None else f':{line}'}: {message}")
+
+
+class MissingFileError(TorchMLError, FileNotFoundError):
+    """A file or folder that is asked for is not there."""
+
+
+class ModelError(TorchMLError, RuntimeError):
+    """A model cannot be loaded or run, or returns what the driver cannot use."""
+
+
+class UnsupportedError(TorchMLError, NotImplementedError):
+    """What is asked for is not there for this model or convention; the message says why."""
