@@ -1,8 +1,14 @@
 """Configuration: particles, ghosts and neighbor lists, whoever made them."""
 
+import copy
+
 import numpy as np
 
+from torchml_core import ghosts
 from torchml_core.errors import InputError
+from torchml_core.graph import staged_graph
+from torchml_core.pairs import find_pairs
+from torchml_core.structure import as_structure, check_length, check_positions
 
 
 class Configuration:
@@ -43,6 +49,9 @@ class Configuration:
     cutoff : float, optional
         The lists hold every pair up to this distance; a descriptor or model that needs more
         is refused. None: taken on trust.
+    n_layers : int, optional
+        Staged graphs of this many layers, each of ``cutoff``, find all their particles here.
+        None: taken on trust.
 
     Raises
     ------
@@ -54,5 +63,363 @@ class Configuration:
     Arrays of the right dtype are kept, not copied: change them only together with the lists.
     """
 
+    def __init__(
+        self,
+        positions,
+        species,
+        contributing,
+        centers,
+        offsets,
+        neighbors,
+        *,
+        parents=None,
+        shifts=None,
+        species_names=None,
+        cell=None,
+        pbc=None,
+        cutoff=None,
+        n_layers=None,
+    ):
+        self.positions = check_positions(positions)
+        n = len(self.positions)
+        self.species = _integers("species", species, (n,), lowest=0)
+        self.contributing = np.ascontiguousarray(contributing, dtype=bool)
+        if self.contributing.shape != (n,):
+            raise InputError(f"contributing has shape {self.contributing.shape}; ({n},) is needed")
+        self.centers = _check_centers(centers, self.contributing)
+        self.offsets, self.neighbors = _check_lists(self.centers, offsets, neighbors, n)
+        self.parents = None
+        if parents is not None:
+            self.parents = _check_parents(parents, self.contributing)
+        self.shifts = None if shifts is None else _integers("shifts", shifts, (n, 3))
+        self.species_names = None if species_names is None else check_species(species_names)
+        if self.species_names is not None and n and self.species.max() >= len(self.species_names):
+            raise InputError(
+                f"species: code {self.species.max()} of particle {self.species.argmax()} names"
+                f" none of {list(self.species_names)}"
+            )
+        self.cell, self.pbc = _check_cell(cell, pbc)
+        self.cutoff = None if cutoff is None else check_length(cutoff, "cutoff")
+        self.n_layers = n_layers
 
-del np, InputError
+    @classmethod
+    def from_atoms(
+        cls,
+        structure=None,
+        cutoff=None,
+        species=None,
+        *,
+        n_layers=1,
+        n_threads=None,
+        positions=None,
+        cell=None,
+        pbc=None,
+        symbols=None,
+    ):
+        """Make the configuration of a structure: its atoms, the ghosts they need, and the lists.
+
+        The atoms are the first particles, in their order and where they stand; ghosts follow.
+
+        Parameters
+        ----------
+        structure : ase.Atoms, optional
+            Or positions (with cell and pbc) and symbols, as in
+            :func:`torchml_core.structure.as_structure`.
+        cutoff : float
+            In Å; pairs up to and including this distance are listed.
+        species : sequence of str, optional
+            The species codes' meaning: atoms get the index of their symbol. None: the symbols
+            of this structure, alphabetically.
+        n_layers : int
+            Number of hops of ``cutoff`` that ghosts must cover, for staged graphs.
+        n_threads : int, optional
+
+        Returns
+        -------
+        Configuration
+
+        Raises
+        ------
+        InputError
+            No atoms, a symbol that is not in species, a cutoff that is not positive and finite,
+            or a structure that :func:`torchml_core.structure.as_structure` refuses.
+        """
+        structure = as_structure(
+            structure, positions=positions, cell=cell, pbc=pbc, symbols=symbols
+        )
+        cutoff = check_length(cutoff, "cutoff")
+        if n_layers != int(n_layers) or n_layers < 1:
+            raise InputError(f"n_layers = {n_layers!r}: a whole number of at least 1 is needed")
+        if len(structure) == 0:
+            raise InputError("structure has no atoms; at least one is needed")
+        codes, names = _species_codes(structure.symbols, species)
+
+        pairs = find_pairs(structure, cutoff, inclusive=True, n_threads=n_threads)
+        parents, shifts, neighbors = ghosts.make_ghosts(pairs, int(n_layers))
+        made = cls.__new__(cls)  # all arrays are right by construction: no checks
+        made.species = codes[parents]
+        made.contributing = np.arange(len(parents)) < len(structure)
+        made.centers = np.arange(len(structure), dtype=np.int32)
+        made.offsets, made.neighbors = pairs.offsets, neighbors
+        made.parents, made.shifts = parents, shifts
+        made.species_names = names
+        made.cell, made.pbc = structure.cell, structure.pbc
+        made.cutoff, made.n_layers = cutoff, int(n_layers)
+        made.positions = made._place(structure.positions)
+        return made
+
+    @property
+    def n_particles(self):
+        """Number of particles, ghosts included."""
+        return len(self.positions)
+
+    @property
+    def n_centers(self):
+        """Number of contributing particles, which is the number of rows of the lists."""
+        return len(self.centers)
+
+    @property
+    def n_pairs(self):
+        """Number of entries of the lists."""
+        return len(self.neighbors)
+
+    def __repr__(self):
+        ghost = self.n_particles - self.n_centers
+        return f"<Configuration: {self.n_centers} atoms, {ghost} ghosts, {self.n_pairs} pairs>"
+
+    def pair_centers(self):
+        """Return (n_pairs,) int32, the center of each pair."""
+        return np.repeat(self.centers, np.diff(self.offsets))
+
+    def with_positions(self, atom_positions):
+        """Return the same particles and lists with the atoms moved, and their ghosts with them.
+
+        Parameters
+        ----------
+        atom_positions : (n_atoms, 3) float64
+            New positions of the contributing particles, in the order of the particles.
+        """
+        positions = check_positions(atom_positions)
+        if len(positions) != self.n_centers:
+            raise InputError(f"positions: {len(positions)} of them for {self.n_centers} atoms")
+        moved = copy.copy(self)
+        moved.positions = self._place(positions)
+        return moved
+
+    def codes(self, names):
+        """Return the species codes counted in another list of names.
+
+        Parameters
+        ----------
+        names : sequence of str
+            The species of a descriptor or model.
+
+        Returns
+        -------
+        (n_particles,) int32
+            ``names.index(...)`` of each particle's species. Where this configuration does not
+            know its names, its codes as they are.
+
+        Raises
+        ------
+        InputError
+            A particle's species is not among the names.
+        """
+        names = tuple(names)
+        if self.species_names is None:
+            if self.n_particles and self.species.max() >= len(names):
+                raise InputError(
+                    f"species: code {self.species.max()} of particle {self.species.argmax()} is"
+                    f" none of the {len(names)} species {list(names)}"
+                )
+            return self.species
+        if names == self.species_names:
+            return self.species
+        table = np.array(
+            [names.index(name) if name in names else -1 for name in self.species_names],
+            dtype=np.int32,
+        )
+        codes = table[self.species]
+        if (codes < 0).any():
+            particle = int(np.argmax(codes < 0))
+            name = self.species_names[self.species[particle]]
+            raise InputError(f"species: particle {particle} is {name}, not one of {list(names)}")
+        return codes
+
+    def require_cutoff(self, cutoff, what):
+        """Raise InputError if the lists are known to end before the cutoff that ``what`` needs."""
+        if self.cutoff is not None and self.cutoff < cutoff:
+            raise InputError(
+                f"the configuration's lists end at cutoff {self.cutoff:g}, but {what} needs"
+                f" {cutoff:g}: make it with that"
+            )
+
+    def fold(self, per_particle):
+        """Add what ghosts got onto the atoms that they are images of.
+
+        Parameters
+        ----------
+        per_particle : (n_particles, ...) array
+
+        Returns
+        -------
+        (n_atoms, ...) array
+            In the order of the contributing particles.
+        """
+        values = np.asarray(per_particle)
+        if values.ndim == 0 or len(values) != self.n_particles:
+            raise InputError(
+                f"per_particle has shape {values.shape}; ({self.n_particles}, ...) is needed"
+            )
+        folded = np.zeros((self.n_centers, *values.shape[1:]), dtype=values.dtype)
+        np.add.at(folded, self._atoms(), values)
+        return folded
+
+    def staged_graph(self, cutoff, n_layers):
+        """Return the staged graph: one edge list a layer, the innermost first.
+
+        See :func:`torchml_core.graph.staged_graph`. Where the configuration knows its cutoff
+        and layers, a graph that would lack particles is refused with InputError.
+        """
+        self.require_cutoff(cutoff, "the staged graph")
+        if self.n_layers is not None and self.n_layers < n_layers and np.any(self.pbc):
+            raise InputError(
+                f"the configuration's ghosts reach {self.n_layers} layers, the staged graph needs"
+                f" {n_layers}: make it with n_layers={n_layers}"
+            )
+        return staged_graph(self.positions, self.contributing, cutoff, n_layers)
+
+    def particle_positions(self, positions, cell=None):
+        """Return all particles' positions as a differentiable torch function of the atoms'.
+
+        Parameters
+        ----------
+        positions : (n_atoms, 3) torch.Tensor
+            In the order of the contributing particles.
+        cell : (3, 3) torch.Tensor, optional
+            Cell vectors in rows; needed where there are ghosts with shifts.
+
+        Returns
+        -------
+        (n_particles, 3) torch.Tensor
+            ``positions[parents] + shifts @ cell``, of the dtype and device of positions.
+        """
+        import torch  # not needed by anything else here
+
+        atoms = torch.from_numpy(self._atoms()).to(positions.device)
+        particles = positions[atoms]
+        if self.shifts is None or not self.shifts.any():
+            return particles
+        if cell is None:
+            raise InputError("cell: needed to place the ghosts")
+        return particles + torch.from_numpy(self.shifts).to(positions) @ cell
+
+    def _atoms(self):
+        """(n_particles,) int64: which atom, counted among contributing ones, a particle is."""
+        if self.parents is None:
+            if not self.contributing.all():
+                raise InputError("parents: this configuration does not know its ghosts' parents")
+            return np.arange(self.n_particles)
+        return (np.cumsum(self.contributing) - 1)[self.parents]
+
+    def _place(self, atom_positions):
+        if self.parents is None or self.shifts is None:
+            raise InputError("parents, shifts: needed to move ghosts with their atoms")
+        shift = 0.0 if self.cell is None else self.shifts @ self.cell
+        return atom_positions[(np.cumsum(self.contributing) - 1)[self.parents]] + shift
+
+
+def check_species(names):
+    """Return species names as a tuple; InputError unless they are different strings."""
+    names = (names,) if isinstance(names, str) else tuple(names)
+    wrong = [name for name in names if not isinstance(name, str) or not name]
+    if wrong or not names:
+        raise InputError(f"species = {list(names)!r}: chemical symbols are needed, at least one")
+    if len(set(names)) < len(names):
+        raise InputError(f"species = {list(names)!r}: each may stand there once only")
+    return names
+
+
+def _species_codes(symbols, species):
+    if symbols is None:
+        raise InputError("symbols: needed where positions are given instead of a structure")
+    names = check_species(sorted(set(symbols)) if species is None else species)
+    table = {name: code for code, name in enumerate(names)}
+    for atom, symbol in enumerate(symbols):
+        if symbol not in table:
+            raise InputError(f"species: atom {atom} is {symbol}, not one of {list(names)}")
+    return np.array([table[symbol] for symbol in symbols], dtype=np.int32), names
+
+
+def _integers(name, values, shape, *, lowest=None, dtype=np.int32):
+    """Values as a C-contiguous integer array of the shape asked for."""
+    array = np.asarray(values)
+    if array.size == 0 and array.dtype.kind == "f":
+        array = array.astype(dtype)  # an empty list
+    if array.dtype.kind not in "iu":
+        raise InputError(f"{name} is of dtype {array.dtype}; integers are needed")
+    if array.shape != shape:
+        raise InputError(f"{name} has shape {array.shape}; {shape} is needed")
+    if lowest is not None and array.size and array.min() < lowest:
+        where = int(np.argmin(array))
+        raise InputError(f"{name}[{where}] = {array.flat[where]}; at least {lowest} is needed")
+    return np.ascontiguousarray(array, dtype=dtype)
+
+
+def _check_centers(centers, contributing):
+    centers = _integers("centers", centers, np.shape(centers), lowest=0)
+    expected = np.flatnonzero(contributing)
+    if centers.ndim != 1 or not np.array_equal(np.sort(centers), expected):
+        raise InputError(
+            f"centers must be the {len(expected)} contributing particles, each once: got"
+            f" {centers[:10].tolist()}{' ...' if len(centers) > 10 else ''}"
+        )
+    return centers
+
+
+def _check_lists(centers, offsets, neighbors, n_particles):
+    offsets = _integers("offsets", offsets, (len(centers) + 1,), lowest=0, dtype=np.int64)
+    neighbors = _integers("neighbors", neighbors, np.shape(neighbors), lowest=0)
+    if neighbors.ndim != 1:
+        raise InputError(f"neighbors has shape {neighbors.shape}; one dimension is needed")
+    if offsets[0] != 0 or offsets[-1] != len(neighbors) or (np.diff(offsets) < 0).any():
+        raise InputError(
+            f"offsets must ascend from 0 to the number of neighbors, {len(neighbors)}: got"
+            f" {offsets[0]} ... {offsets[-1]}"
+        )
+    if neighbors.size and neighbors.max() >= n_particles:
+        raise InputError(
+            f"neighbors[{neighbors.argmax()}] = {neighbors.max()}, but there are {n_particles}"
+            " particles"
+        )
+    own = neighbors == np.repeat(centers, np.diff(offsets))
+    if own.any():
+        particle = neighbors[np.argmax(own)]
+        raise InputError(f"neighbors: particle {particle} is in its own row")
+    return offsets, neighbors
+
+
+def _check_parents(parents, contributing):
+    n = len(contributing)
+    parents = _integers("parents", parents, (n,), lowest=0)
+    if n and (parents.max() >= n or not contributing[parents].all()):
+        bad = int(np.argmax((parents >= n) | ~contributing[np.minimum(parents, n - 1)]))
+        raise InputError(f"parents[{bad}] = {parents[bad]} is not a contributing particle")
+    own = parents == np.arange(n)
+    if not own[contributing].all():
+        bad = int(np.flatnonzero(contributing & ~own)[0])
+        raise InputError(
+            f"parents[{bad}] = {parents[bad]}: a contributing particle is its own parent"
+        )
+    return parents
+
+
+def _check_cell(cell, pbc):
+    if cell is None:
+        return None, None if pbc is None else np.broadcast_to(np.asarray(pbc, dtype=bool), 3)
+    cell = np.ascontiguousarray(cell, dtype=np.float64)
+    if cell.shape != (3, 3):
+        raise InputError(f"cell has shape {cell.shape}; (3, 3) is needed")
+    if pbc is None:
+        raise InputError("pbc: say it where a cell is given")
+    return cell, np.array(np.broadcast_to(np.asarray(pbc, dtype=bool), 3))

@@ -1,0 +1,39 @@
+"""Descriptors, neighbor lists and portable models for atomistic simulation."""
+
+import importlib
+
+# Each public name and the module that it comes from, loaded when the name is first used:
+# neighbor lists and descriptors are there at once, torch only when a model is.
+_HOME = {
+    "Configuration": "configuration",
+    "FileFormatError": "errors",
+    "InputError": "errors",
+    "MissingFileError": "errors",
+    "ModelError": "errors",
+    "PortableModel": "portable.model",
+    "Prediction": "portable.prediction",
+    "SymmetryFunctions": "descriptors.symmetry_functions",
+    "TorchMLError": "errors",
+    "UnsupportedError": "errors",
+    "VerletList": "verlet",
+    "neighbor_list": "neighbors",
+    "read_descriptor": "descriptors.files",
+}
+_MODULES = ("ase", "autograd", "testing")
+
+__version__ = "0.1.0"
+__all__ = [*_HOME, *_MODULES]
+
+
+def __getattr__(name):
+    if name in _MODULES:
+        return importlib.import_module(f"torchml_core.{name}")
+    if name not in _HOME:
+        raise AttributeError(f"module 'torchml_core' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"torchml_core.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,87 @@
+"""Neighbor lists that outlive small moves of the atoms, for molecular dynamics."""
+
+import numpy as np
+
+from torchml_core.configuration import Configuration
+from torchml_core.errors import InputError
+from torchml_core.structure import as_structure, check_length
+
+
+class VerletList:
+    """Configurations for the steps of a simulation, searched anew only when needed.
+
+    Lists are made with ``cutoff + skin``. Until an atom has moved by half the skin, no pair
+    that was farther than that can have come within the cutoff: two atoms approach each other by
+    at most twice the larger move. A change of cell, boundary conditions, number or kind of
+    atoms always makes new lists.
+
+    Parameters
+    ----------
+    cutoff : float
+        In Å.
+    skin : float
+        In Å; 0 makes new lists whenever an atom moves.
+    species : sequence of str, optional
+        As in :meth:`Configuration.from_atoms`.
+    n_layers : int
+        As in :meth:`Configuration.from_atoms`. Every layer has the skin.
+    n_threads : int, optional
+
+    Attributes
+    ----------
+    n_builds : int
+        How often lists were made.
+    """
+
+    def __init__(self, cutoff, skin=0.5, *, species=None, n_layers=1, n_threads=None):
+        self.cutoff = check_length(cutoff, "cutoff")
+        try:
+            self.skin = float(skin)
+        except (TypeError, ValueError):
+            self.skin = -1.0
+        if not (np.isfinite(self.skin) and self.skin >= 0):
+            raise InputError(f"skin = {skin!r}: a finite number of at least 0 is needed")
+        self.species, self.n_layers, self.n_threads = species, n_layers, n_threads
+        self.n_builds = 0
+        self._built = None  # the structure that the lists were made for
+        self._configuration = None
+
+    def update(self, structure):
+        """Return the configuration of a structure, with new lists if the old ones do not hold.
+
+        Parameters
+        ----------
+        structure : ase.Atoms
+
+        Returns
+        -------
+        Configuration
+            Its lists hold every pair within the cutoff, and some of the skin.
+        """
+        structure = as_structure(structure)
+        if self._still_holds(structure):
+            return self._configuration.with_positions(structure.positions)
+        self._configuration = Configuration.from_atoms(
+            structure,
+            self.cutoff + self.skin,
+            self.species,
+            n_layers=self.n_layers,
+            n_threads=self.n_threads,
+        )
+        # a copy: ASE moves atoms by writing into the same array
+        self._built = type(structure)(
+            structure.positions.copy(), structure.cell, structure.pbc, structure.symbols
+        )
+        self.n_builds += 1
+        return self._configuration
+
+    def _still_holds(self, structure):
+        built = self._built
+        if built is None or built.symbols != structure.symbols:
+            return False
+        if not (
+            np.array_equal(built.pbc, structure.pbc) and np.array_equal(built.cell, structure.cell)
+        ):
+            return False
+        moves = structure.positions - built.positions
+        return 4 * np.einsum("ak,ak->a", moves, moves).max() <= self.skin**2
