@@ -117,7 +117,7 @@ def _wrap(structure, vectors, cutoff):
 
     Along directions that are not periodic all three are 0.
     """
-    dual = np.linalg.pinv(vectors)  # columns; zero where not periodic
+    dual = np.linalg.pinv(vectors) * structure.pbc  # columns, one for each direction
     fractional = structure.positions @ dual
     wraps = -np.floor(fractional)
     if (np.abs(wraps) > 2**30).any():

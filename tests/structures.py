@@ -1,0 +1,61 @@
+"""Structures for tests: random ones of every kind, and a brute-force search of their pairs."""
+
+import itertools
+
+import numpy as np
+from ase import Atoms
+from ase.build import bulk
+
+
+def rattled_silicon(repeat=2, seed=0, amplitude=0.05):
+    """Cubic diamond cells of silicon, 8 atoms each, with atoms off their sites."""
+    atoms = bulk("Si", cubic=True) * ((repeat,) * 3 if np.isscalar(repeat) else repeat)
+    atoms.rattle(amplitude, seed=seed)
+    return atoms
+
+
+def random_structure(seed):
+    """One random structure and a cutoff: any cell shape, handedness, pbc mask, scatter.
+
+    Cells may be very oblique, far smaller than the cutoff or far larger; atoms may stand many
+    cells away, and there may be none along a direction without period.
+    """
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 16))
+    cutoff = float(rng.uniform(1.0, 4.0))
+    kind = rng.choice(["triclinic", "orthogonal", "oblique", "flat"])
+    cell = np.diag(rng.uniform(0.6, 2.5, 3)) * cutoff
+    if kind != "orthogonal":
+        cell = cell + rng.uniform(-1, 1, (3, 3)) * cutoff
+    if kind == "oblique":
+        cell[1] += rng.integers(-2, 3) * cell[0]
+        cell[2] += rng.integers(-2, 3) * cell[1]
+    if kind == "flat":
+        cell[rng.integers(3)] *= 0.3
+    volume = abs(np.linalg.det(cell))
+    if volume < 0.3 * cutoff**3:  # as many images as ASE can bear
+        cell *= (0.3 * cutoff**3 / volume) ** (1 / 3)
+    if rng.random() < 0.5:
+        cell = cell[[1, 0, 2]]  # the other handedness
+    scaled = rng.uniform(-0.2, 1.2, (n, 3))
+    if rng.random() < 0.3:
+        scaled += rng.integers(-5, 6, (n, 3))
+    pbc = rng.random(3) < 0.6
+    symbols = rng.choice(["Si", "C", "O"], n)
+    return Atoms(symbols, positions=scaled @ cell, cell=cell, pbc=pbc), cutoff
+
+
+def brute_force_pairs(atoms, cutoff):
+    """All (i, j, Sx, Sy, Sz) with a distance below the cutoff, by trying every image."""
+    cell = np.array(atoms.cell) * atoms.pbc[:, None]
+    dual = np.linalg.pinv(cell) * atoms.pbc
+    spread = np.ptp(atoms.positions @ dual, axis=0)
+    reach = np.ceil(cutoff * np.linalg.norm(dual, axis=0) + spread).astype(int)
+    found = []
+    for shift in itertools.product(*(range(-m, m + 1) for m in reach)):
+        D = atoms.positions[None] - atoms.positions[:, None] + np.array(shift) @ cell
+        near = np.einsum("ijk,ijk->ij", D, D) < cutoff**2
+        if not any(shift):
+            np.fill_diagonal(near, False)
+        found += [(i, j, *shift) for i, j in np.argwhere(near)]
+    return sorted(found)

@@ -1,0 +1,278 @@
+"""Configuration: ghosts, lists, folding, species by name, and what it refuses."""
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk, molecule
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from structures import random_structure, rattled_silicon
+
+import torchml_core as tm
+from torchml_core.ghosts import unique_rows
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def pairs_as_images(c):
+    """Each pair of a configuration as (atom i, parent of j, shift of j)."""
+    return np.column_stack([c.pair_centers(), c.parents[c.neighbors], c.shifts[c.neighbors]])
+
+
+def hops(atoms, cutoff, n_layers):
+    """All (atom, shift) within n_layers hops of an atom of the cell, found by walking."""
+    links = {}
+    for i, j, *S in np.column_stack(tm.neighbor_list("ijS", atoms, cutoff)).tolist():
+        links.setdefault(i, []).append((j, *S))
+    reached = {(i, 0, 0, 0) for i in range(len(atoms))}
+    frontier = reached
+    for _ in range(n_layers):
+        frontier = {
+            (j, a + S[0], b + S[1], c + S[2])
+            for i, a, b, c in frontier
+            for j, *S in links.get(i, [])
+        } - reached
+        reached = reached | frontier
+    return reached
+
+
+@settings(max_examples=200, deadline=None)
+@given(seeds)
+def test_lists_and_ghosts_are_those_of_the_periodic_structure(seed):
+    atoms, cutoff = random_structure(seed)
+    c = tm.Configuration.from_atoms(atoms, cutoff)
+    n = len(atoms)
+    np.testing.assert_array_equal(c.positions[:n], atoms.positions)
+    np.testing.assert_array_equal(c.contributing, np.arange(c.n_particles) < n)
+    np.testing.assert_array_equal(c.centers, np.arange(n))
+    np.testing.assert_allclose(
+        c.positions, atoms.positions[c.parents] + c.shifts @ np.array(atoms.cell), atol=1e-12
+    )
+    images = pairs_as_images(c)
+    assert len(np.unique(images, axis=0)) == len(images)
+    expected = np.column_stack(tm.neighbor_list("ijS", atoms, cutoff))
+    np.testing.assert_array_equal(unique_rows(images)[0], unique_rows(expected)[0])
+    assert set(range(n, c.n_particles)) <= set(c.neighbors.tolist())  # no ghost without need
+    names = np.array(c.species_names)
+    np.testing.assert_array_equal(
+        names[c.species], np.array(atoms.get_chemical_symbols())[c.parents]
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(seeds, st.integers(1, 3))
+def test_ghosts_of_several_layers_are_all_images_within_so_many_hops(seed, n_layers):
+    atoms, cutoff = random_structure(seed)
+    cutoff = min(cutoff, 2.5)
+    c = tm.Configuration.from_atoms(atoms, cutoff, n_layers=n_layers)
+    particles = np.column_stack([c.parents, c.shifts]).tolist()
+    assert len(particles) == c.n_particles
+    assert {tuple(row) for row in particles} == hops(atoms, cutoff, n_layers)
+
+
+def test_a_distance_equal_to_the_cutoff_is_listed():
+    c = tm.Configuration.from_atoms(Atoms("Si2", [[0, 0, 0], [2.0, 0, 0]]), 2.0)
+    assert c.n_pairs == 2
+    assert len(tm.neighbor_list("i", Atoms("Si2", [[0, 0, 0], [2.0, 0, 0]]), 2.0)) == 0
+
+
+def test_molecule_without_cell():
+    water = molecule("H2O")
+    c = tm.Configuration.from_atoms(water, 3.0, ["O", "H"])
+    assert c.n_particles == 3
+    assert c.species.tolist() == [0, 1, 1]
+    assert c.n_pairs == 6
+
+
+def test_arrays_instead_of_atoms():
+    atoms = rattled_silicon(1)
+    c = tm.Configuration.from_atoms(
+        cutoff=4.0, positions=atoms.positions, cell=atoms.cell[:], pbc=True, symbols=["Si"] * 8
+    )
+    np.testing.assert_array_equal(c.positions, tm.Configuration.from_atoms(atoms, 4.0).positions)
+
+
+def test_threads_change_nothing():
+    atoms = rattled_silicon(2)
+    one, two = (tm.Configuration.from_atoms(atoms, 5.0, n_threads=n) for n in (1, 2))
+    for name in ("positions", "offsets", "neighbors", "parents", "shifts"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
+
+
+def shuffled(c, seed=0):
+    """The same configuration with its particles in another order, ghosts between atoms."""
+    order = np.random.default_rng(seed).permutation(c.n_particles)  # new -> old
+    place = np.argsort(order).astype(np.int32)  # old -> new
+    return tm.Configuration(
+        c.positions[order],
+        c.species[order],
+        c.contributing[order],
+        place[c.centers],
+        c.offsets,
+        place[c.neighbors],
+        parents=place[c.parents[order]],
+        shifts=c.shifts[order],
+        species_names=c.species_names,
+        cell=c.cell,
+        pbc=c.pbc,
+        cutoff=c.cutoff,
+    )
+
+
+def test_fold_adds_ghosts_onto_parents():
+    c = tm.Configuration.from_atoms(rattled_silicon(1), 5.0)
+    values = np.random.default_rng(0).normal(size=(c.n_particles, 3))
+    expected = np.zeros((8, 3))
+    for particle, parent in enumerate(c.parents):
+        expected[parent] += values[particle]
+    np.testing.assert_allclose(c.fold(values), expected, atol=1e-13)
+    assert c.fold(np.ones(c.n_particles, dtype=int)).sum() == c.n_particles
+
+
+def test_fold_of_shuffled_particles_is_in_the_order_of_contributing_ones():
+    c = shuffled(tm.Configuration.from_atoms(rattled_silicon(1), 5.0))
+    atoms = np.flatnonzero(c.contributing)
+    one_hot = np.zeros(c.n_particles)
+    one_hot[c.parents == atoms[3]] = 1.0
+    assert np.flatnonzero(c.fold(one_hot)).tolist() == [3]
+
+
+def test_with_positions_moves_ghosts_with_their_atoms():
+    atoms = rattled_silicon(1)
+    c = shuffled(tm.Configuration.from_atoms(atoms, 5.0))
+    moved = atoms.positions + 0.1 * np.random.default_rng(1).normal(size=(8, 3))
+    distances = np.linalg.norm(c.positions[c.contributing][:, None] - atoms.positions, axis=2)
+    new = moved[distances.argmin(axis=1)]  # in the order of the shuffled particles
+    m = c.with_positions(new)
+    np.testing.assert_allclose(m.positions, m.positions[m.parents] + m.shifts @ c.cell, atol=1e-12)
+    np.testing.assert_array_equal(m.positions[m.contributing], new)
+    assert m.neighbors is c.neighbors
+
+
+def test_particle_positions_are_a_differentiable_function():
+    torch = pytest.importorskip("torch")
+    atoms = rattled_silicon(1)
+    c = tm.Configuration.from_atoms(atoms, 4.0)
+    positions = torch.tensor(atoms.positions, requires_grad=True)
+    cell = torch.tensor(np.array(atoms.cell), requires_grad=True)
+    particles = c.particle_positions(positions, cell)
+    np.testing.assert_allclose(particles.detach().numpy(), c.positions, atol=1e-12)
+    weights = np.random.default_rng(0).normal(size=c.positions.shape)
+    (particles * torch.tensor(weights)).sum().backward()
+    np.testing.assert_allclose(positions.grad.numpy(), c.fold(weights), atol=1e-12)
+    np.testing.assert_allclose(cell.grad.numpy(), c.shifts.T @ weights, atol=1e-12)
+
+
+def test_codes_are_translated_by_name():
+    c = tm.Configuration.from_atoms(molecule("CH3OH"), 3.0, ["C", "H", "O"])
+    names = ("O", "X", "C", "H")
+    assert [names[code] for code in c.codes(names)] == [c.species_names[code] for code in c.species]
+    with pytest.raises(tm.InputError, match=r"particle 1 is O, not one of \['C', 'H'\]"):
+        c.codes(["C", "H"])
+
+
+def test_codes_without_names_are_taken_as_they_are():
+    c = tm.Configuration(np.zeros((1, 3)), [2], [True], [0], [0, 0], [])
+    assert c.codes(["A", "B", "C"]).tolist() == [2]
+    with pytest.raises(tm.InputError, match="code 2 of particle 0 is none of the 2 species"):
+        c.codes(["A", "B"])
+
+
+def test_cutoff_that_is_too_small_is_refused():
+    c = tm.Configuration.from_atoms(rattled_silicon(1), 3.0)
+    with pytest.raises(tm.InputError, match="end at cutoff 3, but the model needs 4"):
+        c.require_cutoff(4.0, "the model")
+    c.require_cutoff(3.0, "the model")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"cutoff": 0}, "cutoff = 0"),
+        ({"cutoff": np.inf}, "cutoff = inf"),
+        ({"species": ["C"]}, r"atom 0 is Si, not one of \['C'\]"),
+        ({"species": ["Si", "Si"]}, "each may stand there once"),
+        ({"species": []}, "at least one"),
+        ({"species": [14]}, "chemical symbols are needed"),
+        ({"n_layers": 0}, "n_layers = 0"),
+        ({"n_layers": 1.5}, "n_layers = 1.5"),
+        ({"structure": Atoms()}, "structure has no atoms"),
+        ({"structure": Atoms("Si", cell=np.zeros((3, 3)), pbc=True)}, "singular"),
+        ({"structure": Atoms("Si", [[np.nan, 0, 0]])}, "atom 0 has x = nan"),
+    ],
+)
+def test_from_atoms_names_what_is_wrong(arguments, message):
+    given = {"structure": bulk("Si"), "cutoff": 3.0, **arguments}
+    with pytest.raises(tm.InputError, match=message):
+        tm.Configuration.from_atoms(**given)
+
+
+GOOD = {
+    "positions": np.array([[0.0, 0, 0], [1, 0, 0], [2, 0, 0]]),
+    "species": [0, 0, 1],
+    "contributing": [False, True, True],
+    "centers": [1, 2],
+    "offsets": [0, 2, 3],
+    "neighbors": [0, 2, 1],
+    "parents": [2, 1, 2],
+    "shifts": np.zeros((3, 3), dtype=int),
+    "species_names": ["C", "Si"],
+}
+
+
+def test_a_driver_brings_its_own_particles_and_lists():
+    c = tm.Configuration(**GOOD)
+    assert (c.n_particles, c.n_centers, c.n_pairs) == (3, 2, 3)
+    assert c.pair_centers().tolist() == [1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"positions": np.zeros((3, 2))}, r"positions has shape \(3, 2\)"),
+        ({"positions": np.full((3, 3), np.nan)}, "atom 0 has x = nan"),
+        ({"species": [0, 1]}, r"species has shape \(2,\)"),
+        ({"species": [0, -1, 0]}, r"species\[1\] = -1"),
+        ({"species": [0, 0.5, 0]}, "species is of dtype float64"),
+        ({"species": [0, 0, 7]}, "code 7 of particle 2"),
+        ({"contributing": [True]}, r"contributing has shape \(1,\)"),
+        ({"centers": [1, 1]}, "centers must be the 2 contributing"),
+        ({"centers": [0, 2]}, "centers must be the 2 contributing"),
+        ({"centers": [1]}, "centers must be the 2 contributing"),
+        ({"offsets": [0, 3]}, r"offsets has shape \(2,\)"),
+        ({"offsets": [0, 2, 9]}, "offsets must ascend from 0"),
+        ({"offsets": [1, 2, 3]}, "offsets must ascend from 0"),
+        ({"neighbors": [0, 2, 3]}, r"neighbors\[2\] = 3, but there are 3 particles"),
+        ({"neighbors": [0, 2, -1]}, r"neighbors\[2\] = -1"),
+        ({"neighbors": [0, 2, 2]}, "particle 2 is in its own row"),
+        ({"parents": [0, 1, 2]}, r"parents\[0\] = 0 is not a contributing particle"),
+        ({"parents": [1, 2, 2]}, r"parents\[1\] = 2: a contributing particle is its own parent"),
+        ({"parents": [9, 1, 2]}, r"parents\[0\] = 9"),
+        ({"shifts": np.zeros((2, 3), dtype=int)}, r"shifts has shape \(2, 3\)"),
+        ({"cell": np.eye(3)}, "pbc: say it"),
+        ({"cell": np.eye(2), "pbc": True}, r"cell has shape \(2, 2\)"),
+        ({"cutoff": -1}, "cutoff = -1"),
+    ],
+)
+def test_the_constructor_names_what_is_wrong(arguments, message):
+    with pytest.raises(tm.InputError, match=message):
+        tm.Configuration(**{**GOOD, **arguments})
+
+
+def test_what_needs_parents_says_so():
+    c = tm.Configuration(**{**GOOD, "parents": None, "shifts": None})
+    with pytest.raises(tm.InputError, match="parents"):
+        c.fold(np.zeros(3))
+    with pytest.raises(tm.InputError, match="parents"):
+        c.with_positions(np.zeros((2, 3)))
+
+
+@settings(max_examples=200, deadline=None)
+@given(seeds)
+def test_unique_rows(seed):
+    rng = np.random.default_rng(seed)
+    wide = 2**40 if rng.random() < 0.2 else 3
+    rows = rng.integers(-wide, wide, (rng.integers(0, 30), 4))
+    unique, place = unique_rows(rows)
+    np.testing.assert_array_equal(unique[place], rows)
+    assert [tuple(row) for row in unique] == sorted({tuple(row) for row in rows.tolist()})

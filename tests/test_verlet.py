@@ -1,0 +1,81 @@
+"""VerletList: no pair within the cutoff is ever missing, and few lists are made."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from structures import rattled_silicon
+
+import torchml_core as tm
+
+
+def pairs_within(c, cutoff):
+    """The pairs of a configuration that are within a cutoff, as (i, parent of j, shift)."""
+    i = c.pair_centers()
+    near = np.linalg.norm(c.positions[c.neighbors] - c.positions[i], axis=1) <= cutoff
+    rows = np.column_stack([i, c.parents[c.neighbors], c.shifts[c.neighbors]])[near]
+    return sorted(rows.tolist())
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.3, 1.0]))
+def test_a_random_walk_never_loses_a_pair(seed, skin):
+    rng = np.random.default_rng(seed)
+    atoms = rattled_silicon(1)
+    verlet = tm.VerletList(4.0, skin)
+    for _ in range(30):
+        atoms.positions += rng.normal(scale=0.03, size=atoms.positions.shape)
+        c = verlet.update(atoms)
+        np.testing.assert_array_equal(c.positions[:8], atoms.positions)
+        np.testing.assert_array_equal(
+            pairs_within(c, 4.0), pairs_within(tm.Configuration.from_atoms(atoms, 4.0), 4.0)
+        )
+    assert verlet.n_builds == 30 if skin == 0 else verlet.n_builds < 30
+
+
+def test_lists_last_until_an_atom_has_moved_half_the_skin():
+    atoms = rattled_silicon(1)
+    verlet = tm.VerletList(4.0, 0.5)
+    verlet.update(atoms)
+    atoms.positions[3, 0] += 0.2499
+    verlet.update(atoms)
+    assert verlet.n_builds == 1
+    atoms.positions[3, 0] += 0.0002
+    verlet.update(atoms)
+    assert verlet.n_builds == 2
+
+
+@pytest.mark.parametrize("change", ["cell", "pbc", "species", "number"])
+def test_other_changes_make_new_lists(change):
+    atoms = rattled_silicon(1)
+    verlet = tm.VerletList(4.0, 0.5, species=["Si", "C"])
+    verlet.update(atoms)
+    if change == "cell":
+        atoms.set_cell(atoms.cell * 1.0001, scale_atoms=False)
+    elif change == "pbc":
+        atoms.pbc = (True, True, False)
+    elif change == "species":
+        atoms.symbols[2] = "C"
+    else:
+        atoms = atoms[:-1]
+    c = verlet.update(atoms)
+    assert verlet.n_builds == 2
+    fresh = tm.Configuration.from_atoms(atoms, 4.5, ["Si", "C"])
+    np.testing.assert_array_equal(c.positions, fresh.positions)
+    np.testing.assert_array_equal(c.species, fresh.species)
+
+
+def test_earlier_configurations_do_not_change():
+    atoms = rattled_silicon(1)
+    verlet = tm.VerletList(4.0)
+    first = verlet.update(atoms)
+    before = first.positions.copy()
+    atoms.positions += 0.01
+    verlet.update(atoms)
+    np.testing.assert_array_equal(first.positions, before)
+
+
+@pytest.mark.parametrize("skin", [-0.1, np.nan, np.inf, "thick"])
+def test_bad_skins_are_named(skin):
+    with pytest.raises(tm.InputError, match="skin ="):
+        tm.VerletList(4.0, skin)
