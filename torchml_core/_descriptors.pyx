@@ -1,0 +1,520 @@
+"""The door to the kernels: gathers one atom's environment after another and hands it in.
+
+Every verb is one loop over the rows of the lists, in threads. Each row writes to places of its
+own only, and each is computed by one thread alone: results do not depend on the number of
+threads, to the last bit. Buffers are made here, once a call; the kernels allocate nothing.
+
+Arrays come checked from ``descriptors/base.py``. Each verb returns -1, or the first entry of the
+lists whose two particles are at the same place; what it wrote is then of no use.
+
+A new descriptor adds a member to ``Kind``, one branch to each of the five ``kernel_...``
+functions, and a class that packs its parameters.
+"""
+
+import numpy as np
+
+from cython.parallel cimport prange, threadid
+from libc.math cimport sqrt
+from libc.stdint cimport int32_t, int64_t
+from libc.stdlib cimport calloc, free
+
+from torchml_core.kernels cimport cutoff, symmetry_functions
+from torchml_core.kernels.environment cimport Environment, real
+from torchml_core.kernels.symmetry_functions cimport FunctionBlock, SymmetryFunctionPlan
+
+CUTOFF_FUNCTIONS = {
+    "cos": cutoff.COSINE,
+    "poly1": cutoff.POLYNOMIAL_1,
+    "poly2": cutoff.POLYNOMIAL_2,
+    "poly3": cutoff.POLYNOMIAL_3,
+}
+
+
+cdef enum:
+    ROWS_AT_ONCE = 8  # a thread takes so many rows at a time
+
+
+cdef enum Kind:
+    SYMMETRY_FUNCTIONS
+
+
+# What the loops need to know of any descriptor.
+cdef struct KernelInfo:
+    Kind kind
+    const void *plan           # the kernel's own
+    Py_ssize_t width
+    int n_species
+    const double *cutoffs      # (n_species, n_species)
+
+
+cdef struct ListsInfo:
+    const double *positions    # (n_particles, 3)
+    const int32_t *species     # (n_particles,)
+    const int32_t *centers     # (n_rows,)
+    const int64_t *offsets     # (n_rows + 1,)
+    const int32_t *neighbors   # (n_pairs,)
+    Py_ssize_t n_rows
+    Py_ssize_t n_pairs
+
+
+# One thread's own.
+cdef struct Workspace:
+    Environment env
+    void *pair_gradients       # 3 times (longest row,), of the kernel's precision
+    void *scratch
+    Py_ssize_t coincident      # the first entry found at distance 0, n_pairs if there is none
+
+
+# ---- the kernels, whichever is meant
+
+
+cdef inline Py_ssize_t kernel_scratch_size(const KernelInfo *kernel, Py_ssize_t n) noexcept nogil:
+    return symmetry_functions.scratch_size(<const SymmetryFunctionPlan *> kernel.plan, n)
+
+
+cdef inline void kernel_value(
+    const KernelInfo *kernel, Workspace *work, real *out
+) noexcept nogil:
+    symmetry_functions.value(
+        <const SymmetryFunctionPlan *> kernel.plan, &work.env, <real *> work.scratch, out
+    )
+
+
+cdef inline void kernel_vjp(
+    const KernelInfo *kernel, Workspace *work, const real *dE_dD, real *gx, real *gy, real *gz
+) noexcept nogil:
+    symmetry_functions.vjp(
+        <const SymmetryFunctionPlan *> kernel.plan, &work.env, dE_dD, <real *> work.scratch,
+        gx, gy, gz,
+    )
+
+
+cdef inline void kernel_jvp(const KernelInfo *kernel, Workspace *work, real *out) noexcept nogil:
+    symmetry_functions.jvp(
+        <const SymmetryFunctionPlan *> kernel.plan, &work.env, <real *> work.scratch, out
+    )
+
+
+cdef inline void kernel_jacobian(
+    const KernelInfo *kernel, Workspace *work, real *out
+) noexcept nogil:
+    symmetry_functions.jacobian(
+        <const SymmetryFunctionPlan *> kernel.plan, &work.env, <real *> work.scratch, out
+    )
+
+
+# ---- one row
+
+
+cdef bint gather(
+    const KernelInfo *kernel, const ListsInfo *lists, Py_ssize_t row, const double *dr,
+    Workspace *work,
+) noexcept nogil:
+    """Fill work.env with a row's neighbors within their cutoff; False if one is on the centre.
+
+    ``dr`` (n_particles, 3): the particles' directions, NULL if there are none.
+    """
+    cdef Environment *env = &work.env
+    cdef Py_ssize_t i = lists.centers[row], j, entry, n = 0
+    cdef const double *here = lists.positions + 3 * i
+    cdef const double *there
+    cdef const double *cutoffs = kernel.cutoffs + lists.species[i] * kernel.n_species
+    cdef double x, y, z, r
+
+    env.species = lists.species[i]
+    for entry in range(lists.offsets[row], lists.offsets[row + 1]):
+        j = lists.neighbors[entry]
+        there = lists.positions + 3 * j
+        x = there[0] - here[0]
+        y = there[1] - here[1]
+        z = there[2] - here[2]
+        r = sqrt(x * x + y * y + z * z)
+        if r > cutoffs[lists.species[j]]:
+            continue
+        if r == 0:
+            work.coincident = min(work.coincident, entry)
+            return False
+        env.x[n] = x
+        env.y[n] = y
+        env.z[n] = z
+        env.r[n] = r
+        env.neighbor_species[n] = lists.species[j]
+        env.slot[n] = entry - lists.offsets[row]
+        if dr != NULL:
+            env.dx[n] = dr[3 * j] - dr[3 * i]
+            env.dy[n] = dr[3 * j + 1] - dr[3 * i + 1]
+            env.dz[n] = dr[3 * j + 2] - dr[3 * i + 2]
+        n += 1
+    env.n = n
+    return True
+
+
+cdef void value_of_row(
+    const KernelInfo *kernel, const ListsInfo *lists, Py_ssize_t row, Workspace *work, real *out
+) noexcept nogil:
+    if gather(kernel, lists, row, NULL, work):
+        kernel_value(kernel, work, out)
+
+
+cdef void jvp_of_row(
+    const KernelInfo *kernel, const ListsInfo *lists, Py_ssize_t row, const double *dr,
+    Workspace *work, real *out,
+) noexcept nogil:
+    if gather(kernel, lists, row, dr, work):
+        kernel_jvp(kernel, work, out)
+
+
+cdef void pair_gradients_of_row(
+    const KernelInfo *kernel, const ListsInfo *lists, Py_ssize_t row, const real *dE_dD,
+    Workspace *work, real *out,
+) noexcept nogil:
+    """``out``: (n_pairs, 3); this row's part of it is written."""
+    cdef Py_ssize_t first = lists.offsets[row]
+    cdef Py_ssize_t longest = lists.offsets[row + 1] - first
+    cdef real *gx = <real *> work.pair_gradients
+    cdef real *gy = gx + longest
+    cdef real *gz = gy + longest
+    cdef Py_ssize_t n, at
+    if not gather(kernel, lists, row, NULL, work):
+        return
+    kernel_vjp(kernel, work, dE_dD, gx, gy, gz)
+    for at in range(3 * first, 3 * (first + longest)):
+        out[at] = 0
+    for n in range(work.env.n):
+        at = 3 * (first + work.env.slot[n])
+        out[at] = gx[n]
+        out[at + 1] = gy[n]
+        out[at + 2] = gz[n]
+
+
+cdef void jacobian_of_row(
+    const KernelInfo *kernel, const ListsInfo *lists, Py_ssize_t row, Workspace *work, real *out
+) noexcept nogil:
+    """``out``: (n_pairs, 3, width); this row's part of it is written."""
+    cdef Py_ssize_t block = 3 * kernel.width, at
+    for at in range(block * lists.offsets[row], block * lists.offsets[row + 1]):
+        out[at] = 0
+    if gather(kernel, lists, row, NULL, work):
+        kernel_jacobian(kernel, work, out + block * lists.offsets[row])
+
+
+# ---- all rows
+
+
+cdef void value_of_rows(
+    const KernelInfo *kernel, const ListsInfo *lists, Workspace *work, real *out, int n_threads
+) noexcept nogil:
+    cdef Py_ssize_t row
+    for row in prange(
+        lists.n_rows, schedule="dynamic", chunksize=ROWS_AT_ONCE, num_threads=n_threads
+    ):
+        value_of_row(kernel, lists, row, &work[threadid()], out + row * kernel.width)
+
+
+cdef void jvp_of_rows(
+    const KernelInfo *kernel, const ListsInfo *lists, const double *dr, Workspace *work, real *out,
+    int n_threads,
+) noexcept nogil:
+    cdef Py_ssize_t row
+    for row in prange(
+        lists.n_rows, schedule="dynamic", chunksize=ROWS_AT_ONCE, num_threads=n_threads
+    ):
+        jvp_of_row(kernel, lists, row, dr, &work[threadid()], out + row * kernel.width)
+
+
+cdef void pair_gradients_of_rows(
+    const KernelInfo *kernel, const ListsInfo *lists, const real *dE_dD, Workspace *work,
+    real *out, int n_threads,
+) noexcept nogil:
+    cdef Py_ssize_t row
+    for row in prange(
+        lists.n_rows, schedule="dynamic", chunksize=ROWS_AT_ONCE, num_threads=n_threads
+    ):
+        pair_gradients_of_row(
+            kernel, lists, row, dE_dD + row * kernel.width, &work[threadid()], out
+        )
+
+
+cdef void jacobian_of_rows(
+    const KernelInfo *kernel, const ListsInfo *lists, Workspace *work, real *out, int n_threads
+) noexcept nogil:
+    cdef Py_ssize_t row
+    for row in prange(
+        lists.n_rows, schedule="dynamic", chunksize=ROWS_AT_ONCE, num_threads=n_threads
+    ):
+        jacobian_of_row(kernel, lists, row, &work[threadid()], out)
+
+
+# ---- what Python sees
+
+
+cdef class Lists:
+    """A configuration's arrays, with species codes in the descriptor's order."""
+
+    cdef ListsInfo info
+    cdef Py_ssize_t longest
+    cdef object arrays  # kept alive
+
+    def __init__(
+        self,
+        const double[:, ::1] positions,
+        const int32_t[::1] species,
+        const int32_t[::1] centers,
+        const int64_t[::1] offsets,
+        const int32_t[::1] neighbors,
+    ):
+        cdef Py_ssize_t row
+        self.arrays = (positions, species, centers, offsets, neighbors)
+        self.info.n_rows = centers.shape[0]
+        self.info.n_pairs = neighbors.shape[0]
+        self.info.offsets = &offsets[0]
+        if self.info.n_rows:
+            self.info.positions = &positions[0, 0]
+            self.info.species = &species[0]
+            self.info.centers = &centers[0]
+        if self.info.n_pairs:
+            self.info.neighbors = &neighbors[0]
+        self.longest = 0
+        for row in range(self.info.n_rows):
+            self.longest = max(self.longest, offsets[row + 1] - offsets[row])
+
+
+cdef class Workspaces:
+    """Private buffers for each thread."""
+
+    cdef Workspace *each
+    cdef object arrays  # kept alive
+    cdef int n_threads
+    cdef Py_ssize_t n_pairs
+
+    def __cinit__(self, int n_threads, Lists lists, Py_ssize_t scratch_size):
+        cdef Py_ssize_t longest = max(1, lists.longest)
+        cdef int64_t[:, ::1] slots
+        cdef int32_t[:, ::1] species
+        cdef double[:, ::1] reals
+        cdef Workspace *work
+        cdef double *free_reals
+        cdef int thread
+        self.n_threads = n_threads
+        self.n_pairs = lists.info.n_pairs
+        self.each = <Workspace *> calloc(n_threads, sizeof(Workspace))
+        if self.each == NULL:
+            raise MemoryError()
+        slots = np.empty((n_threads, longest), dtype=np.int64)
+        species = np.empty((n_threads, longest), dtype=np.int32)
+        reals = np.empty((n_threads, 10 * longest + scratch_size), dtype=np.float64)
+        self.arrays = (slots, species, reals)
+        for thread in range(n_threads):
+            work = &self.each[thread]
+            work.coincident = self.n_pairs
+            work.env.slot = <Py_ssize_t *> &slots[thread, 0]
+            work.env.neighbor_species = &species[thread, 0]
+            free_reals = &reals[thread, 0]
+            work.env.x = free_reals
+            work.env.y = free_reals + longest
+            work.env.z = free_reals + 2 * longest
+            work.env.r = free_reals + 3 * longest
+            work.env.dx = free_reals + 4 * longest
+            work.env.dy = free_reals + 5 * longest
+            work.env.dz = free_reals + 6 * longest
+            work.pair_gradients = free_reals + 7 * longest
+            work.scratch = free_reals + 10 * longest
+
+    def __dealloc__(self):
+        free(self.each)
+
+    cdef Py_ssize_t first_coincident(self):
+        cdef Py_ssize_t first = self.n_pairs
+        cdef int thread
+        for thread in range(self.n_threads):
+            first = min(first, self.each[thread].coincident)
+        return -1 if first == self.n_pairs else first
+
+
+cdef class Kernel:
+    """The verbs on all rows. A subclass packs the parameters and fills in ``info``.
+
+    ``out`` and ``dE_dD`` are C-contiguous and share their dtype, float64 or float32, which is
+    the precision of the kernel.
+    """
+
+    cdef KernelInfo info
+    cdef object cutoffs  # kept alive
+
+    cdef set_cutoffs(self, cutoffs):
+        cdef const double[:, ::1] view = cutoffs
+        self.cutoffs = view
+        self.info.n_species = view.shape[0]
+        self.info.cutoffs = &view[0, 0]
+
+    cdef Workspaces workspaces(self, Lists lists, int n_threads):
+        n_threads = max(1, min(n_threads, lists.info.n_rows))
+        return Workspaces(n_threads, lists, kernel_scratch_size(&self.info, lists.longest))
+
+    def compute(self, Lists lists, out, int n_threads):
+        """Fill ``out`` (n_rows, width) with the values."""
+        cdef Workspaces work = self.workspaces(lists, n_threads)
+        cdef double[::1] out64
+        cdef float[::1] out32
+        if out.size and out.dtype == np.float64:
+            out64 = out.reshape(-1)
+            with nogil:
+                value_of_rows(&self.info, &lists.info, work.each, &out64[0], work.n_threads)
+        elif out.size:
+            out32 = out.reshape(-1)
+            with nogil:
+                value_of_rows(&self.info, &lists.info, work.each, &out32[0], work.n_threads)
+        return work.first_coincident()
+
+    def pair_gradients(self, Lists lists, dE_dD, out, int n_threads):
+        """Fill ``out`` (n_pairs, 3) with dE/dr_ij; dE_dD is (n_rows, width)."""
+        cdef Workspaces work = self.workspaces(lists, n_threads)
+        cdef double[::1] out64
+        cdef float[::1] out32
+        cdef const double[::1] dE_dD64
+        cdef const float[::1] dE_dD32
+        if out.size and out.dtype == np.float64:
+            out64, dE_dD64 = out.reshape(-1), dE_dD.reshape(-1)
+            with nogil:
+                pair_gradients_of_rows(
+                    &self.info, &lists.info, &dE_dD64[0], work.each, &out64[0], work.n_threads
+                )
+        elif out.size:
+            out32, dE_dD32 = out.reshape(-1), dE_dD.reshape(-1)
+            with nogil:
+                pair_gradients_of_rows(
+                    &self.info, &lists.info, &dE_dD32[0], work.each, &out32[0], work.n_threads
+                )
+        return work.first_coincident()
+
+    def jvp(self, Lists lists, const double[:, ::1] dr, out, int n_threads):
+        """Fill ``out`` (n_rows, width) with the tangent along dr, (n_particles, 3)."""
+        cdef Workspaces work = self.workspaces(lists, n_threads)
+        cdef double[::1] out64
+        cdef float[::1] out32
+        if out.size and out.dtype == np.float64:
+            out64 = out.reshape(-1)
+            with nogil:
+                jvp_of_rows(
+                    &self.info, &lists.info, &dr[0, 0], work.each, &out64[0], work.n_threads
+                )
+        elif out.size:
+            out32 = out.reshape(-1)
+            with nogil:
+                jvp_of_rows(
+                    &self.info, &lists.info, &dr[0, 0], work.each, &out32[0], work.n_threads
+                )
+        return work.first_coincident()
+
+    def jacobian(self, Lists lists, out, int n_threads):
+        """Fill ``out`` (n_pairs, 3, width) with dD[row]/dr[neighbor]."""
+        cdef Workspaces work = self.workspaces(lists, n_threads)
+        cdef double[::1] out64
+        cdef float[::1] out32
+        if out.size and out.dtype == np.float64:
+            out64 = out.reshape(-1)
+            with nogil:
+                jacobian_of_rows(&self.info, &lists.info, work.each, &out64[0], work.n_threads)
+        elif out.size:
+            out32 = out.reshape(-1)
+            with nogil:
+                jacobian_of_rows(&self.info, &lists.info, work.each, &out32[0], work.n_threads)
+        return work.first_coincident()
+
+
+def add_onto_particles(Lists lists, const real[:, ::1] pair_gradients, double[:, ::1] out):
+    """Add each pair's gradient to its neighbor and take it from its centre.
+
+    ``out``: (n_particles, 3). One thread, so always in the same order.
+    """
+    cdef Py_ssize_t row, entry, i, j
+    cdef int axis
+    with nogil:
+        for row in range(lists.info.n_rows):
+            i = lists.info.centers[row]
+            for entry in range(lists.info.offsets[row], lists.info.offsets[row + 1]):
+                j = lists.info.neighbors[entry]
+                for axis in range(3):
+                    out[j, axis] += pair_gradients[entry, axis]
+                    out[i, axis] -= pair_gradients[entry, axis]
+
+
+cdef class SymmetryFunctionKernel(Kernel):
+    """g1-g5.
+
+    Parameters
+    ----------
+    cutoffs : (n_species, n_species) float64
+    cutoff_function : str
+        A key of CUTOFF_FUNCTIONS.
+    channels, pair_channels : (n_species,), (n_species, n_species) int32
+        Which channel a neighbor, or two neighbors, count in.
+    blocks : list of (type, columns)
+        type 1 ... 5; columns a dict of (n_rows,) arrays: eta, Rs, kappa, zeta, lambda as the type
+        has them.
+    """
+
+    cdef SymmetryFunctionPlan plan
+    cdef object arrays  # kept alive
+
+    def __init__(
+        self,
+        cutoffs,
+        cutoff_function,
+        const int32_t[::1] channels,
+        const int32_t[:, ::1] pair_channels,
+        blocks,
+    ):
+        cdef Py_ssize_t n_channels, b
+        self.set_cutoffs(cutoffs)
+        self.arrays = [channels, pair_channels]
+        self.plan.cutoff_function = CUTOFF_FUNCTIONS[cutoff_function]
+        self.plan.n_species = self.info.n_species
+        self.plan.cutoffs = self.info.cutoffs
+        self.plan.channels = &channels[0]
+        self.plan.pair_channels = &pair_channels[0, 0]
+        self.plan.blocks = <FunctionBlock *> calloc(len(blocks), sizeof(FunctionBlock))
+        if self.plan.blocks == NULL:
+            raise MemoryError()
+        self.plan.n_blocks = len(blocks)
+        for b, (type, columns) in enumerate(blocks):
+            n_channels = 1 + (np.max(channels) if type <= 3 else np.max(pair_channels))
+            self.plan.blocks[b].first = self.plan.width
+            self.pack(&self.plan.blocks[b], type, columns)
+            self.plan.width += n_channels * self.plan.blocks[b].n_rows
+        self.info.kind = SYMMETRY_FUNCTIONS
+        self.info.plan = &self.plan
+        self.info.width = self.plan.width
+
+    def __dealloc__(self):
+        free(self.plan.blocks)
+
+    cdef pack(self, FunctionBlock *block, type, columns):
+        block.type = type
+        block.n_rows = 1 if type == 1 else len(next(iter(columns.values())))
+        if "eta" in columns:
+            block.eta = self.doubles(columns["eta"])
+        if "Rs" in columns:
+            block.shift = self.doubles(columns["Rs"])
+        if "kappa" in columns:
+            block.kappa = self.doubles(columns["kappa"])
+        if "zeta" in columns:
+            block.lam = self.doubles(columns["lambda"])
+            block.zeta = self.doubles(columns["zeta"])
+            zeta = np.asarray(columns["zeta"])
+            whole = (zeta == np.floor(zeta)) & (zeta < 2**30)
+            block.whole_zeta = self.ints(np.where(whole, zeta, 0))
+            etas, index = np.unique(columns["eta"], return_inverse=True)
+            block.etas = self.doubles(etas)
+            block.n_etas = len(etas)
+            block.eta_index = self.ints(index)
+
+    cdef const double *doubles(self, values):
+        cdef const double[::1] array = np.array(values, dtype=np.float64)
+        self.arrays.append(array)
+        return &array[0]
+
+    cdef const int32_t *ints(self, values):
+        cdef const int32_t[::1] array = np.array(values, dtype=np.int32)
+        self.arrays.append(array)
+        return &array[0]

@@ -1,0 +1,328 @@
+"""Descriptor: the four verbs that everything else is made of; and what a Jacobian is."""
+
+import numpy as np
+
+from torchml_core import _descriptors
+from torchml_core.configuration import Configuration
+from torchml_core.errors import InputError
+from torchml_core.threads import resolve_n_threads
+
+
+class Descriptor:
+    """One row of values for each contributing particle, and its derivatives.
+
+    A subclass is settings only: it is unchangeable, two of the same settings are equal, and it
+    can be pickled. A configuration's species are matched with the descriptor's by name. Entries
+    of its lists beyond the cutoff never count; lists known to end before it are refused.
+
+    Attributes
+    ----------
+    species : tuple of str
+        The species that may occur.
+    cutoff : float
+        The largest cutoff, in Å (or the unit of length that its settings were made in).
+    width : int
+        Number of values of a particle.
+    labels : list of str
+        What each of them is.
+    mean, std : (width,) float64 or None
+        Where given, all values are ``(D - mean) / std``, and all derivatives accordingly.
+
+    Notes
+    -----
+    All verbs raise InputError for what is not a :class:`~torchml_core.Configuration`, for a
+    species that the descriptor has not, for arrays of the wrong shape or with numbers that are
+    not finite, and for two particles at the same place. ``n_threads``: None means what
+    OMP_NUM_THREADS says, else all processors; results do not depend on it, to the last bit.
+    """
+
+    mean = None
+    std = None
+
+    def compute(self, configuration, *, dtype=np.float64, n_threads=None):
+        """Return the values.
+
+        Parameters
+        ----------
+        configuration : Configuration
+        dtype : float64 or float32
+            The precision of the sums and of what comes back. Differences of positions are taken
+            in float64 in either case.
+        n_threads : int, optional
+
+        Returns
+        -------
+        (n_centers, width) array of dtype
+            Row k belongs to particle ``configuration.centers[k]``.
+        """
+        lists = self._lists(configuration)
+        out = np.empty((configuration.n_centers, self.width), dtype=_check_dtype(dtype))
+        entry = self._kernel.compute(lists, out, resolve_n_threads(n_threads))
+        self._check_result(configuration, entry, out)
+        if self.mean is not None:
+            out -= self.mean.astype(out.dtype)
+            out /= self.std.astype(out.dtype)
+        return out
+
+    def vjp(self, configuration, dE_dD, *, n_threads=None):
+        """Return the gradient of an energy that depends on the values, by all positions.
+
+        Parameters
+        ----------
+        configuration : Configuration
+        dE_dD : (n_centers, width) array
+            The energy's gradient by the values. float32 is worked on in float32, anything else
+            in float64.
+        n_threads : int, optional
+
+        Returns
+        -------
+        (n_particles, 3) array of dE_dD's precision
+            +dE/dr for every particle, ghosts too: forces are minus this, folded.
+        """
+        pair_gradients = self.pair_gradients(configuration, dE_dD, n_threads=n_threads)
+        out = np.zeros((configuration.n_particles, 3))
+        _descriptors.add_onto_particles(self._lists(configuration), pair_gradients, out)
+        return out.astype(pair_gradients.dtype, copy=False)
+
+    def pair_gradients(self, configuration, dE_dD, *, n_threads=None):
+        """Return the same gradient, pair by pair, before it is added onto particles.
+
+        Forces, virial and the virial of each particle all follow from it.
+
+        Parameters
+        ----------
+        configuration : Configuration
+        dE_dD : (n_centers, width) array
+            As in :meth:`vjp`.
+        n_threads : int, optional
+
+        Returns
+        -------
+        (n_pairs, 3) array of dE_dD's precision
+            dE/dr_ij with r_ij = r_j - r_i, for the values of centre i alone: the entry of i in
+            the row of j holds another part. 0 for entries beyond the cutoff.
+        """
+        lists = self._lists(configuration)
+        weights = self._check_weights(configuration, dE_dD)
+        if self.std is not None:
+            weights = weights / self.std.astype(weights.dtype)
+        out = np.empty((configuration.n_pairs, 3), dtype=weights.dtype)
+        entry = self._kernel.pair_gradients(lists, weights, out, resolve_n_threads(n_threads))
+        self._check_result(configuration, entry, out)
+        return out
+
+    def jvp(self, configuration, dr, *, n_threads=None):
+        """Return the change of the values when particles move, to first order.
+
+        Parameters
+        ----------
+        configuration : Configuration
+        dr : (n_particles, 3) array
+            The direction of each particle, ghosts too. float32 is worked on in float32,
+            anything else in float64.
+        n_threads : int, optional
+
+        Returns
+        -------
+        (n_centers, width) array of dr's precision
+            Sum over particles of dD/dr · dr.
+        """
+        lists = self._lists(configuration)
+        dr = _check_numbers("dr", dr, (configuration.n_particles, 3), "(n_particles, 3)")
+        out = np.empty((configuration.n_centers, self.width), dtype=dr.dtype)
+        entry = self._kernel.jvp(lists, dr.astype(np.float64), out, resolve_n_threads(n_threads))
+        self._check_result(configuration, entry, out)
+        if self.std is not None:
+            out /= self.std.astype(out.dtype)
+        return out
+
+    def jacobian(self, configuration, *, dtype=np.float64, n_threads=None):
+        """Return the derivative of every value by every neighbor's position.
+
+        Forces do not need it: :meth:`vjp` is much smaller and faster. See
+        :meth:`jacobian_nbytes` for what it costs.
+
+        Parameters
+        ----------
+        configuration : Configuration
+        dtype : float64 or float32
+        n_threads : int, optional
+
+        Returns
+        -------
+        Jacobian
+        """
+        lists = self._lists(configuration)
+        shape = (configuration.n_pairs, 3, self.width)
+        out = np.empty(shape, dtype=_check_dtype(dtype))
+        entry = self._kernel.jacobian(lists, out, resolve_n_threads(n_threads))
+        self._check_result(configuration, entry, out)
+        if self.std is not None:
+            out /= self.std.astype(out.dtype)
+        return Jacobian(out, configuration)
+
+    def jacobian_nbytes(self, configuration, *, dtype=np.float64):
+        """Return the size of ``jacobian(configuration).values`` in bytes, before it is made."""
+        _check_configuration(configuration)
+        return configuration.n_pairs * 3 * self.width * _check_dtype(dtype).itemsize
+
+    def to_file(self, path):
+        """Write a ``.dat`` file that :func:`~torchml_core.read_descriptor` reads back equal."""
+        raise NotImplementedError
+
+    def _settings(self):
+        """Everything that makes two descriptors equal: what a subclass was made with."""
+        raise NotImplementedError
+
+    @property
+    def _kernel(self):
+        """The packed parameters; made when first needed, left out of a pickle."""
+        kernel = self.__dict__.get("_packed")
+        if kernel is None:
+            kernel = self.__dict__["_packed"] = self._make_kernel()
+        return kernel
+
+    def __getstate__(self):
+        return {name: value for name, value in self.__dict__.items() if name != "_packed"}
+
+    def __eq__(self, other):
+        if type(other) is not type(self):
+            return NotImplemented
+        return self._settings() == other._settings()
+
+    def __hash__(self):
+        return hash(self._settings())
+
+    def _lists(self, configuration):
+        _check_configuration(configuration)
+        configuration.require_cutoff(self.cutoff, f"a descriptor of cutoff {self.cutoff:g}")
+        return _descriptors.Lists(
+            configuration.positions,
+            configuration.codes(self.species),
+            configuration.centers,
+            configuration.offsets,
+            configuration.neighbors,
+        )
+
+    def _check_weights(self, configuration, dE_dD):
+        shape = (configuration.n_centers, self.width)
+        return _check_numbers("dE_dD", dE_dD, shape, "(n_centers, width)")
+
+    def _check_result(self, configuration, entry, out):
+        if entry >= 0:
+            row = int(np.searchsorted(configuration.offsets, entry, side="right")) - 1
+            i = int(configuration.centers[row])
+            j = int(configuration.neighbors[entry])
+            place = ", ".join(f"{x:g}" for x in configuration.positions[i])
+            parents = configuration.parents
+            image = ""
+            if parents is not None and parents[j] != j:
+                image = f" (an image of particle {int(parents[j])})"
+            raise InputError(
+                f"positions: particles {i} and {j}{image} are both at ({place});"
+                " no two may be at the same place"
+            )
+        if not np.isfinite(out).all():
+            raise InputError(
+                f"a value is too large for {out.dtype}, or not a number: look at the positions"
+                f" and at the parameters of {self!r}"
+            )
+
+
+class Jacobian:
+    """Derivatives of a descriptor's values by positions, one block for each pair.
+
+    Attributes
+    ----------
+    values : (n_pairs, 3, width) array
+        ``values[p]`` is dD[row]/dr[neighbor] for entry p of the lists, whose row is that of its
+        centre; 0 beyond the cutoff. The derivative by the centre's own position is minus the sum
+        over its row.
+    configuration : Configuration
+        The particles and lists.
+    """
+
+    def __init__(self, values, configuration):
+        self.values, self.configuration = values, configuration
+
+    @property
+    def nbytes(self):
+        """Size of ``values`` in bytes."""
+        return self.values.nbytes
+
+    def __repr__(self):
+        return f"<Jacobian: {self.values.shape[0]} pairs, width {self.values.shape[2]}>"
+
+    def to_scipy(self):
+        """Return it as a scipy.sparse.csr_array of shape (n_centers * width, n_particles * 3).
+
+        Row ``k * width + c`` is component c of row k, column ``3 * p + axis`` a coordinate of
+        particle p; the centre's own derivatives are in it.
+        """
+        from scipy.sparse import coo_array  # slow to import, and for this alone
+
+        c, width = self.configuration, self.values.shape[2]
+        rows = np.repeat(np.arange(c.n_centers, dtype=np.int64), np.diff(c.offsets))
+        entry_row = np.broadcast_to(
+            rows[:, None, None] * width + np.arange(width), self.values.shape
+        ).ravel()
+        axes = np.arange(3)[:, None]
+        columns = [
+            np.broadcast_to(3 * particle[:, None, None].astype(np.int64) + axes, self.values.shape)
+            for particle in (c.neighbors, c.centers[rows])
+        ]
+        values = self.values.ravel()
+        matrix = coo_array(
+            (
+                np.concatenate([values, -values]),
+                (np.tile(entry_row, 2), np.concatenate([k.ravel() for k in columns])),
+            ),
+            shape=(c.n_centers * width, c.n_particles * 3),
+        )
+        return matrix.tocsr()
+
+    def to_dense(self):
+        """Return it as an array of shape (n_centers, width, n_particles, 3)."""
+        c = self.configuration
+        width = self.values.shape[2]
+        dense = np.zeros((c.n_centers, width, c.n_particles, 3), dtype=self.values.dtype)
+        for row, center in enumerate(c.centers):
+            for entry in range(c.offsets[row], c.offsets[row + 1]):
+                dense[row, :, c.neighbors[entry]] += self.values[entry].T
+                dense[row, :, center] -= self.values[entry].T
+        return dense
+
+
+def _check_configuration(configuration):
+    if not isinstance(configuration, Configuration):
+        raise InputError(
+            f"configuration is a {type(configuration).__name__}; a Configuration is needed:"
+            " Configuration.from_atoms(structure, cutoff, species) makes one"
+        )
+
+
+def _check_dtype(dtype):
+    try:
+        checked = np.dtype(dtype)
+    except TypeError:
+        checked = None
+    if checked not in (np.dtype(np.float64), np.dtype(np.float32)):
+        raise InputError(f"dtype = {dtype!r}: float64 or float32 is needed")
+    return checked
+
+
+def _check_numbers(name, values, shape, meaning):
+    """Finite numbers of the shape asked for, C-contiguous, float32 if they are, else float64."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"{name} is of dtype {array.dtype}; real numbers are needed")
+    if array.shape != shape:
+        raise InputError(f"{name} has shape {array.shape}; {meaning} = {shape} is needed")
+    precision = np.float32 if array.dtype == np.float32 else np.float64
+    array = np.ascontiguousarray(array, dtype=precision)
+    finite = np.isfinite(array)
+    if not finite.all():
+        where = tuple(int(k) for k in np.argwhere(~finite)[0])
+        raise InputError(f"{name}[{where[0]}, {where[1]}] = {array[where]}; it must be finite")
+    return array
