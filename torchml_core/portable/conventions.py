@@ -1,0 +1,253 @@
+"""The three calling conventions of portable models: raw, descriptor and graph.
+
+A convention has two duties: it makes the tensors that ``forward`` takes from a configuration, and
+it turns the energy's gradient in one of them into forces and a virial. What lies between, running
+the model, is the same for all (``evaluation.py``).
+
+Signs: forces are -dE/dr. The virial is W = -sum over pairs of r_ij ⊗ dE/dr_ij, which is minus the
+derivative of the energy by strain.
+"""
+
+import os
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from ase.data import atomic_numbers
+
+from torchml_core.errors import UnsupportedError
+
+ELEMENTS_MAP = "KIM_MODEL_ELEMENTS_MAP"
+DISABLE_GRAPH = ("KIM_MODEL_DISABLE_GRAPH", "KIM_MODEL_DISBALE_GRAPH")  # both spellings are in use
+FAR_AWAY = 999.0  # Å, where the original puts its dummy particle
+
+
+@dataclass
+class Inputs:
+    """What ``forward`` takes, and how its rows belong to particles.
+
+    Attributes
+    ----------
+    tensors : tuple of torch.Tensor
+    variable : torch.Tensor
+        The one of them in which the energy is differentiated.
+    atoms : (n_centers,) int array
+        The particle that each per-atom energy belongs to.
+    interacting : bool
+        Whether the energy can depend on the variable at all; it cannot on the positions of
+        particles without neighbors.
+    particles : (n_particles,) int array or None
+        Where the variable holds positions: the particle in each of its rows.
+    """
+
+    tensors: tuple
+    variable: torch.Tensor
+    atoms: np.ndarray
+    interacting: bool
+    particles: np.ndarray | None = None
+
+
+@dataclass
+class Derivatives:
+    """Forces (n_particles, 3) and virial (3, 3); ``particle_virials`` is a function or None."""
+
+    forces: np.ndarray
+    virial: np.ndarray | None
+    particle_virials: object = None
+
+
+class Raw:
+    """``forward(species, coords, n_neigh, nlist, contributing)``.
+
+    ====================================  ==========================================================
+    species int64 (n,)                    codes, or atomic numbers: KIM_MODEL_ELEMENTS_MAP is set
+    coords (n, 3)                         of the model's floating type
+    n_neigh int32 (n_c,)                  number of neighbors of each contributing particle
+    nlist int32 (sum of n_neigh,)         their rows, one after another, in particle order
+    contributing int64 (n,)               1 contributing, 0 ghost
+    ====================================  ==========================================================
+
+    Models in the wild look n_neigh up by the number of the particle, which is its row only where
+    the contributing particles come first. So they are put first here, each group in its own order;
+    results come back in the configuration's. Entries beyond the cutoff are cut off, so that a list
+    with a skin gives what a list without gives.
+    """
+
+    no_particle_virials = "a raw model gives forces on particles, not on pairs"
+
+    def __init__(self, parameters, descriptor=None):
+        self._species, self._cutoff = parameters.species, parameters.cutoff
+
+    def inputs(self, c, dtype, device, n_threads=None):
+        """Return the Inputs for a configuration."""
+        c.require_cutoff(self._cutoff, "the model")
+        particles = np.argsort(~c.contributing, kind="stable")
+        n_neigh, nlist = _rows_within(c, self._cutoff)
+        place = np.empty(c.n_particles, dtype=np.int32)
+        place[particles] = np.arange(c.n_particles)
+        species = species_numbers(c, self._species)[particles]
+        coords = torch.from_numpy(c.positions[particles]).to(device, dtype)
+        rest = (species, n_neigh, place[nlist], c.contributing[particles].astype(np.int64))
+        species, n_neigh, nlist, contributing = (torch.from_numpy(a).to(device) for a in rest)
+        tensors = (species, coords, n_neigh, nlist, contributing)
+        return Inputs(tensors, coords, particles[: c.n_centers], len(nlist) > 0, particles)
+
+    def derivatives(self, c, inputs, gradient, *, virial, n_threads=None):
+        """Turn dE/dcoords into Derivatives."""
+        return _from_positions(c, inputs, gradient, virial)
+
+    def describe(self, inputs):
+        """Say what the model was given, for messages."""
+        n, n_c = len(inputs.particles), len(inputs.atoms)
+        return f"{n} particles, {n_c} of them contributing, {len(inputs.tensors[3])} neighbors"
+
+
+class Graph:
+    """``forward(species, coords, graph_1, ..., graph_L, contributing)``.
+
+    ==========================  ====================================================================
+    species int64 (n,)          codes, or atomic numbers where KIM_MODEL_ELEMENTS_MAP is set
+    coords (n, 3)               of the model's floating type
+    graph_k int64 (2, n_edges)  edges of layer k, graph_1 innermost, as Configuration.staged_graph
+    contributing int64 (n,)     **0** contributing, **1** ghost: the slot to sum energies in
+    ==========================  ====================================================================
+
+    Models take every second slot, so both must exist: where there is no ghost, one without edges is
+    added far away (the original does so for a lone particle only). The forces on it are dropped.
+    """
+
+    no_particle_virials = "a graph model gives forces on particles, not on pairs"
+
+    def __init__(self, parameters, descriptor=None):
+        self._species, self._cutoff = parameters.species, parameters.cutoff
+        self._n_layers = parameters.n_layers
+
+    def inputs(self, c, dtype, device, n_threads=None):
+        """Return the Inputs for a configuration."""
+        refuse_disabled_graphs()
+        graphs = c.staged_graph(self._cutoff, self._n_layers)
+        species, positions = species_numbers(c, self._species), c.positions
+        slots = np.where(c.contributing, 0, 1).astype(np.int64)
+        if c.contributing.all():
+            species = np.append(species, species[0])
+            positions = np.vstack([positions, np.full(3, FAR_AWAY)])
+            slots = np.append(slots, 1)
+        # a copy: the configuration's own array must not be within the model's reach
+        coords = torch.from_numpy(positions.copy()).to(device, dtype)
+        species, slots, *graphs = (
+            torch.from_numpy(a).to(device) for a in (species, slots, *graphs)
+        )
+        tensors = (species, coords, *graphs, slots)
+        atoms, interacting = np.flatnonzero(c.contributing), graphs[0].shape[1] > 0
+        return Inputs(tensors, coords, atoms, interacting, np.arange(c.n_particles))
+
+    def derivatives(self, c, inputs, gradient, *, virial, n_threads=None):
+        """Turn dE/dcoords into Derivatives."""
+        return _from_positions(c, inputs, gradient, virial)
+
+    def describe(self, inputs):
+        """Say what the model was given, for messages."""
+        edges = [graph.shape[1] for graph in inputs.tensors[2:-1]]
+        n, n_c = len(inputs.particles), len(inputs.atoms)
+        return f"{n} particles, {n_c} of them contributing, graphs of {edges} edges"
+
+
+class Descriptor:
+    """``forward(descriptor)``, descriptor (n_c, width): one row a contributing particle.
+
+    The model gives dE/dD; the chain rule is the descriptor's: ``pair_gradients`` where a virial is
+    wanted too, ``vjp`` for forces alone. A pair's virial goes half to each of its two particles.
+    """
+
+    no_particle_virials = None
+
+    def __init__(self, parameters, descriptor):
+        self._descriptor = descriptor
+
+    def inputs(self, c, dtype, device, n_threads=None):
+        """Return the Inputs for a configuration."""
+        values = torch.from_numpy(self._descriptor.compute(c, n_threads=n_threads))
+        values = values.to(device, dtype)
+        return Inputs((values,), values, c.centers, True)
+
+    def derivatives(self, c, inputs, gradient, *, virial, n_threads=None):
+        """Turn dE/dD into Derivatives."""
+        if not virial:
+            return Derivatives(-self._descriptor.vjp(c, gradient, n_threads=n_threads), None)
+        pair_gradients = self._descriptor.pair_gradients(c, gradient, n_threads=n_threads)
+        i, j = c.pair_centers(), c.neighbors
+        r_ij = c.positions[j] - c.positions[i]
+        forces = _sum_rows(i, pair_gradients, c.n_particles)
+        forces -= _sum_rows(j, pair_gradients, c.n_particles)
+        particle_virials = partial(_share_pair_virials, i, j, r_ij, pair_gradients, c.n_particles)
+        return Derivatives(forces, -r_ij.T @ pair_gradients, particle_virials)
+
+    def describe(self, inputs):
+        """Say what the model was given, for messages."""
+        n, width = inputs.variable.shape
+        return f"{n} atoms, {width} values of {type(self._descriptor).__name__} each"
+
+
+BY_NAME = {"raw": Raw, "descriptor": Descriptor, "graph": Graph}
+
+
+def species_numbers(c, names):
+    """(n_particles,) int64: codes in the order of ``names``, or atomic numbers if so set."""
+    codes = c.codes(names).astype(np.int64)
+    if not elements_map():
+        return codes
+    return np.array([atomic_numbers[name] for name in names], dtype=np.int64)[codes]
+
+
+def elements_map():
+    """Whether models are to get atomic numbers; the variable's value does not matter."""
+    return ELEMENTS_MAP in os.environ
+
+
+def refuse_disabled_graphs():
+    """Raise UnsupportedError while graph models are switched off in the environment."""
+    for variable in DISABLE_GRAPH:
+        if variable in os.environ:
+            raise UnsupportedError(
+                f"graph models are switched off by the environment variable {variable}; unset it "
+                "to use this one"
+            )
+
+
+def _rows_within(c, cutoff):
+    """Rows of the lists in particle order, without entries beyond the cutoff: sizes, neighbors."""
+    i, j = c.pair_centers(), c.neighbors
+    r_ij = c.positions[j] - c.positions[i]
+    near = np.einsum("pa,pa->p", r_ij, r_ij) <= np.nextafter(cutoff**2, np.inf)
+    i, j = i[near], j[near]
+    if (np.diff(c.centers) < 0).any():
+        by_center = np.argsort(i, kind="stable")
+        i, j = i[by_center], j[by_center]
+    n_neigh = np.bincount(i, minlength=c.n_particles)[c.contributing]
+    return n_neigh.astype(np.int32), j
+
+
+def _from_positions(c, inputs, gradient, virial):
+    """Derivatives from dE/dcoords.
+
+    The virial is the sum of r ⊗ f over all particles. Where the forces add up to zero it does not
+    depend on the origin, which is put at the mean position to keep its digits; where a model
+    returns forces that do not, their virial has no meaning to begin with.
+    """
+    forces = np.zeros((c.n_particles, 3))
+    forces[inputs.particles] = -gradient[: c.n_particles]  # a dummy ghost may follow
+    if not virial:
+        return Derivatives(forces, None)
+    return Derivatives(forces, (c.positions - c.positions.mean(axis=0)).T @ forces)
+
+
+def _sum_rows(index, rows, n):
+    """(n, k) sums of the rows (m, k) with the same index, in their order: runs repeat exactly."""
+    sums = [np.bincount(index, weights=column, minlength=n) for column in rows.T]
+    return np.stack(sums, axis=1)
+
+
+def _share_pair_virials(i, j, r_ij, pair_gradients, n):
+    halves = (-0.5 * r_ij[:, :, None] * pair_gradients[:, None, :]).reshape(-1, 9)
+    return (_sum_rows(i, halves, n) + _sum_rows(j, halves, n)).reshape(n, 3, 3)

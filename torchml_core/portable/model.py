@@ -1,0 +1,378 @@
+"""PortableModel: the files of a folder, brought together into something that can be evaluated."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from torchml_core.configuration import Configuration
+from torchml_core.errors import FileFormatError, InputError, MissingFileError
+from torchml_core.portable import conventions, evaluation
+from torchml_core.portable.device import execution_device
+from torchml_core.portable.executors import load_executor, save_model
+from torchml_core.portable.parameters import ModelParameters, read_parameters, write_parameters
+from torchml_core.portable.prediction import Prediction, not_asked, not_given
+
+PARAMETERS_FILE, DESCRIPTOR_FILE = "model.param", "descriptor.dat"
+
+
+class PortableModel:
+    """A portable model: a TorchScript or exported network, and how it is to be fed.
+
+    Made by :meth:`load` from a folder, or by :meth:`create` from a network of one's own. All files
+    are read at once; the folder may go away afterwards.
+
+    Attributes
+    ----------
+    parameters : ModelParameters
+        What the ``.param`` file says; its parts are attributes of the model too:
+    species : tuple of str
+        Element symbols, in the order of the species codes.
+    cutoff : float
+        Å; for a graph model that of one convolution.
+    influence_distance : float
+        Å; how far from an atom others can matter to its energy.
+    convention : {"raw", "descriptor", "graph"}
+    descriptor : Descriptor or None
+    folder : pathlib.Path
+        Where it was loaded from.
+    device : torch.device
+        Where it runs.
+    """
+
+    def __init__(self, folder, files, parameters, executor, descriptor=None):
+        self.folder, self._files = folder, files
+        self.parameters, self.descriptor = parameters, descriptor
+        self.species = parameters.species
+        self.cutoff = parameters.cutoff
+        self.influence_distance = parameters.influence_distance
+        self.convention = parameters.convention
+        self.device = executor.device
+        self._executor = executor
+        self._calling = conventions.BY_NAME[parameters.convention](parameters, descriptor)
+
+    @classmethod
+    def load(cls, folder, *, device=None):
+        """Load a portable model from its folder.
+
+        Parameters
+        ----------
+        folder : path-like
+            Its files are told apart by how their names end: ``.param`` (one), ``.pt`` or ``.pt2``
+            (the one that the ``.param`` names), ``.dat`` (one, for descriptor models). Others are
+            left alone. A model is a program: load it from whom you would take a program.
+        device : str or torch.device, optional
+            None: what KIM_MODEL_EXECUTION_DEVICE says, else the processor.
+
+        Returns
+        -------
+        PortableModel
+
+        Raises
+        ------
+        MissingFileError
+            If the folder or one of the files is not there.
+        InputError
+            If there are several files where one is needed, or the device cannot be used.
+        FileFormatError
+            If the ``.param`` or ``.dat`` file is wrong, or they contradict each other.
+        ModelError
+            If torch cannot load the model.
+        UnsupportedError
+            For a graph model while KIM_MODEL_DISABLE_GRAPH is set.
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise MissingFileError(f"{folder}: no such folder; a portable model is one")
+        param_file = _the_one(folder, ".param")
+        parameters = read_parameters(param_file)
+        if parameters.convention == "graph":
+            conventions.refuse_disabled_graphs()
+        descriptor, files = None, [param_file]
+        if parameters.convention == "descriptor":
+            from torchml_core.descriptors.files import read_descriptor
+
+            dat_file = _the_one(folder, ".dat")
+            files.append(dat_file)
+            descriptor = read_descriptor(dat_file, parameters.descriptor)
+            disagreement = _disagreement(parameters, descriptor)
+            if disagreement:
+                raise FileFormatError(f"{disagreement} ({param_file.name})", dat_file)
+        model_file = folder / parameters.model_file
+        if not model_file.is_file():
+            there = sorted(f.name for f in folder.iterdir() if f.suffix in {".pt", ".pt2"})
+            raise MissingFileError(
+                f"{param_file} names the model {parameters.model_file}, which is not there; "
+                f"there is {', '.join(there) or 'no .pt or .pt2 file'}"
+            )
+        executor = load_executor(model_file, execution_device(device))
+        return cls(folder, [*files, model_file], parameters, executor, descriptor)
+
+    @classmethod
+    def create(
+        cls,
+        folder,
+        *,
+        model,
+        species,
+        cutoff=None,
+        descriptor=None,
+        convention=None,
+        n_layers=1,
+        returns_forces=False,
+    ):
+        """Write a portable model's files into a folder, and load it.
+
+        Parameters
+        ----------
+        folder : path-like
+            Made if it is not there; must hold no model's files yet.
+        model : torch.jit.ScriptModule, torch.export.ExportedProgram or torch.nn.Module
+            Its ``forward`` takes what the convention says, see
+            :mod:`torchml_core.portable.conventions`. A plain module is scripted.
+        species : sequence of str
+            Element symbols, in the order of the species codes.
+        cutoff : float, optional
+            Å. Needed unless there is a descriptor, whose cutoff is the default then.
+        descriptor : Descriptor, optional
+            Given: the convention is "descriptor".
+        convention : {"raw", "descriptor", "graph"}, optional
+            Must be said where there is no descriptor.
+        n_layers : int
+            Convolutions of a graph model.
+        returns_forces : bool
+            Whether ``forward`` returns ``(energy, forces)``; for a descriptor model
+            ``(energy, -dE/ddescriptor)``.
+
+        Returns
+        -------
+        PortableModel
+
+        Raises
+        ------
+        InputError
+            If arguments are wrong or contradict each other, or the folder is in use.
+        ModelError
+            If the module cannot be scripted.
+        """
+        convention = _choose_convention(convention, descriptor)
+        if cutoff is None and descriptor is not None:
+            cutoff = descriptor.cutoff
+        name = None if descriptor is None else type(descriptor).__name__
+        parameters = ModelParameters(
+            species, convention, cutoff, "model.pt", n_layers, returns_forces, None, name
+        )
+        if descriptor is not None:
+            disagreement = _disagreement(parameters, descriptor)
+            if disagreement:
+                raise InputError(f"descriptor: {disagreement}")
+        folder = _new_folder(folder)
+        parameters = replace(parameters, model_file=save_model(model, folder))
+        if descriptor is not None:
+            descriptor.to_file(folder / DESCRIPTOR_FILE)
+        write_parameters(parameters, folder / PARAMETERS_FILE)
+        return cls.load(folder)
+
+    def save(self, folder):
+        """Copy the model's files into another folder.
+
+        Parameters
+        ----------
+        folder : path-like
+            Made if it is not there; must hold no model's files yet.
+
+        Raises
+        ------
+        InputError
+            If the folder is in use.
+        MissingFileError
+            If the folder that the model was loaded from is gone.
+        """
+        missing = [file for file in self._files if not file.is_file()]
+        if missing:
+            raise MissingFileError(f"{missing[0]}: gone since the model was loaded")
+        folder = _new_folder(folder)
+        for file in self._files:
+            shutil.copyfile(file, folder / file.name)
+
+    def evaluate(self, structure, *, forces=True, virial=True, n_threads=None):
+        """Evaluate a structure or a configuration.
+
+        Parameters
+        ----------
+        structure : ase.Atoms or Configuration
+            A configuration must have lists that reach to ``cutoff``, and for a graph model ghosts
+            that reach to ``influence_distance``. Species are matched by name.
+        forces, virial : bool
+            What to compute beside the energy. With neither, nothing is differentiated.
+        n_threads : int, optional
+            For neighbor lists and descriptors; torch has its own (``torch.set_num_threads``).
+
+        Returns
+        -------
+        Prediction
+            Over particles; ``.fold()`` gives it over atoms.
+
+        Raises
+        ------
+        InputError
+            If the structure cannot be used: no atoms, a species that the model does not know, ...
+        ModelError
+            If the model fails, or returns something of wrong shape, NaN or infinite.
+        UnsupportedError
+            For a graph model while KIM_MODEL_DISABLE_GRAPH is set.
+
+        Notes
+        -----
+        Neither depends on nor changes torch's global state: gradient mode, inference mode,
+        default type, threads. A configuration without contributing particles, as a rank of a
+        parallel run may have, gives zeros without a call of the model.
+        """
+        c = self._configuration(structure, n_threads)
+        if c.n_centers == 0:
+            return _nothing(c, forces, virial)
+        with torch.inference_mode(False):  # tensors made in it could not be differentiated
+            inputs = self._calling.inputs(c, self._executor.dtype, self.device, n_threads)
+            energies, gradient = evaluation.run(
+                self._executor,
+                inputs,
+                gradient=forces or virial,
+                returns_forces=self.parameters.returns_forces,
+                given=self._calling.describe(inputs),
+            )
+        evaluation.check_finite(energies, gradient, self._executor.path, self._hint())
+        values = {"energy": float(energies.sum())}
+        values["particle_energies"] = _particle_energies(c, inputs, energies)
+        values.update(self._derivatives(c, inputs, gradient, forces, virial, n_threads))
+        return Prediction(c, values)
+
+    def evaluate_many(self, structures, *, forces=True, virial=True, n_threads=None):
+        """Yield the Prediction of each structure or configuration, one at a time.
+
+        Parameters
+        ----------
+        structures : iterable of ase.Atoms or Configuration
+            Read as predictions are taken, so it may be longer than memory.
+        forces, virial, n_threads
+            As for :meth:`evaluate`.
+        """
+        for structure in structures:
+            yield self.evaluate(structure, forces=forces, virial=virial, n_threads=n_threads)
+
+    def __repr__(self):
+        p = self.parameters
+        layers = f", {p.n_layers} layers" if p.convention == "graph" else ""
+        descriptor = "" if p.descriptor is None else f" of {p.descriptor}"
+        return (
+            f"<PortableModel {self.folder.name}: {p.convention}{descriptor}, {' '.join(p.species)},"
+            f" cutoff {p.cutoff:g}{layers}, {p.model_file} on {self.device}>"
+        )
+
+    def _configuration(self, structure, n_threads):
+        if isinstance(structure, Configuration):
+            return structure
+        return Configuration.from_atoms(
+            structure,
+            self.cutoff,
+            self.species,
+            n_layers=self.parameters.n_layers,
+            n_threads=n_threads,
+        )
+
+    def _derivatives(self, c, inputs, gradient, forces, virial, n_threads):
+        """What Prediction shows as forces and virials, or why it does not."""
+        values = {name: not_asked(name) for name in ("forces", "virial")}
+        values["particle_virials"] = not_asked("virial")
+        if gradient is None:
+            return values
+        found = self._calling.derivatives(c, inputs, gradient, virial=virial, n_threads=n_threads)
+        if forces:
+            values["forces"] = found.forces
+        if virial:
+            values["virial"] = found.virial
+            values["particle_virials"] = found.particle_virials or not_given(
+                "particle_virials", self._calling.no_particle_virials
+            )
+        return values
+
+    def _hint(self):
+        """What NaN may come from, for those who meet it."""
+        if self.convention == "descriptor" or conventions.elements_map():
+            return ""
+        return (
+            "; the model was given species codes (0, 1, ...): one that divides by its species "
+            f"needs atomic numbers, which the environment variable {conventions.ELEMENTS_MAP} "
+            "(set to anything) gives it"
+        )
+
+
+def _particle_energies(c, inputs, energies):
+    if energies.ndim == 0 or energies.size != c.n_centers:
+        return not_given(
+            "particle_energies",
+            f"the model returns energies of shape {energies.shape}, not one for each of the "
+            f"{c.n_centers} contributing particles",
+        )
+    values = np.zeros(c.n_particles)
+    values[inputs.atoms] = energies.ravel()
+    return values
+
+
+def _nothing(c, forces, virial):
+    """The prediction for particles none of which contributes."""
+    n = c.n_particles
+    shapes = {"forces": (n, 3), "virial": (3, 3), "particle_virials": (n, 3, 3)}
+    asked = {"forces": forces, "virial": virial, "particle_virials": virial}
+    values = {k: np.zeros(shapes[k]) if asked[k] else not_asked(k) for k in shapes}
+    return Prediction(c, {"energy": 0.0, "particle_energies": np.zeros(n), **values})
+
+
+def _the_one(folder, suffix):
+    """The one file of a folder whose name ends so."""
+    files = sorted(f for f in folder.iterdir() if f.suffix == suffix and f.is_file())
+    if not files:
+        raise MissingFileError(f"{folder}: no {suffix} file in it; a portable model needs one")
+    if len(files) > 1:
+        names = ", ".join(f.name for f in files)
+        raise InputError(f"{folder}: one {suffix} file is needed, there are {len(files)}: {names}")
+    return files[0]
+
+
+def _new_folder(folder):
+    """Make a folder if need be; InputError if it holds files that a model could be taken for."""
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"folder = {str(folder)!r}: a file of that name is there")
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in sorted(folder.iterdir()):
+        if file.suffix in {".param", ".pt", ".pt2", ".dat"}:
+            raise InputError(f"folder = {str(folder)!r}: holds {file.name} already; an empty one")
+    return folder
+
+
+def _choose_convention(convention, descriptor):
+    if descriptor is None:
+        if convention not in {"raw", "graph"}:
+            raise InputError(
+                f"convention = {convention!r}: 'raw' or 'graph' where no descriptor is given"
+            )
+    elif convention not in {None, "descriptor"}:
+        raise InputError(f"convention = {convention!r}: 'descriptor' where a descriptor is given")
+    return convention or "descriptor"
+
+
+def _disagreement(parameters, descriptor):
+    """How a descriptor contradicts the parameters of its model, or None."""
+    if set(descriptor.species) != set(parameters.species):
+        return (
+            f"its species are {', '.join(descriptor.species)}, those of the model "
+            f"{', '.join(parameters.species)}; they must be the same, in any order"
+        )
+    if descriptor.cutoff > parameters.cutoff:
+        return (
+            f"its cutoff {descriptor.cutoff:g} is beyond that of the model, {parameters.cutoff:g}: "
+            "it would miss neighbors"
+        )
+    return None

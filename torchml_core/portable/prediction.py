@@ -1,0 +1,121 @@
+"""What a model says about a configuration."""
+
+import functools
+
+import numpy as np
+
+from torchml_core.errors import InputError, UnsupportedError
+
+VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])  # xx yy zz yz xz xy
+
+
+class Prediction:
+    """Energy, forces and virial of a configuration, over its particles or folded onto its atoms.
+
+    Made by :meth:`PortableModel.evaluate`. What was not asked for, or what the model does not
+    give, raises an error that says so when it is looked at.
+
+    Attributes
+    ----------
+    energy : float
+        Energy of the contributing particles, in eV (or the model's unit).
+    particle_energies : (n_particles,) float64
+        The model's energy of each particle, 0 for ghosts; their sum is ``energy``.
+        UnsupportedError where the model returns a total only.
+    forces : (n_particles, 3) float64
+        -dE/dr in eV/Å, ghosts included: the energy's derivative by each particle on its own.
+    virial : (3, 3) float64
+        W = -sum over pairs of r_ij ⊗ dE/dr_ij = sum over particles of r ⊗ f, in eV: minus the
+        derivative of the energy by strain.
+    particle_virials : (n_particles, 3, 3) float64
+        Half of each pair's share of the virial, for each of its two particles; their sum is
+        ``virial``. Descriptor models only, UnsupportedError for others.
+    stress : (6,) float64
+        -W / volume in eV/Å³, symmetrised, in ASE's sign (tension positive) and Voigt order
+        xx yy zz yz xz xy. UnsupportedError unless periodic in all three directions.
+    stresses : (n_particles, 6) float64
+        ``particle_virials`` in the same units and order; their sum is ``stress``.
+    n_particles : int
+        Length of the per-particle arrays: after :meth:`fold`, the number of atoms.
+    """
+
+    def __init__(self, configuration, values, *, folded=False):
+        """Keep ``values``: each a number, an array, a function that makes it, or an error."""
+        self._configuration = configuration
+        self._values = values
+        self._folded = folded
+        self.n_particles = configuration.n_centers if folded else configuration.n_particles
+
+    energy = property(lambda self: self._get("energy"))
+    particle_energies = property(lambda self: self._get("particle_energies"))
+    forces = property(lambda self: self._get("forces"))
+    virial = property(lambda self: self._get("virial"))
+    particle_virials = property(lambda self: self._get("particle_virials"))
+
+    @property
+    def stress(self):
+        return self._as_stress(self.virial)
+
+    @property
+    def stresses(self):
+        return self._as_stress(self.particle_virials)
+
+    def fold(self):
+        """Return the prediction over atoms: what ghosts got is added to the atoms they image.
+
+        Returns
+        -------
+        Prediction
+            Its arrays have one row an atom, in the order of the contributing particles; energy,
+            virial and stress are the same.
+
+        Raises
+        ------
+        InputError
+            If the configuration does not know its ghosts' parents.
+        """
+        if self._folded:
+            return self
+        values = dict(self._values)
+        for name in ("particle_energies", "forces", "particle_virials"):
+            value = values[name]
+            if callable(value):
+                values[name] = functools.partial(self._fold_later, name)
+            elif not isinstance(value, Exception):
+                values[name] = self._configuration.fold(value)
+        return Prediction(self._configuration, values, folded=True)
+
+    def __repr__(self):
+        over = f"{self.n_particles} {'atoms' if self._folded else 'particles'}"
+        return f"<Prediction: energy {self.energy:.6f} over {over}>"
+
+    def _get(self, name):
+        value = self._values[name]
+        if isinstance(value, Exception):
+            raise type(value)(*value.args)  # anew: one raised twice would keep its first traceback
+        if callable(value):
+            value = self._values[name] = value()
+        return value
+
+    def _fold_later(self, name):
+        return self._configuration.fold(self._get(name))
+
+    def _as_stress(self, virial):
+        cell, pbc = self._configuration.cell, self._configuration.pbc
+        if cell is None or not np.all(pbc):
+            periodic = "unknown" if pbc is None else np.asarray(pbc).tolist()
+            raise UnsupportedError(
+                f"stress: defined where all three directions are periodic; here they are {periodic}"
+            )
+        symmetric = (virial + np.swapaxes(virial, -1, -2)) / 2
+        return -symmetric[..., VOIGT[0], VOIGT[1]] / abs(np.linalg.det(cell))
+
+
+def not_asked(name):
+    """The error for a quantity that was left out."""
+    return InputError(f"{name} was not computed: ask for it with evaluate(..., {name}=True)")
+
+
+def not_given(name, why):
+    """The error for a quantity that the model cannot give."""
+    return UnsupportedError(f"{name}: {why}")
