@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+PROJECT = Path(__file__).resolve().parents[1]
+SHARED_DATA = PROJECT.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def examples():
+    """The folder of the examples."""
+    return PROJECT / "examples"
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,98 @@
+"""The ASE calculator: right values, independence of the skin, molecular dynamics, refusals."""
+
+import numpy as np
+import pytest
+from ase import units
+from ase.build import molecule
+from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
+from ase.md.verlet import VelocityVerlet
+from structures import rattled_silicon
+
+import torchml_core as tm
+from torchml_core.ase import TorchMLCalculator
+from torchml_core.testing import finite_difference_forces, finite_difference_stress
+
+
+@pytest.fixture(scope="module")
+def descriptor_model(examples):
+    return tm.PortableModel.load(examples / "models" / "SymmetryFunctions_Si")
+
+
+@pytest.fixture(scope="module")
+def raw_model(examples):
+    return tm.PortableModel.load(examples / "models" / "StillingerWeber_Si")
+
+
+@pytest.fixture(scope="module")
+def graph_model(examples):
+    return tm.PortableModel.load(examples / "models" / "Graph_Si")
+
+
+@pytest.mark.parametrize("name", ["descriptor_model", "raw_model", "graph_model"])
+def test_values_are_those_of_the_model_and_of_finite_differences(name, request):
+    model = request.getfixturevalue(name)
+    atoms = rattled_silicon(1)
+    atoms.calc = TorchMLCalculator(model, skin=0.3)
+    prediction = model.evaluate(atoms).fold()
+    assert atoms.get_potential_energy() == pytest.approx(prediction.energy, rel=1e-12)
+    assert atoms.calc.results["free_energy"] == atoms.get_potential_energy()
+    forces, stress = atoms.get_forces(), atoms.get_stress()
+    np.testing.assert_allclose(forces, prediction.forces, rtol=0, atol=1e-10)
+    scale = np.abs(forces).max()
+    expected = finite_difference_forces(model, atoms, indices=[0, 5])
+    np.testing.assert_allclose(forces[[0, 5]], expected, rtol=0, atol=1e-7 * scale)
+    expected = finite_difference_stress(model, atoms)
+    np.testing.assert_allclose(stress, expected, rtol=0, atol=1e-7 * np.abs(expected).max())
+
+
+def test_energies_and_stresses_add_up(descriptor_model):
+    atoms = rattled_silicon(1)
+    atoms.calc = TorchMLCalculator(descriptor_model)
+    assert atoms.get_potential_energies().sum() == pytest.approx(atoms.get_potential_energy())
+    assert atoms.get_stresses().shape == (8, 6)
+    np.testing.assert_allclose(atoms.get_stresses().sum(axis=0), atoms.get_stress(), atol=1e-12)
+
+
+def test_what_a_model_cannot_give_is_said(raw_model):
+    atoms = rattled_silicon(1)
+    atoms.calc = TorchMLCalculator(raw_model)
+    with pytest.raises(tm.UnsupportedError, match="particle_virials: a raw model"):
+        atoms.get_stresses()
+    atoms.pbc = (True, True, False)
+    with pytest.raises(tm.UnsupportedError, match="stress: defined where all three"):
+        atoms.get_stress()
+    assert np.isfinite(atoms.get_forces()).all()
+
+
+def test_an_unknown_species_is_named(raw_model):
+    water = molecule("H2O")
+    water.calc = TorchMLCalculator(raw_model)
+    with pytest.raises(tm.InputError, match=r"atom 0 is O, not one of \['Si'\]"):
+        water.get_potential_energy()
+
+
+@pytest.mark.parametrize("name", ["descriptor_model", "raw_model"])
+def test_dynamics_conserve_energy_and_do_not_depend_on_the_skin(name, request):
+    energies, positions, builds = [], [], []
+    for skin in (0.0, 0.6):
+        atoms = rattled_silicon(1)
+        atoms.calc = TorchMLCalculator(request.getfixturevalue(name), skin=skin)
+        MaxwellBoltzmannDistribution(atoms, temperature_K=300, rng=np.random.default_rng(1))
+        dynamics = VelocityVerlet(atoms, 1 * units.fs)
+        trace = []
+        for _ in range(50):
+            dynamics.run(1)
+            trace.append(atoms.get_total_energy())
+        energies.append(trace)
+        positions.append(atoms.positions.copy())
+        builds.append(atoms.calc.verlet.n_builds)
+    assert np.ptp(energies[1]) < 2e-3 * 8  # eV, 8 atoms
+    np.testing.assert_allclose(energies[0], energies[1], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(positions[0], positions[1], rtol=0, atol=1e-9)
+    assert builds[1] < builds[0] == 51
+
+
+def test_a_folder_is_loaded(examples):
+    atoms = rattled_silicon(1)
+    atoms.calc = TorchMLCalculator(examples / "models" / "StillingerWeber_Si")
+    assert atoms.get_potential_energy() < 0

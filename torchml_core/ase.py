@@ -1,0 +1,63 @@
+"""The ASE calculator of a portable model."""
+
+from ase.calculators.calculator import Calculator, all_changes
+
+from torchml_core.portable.model import PortableModel
+from torchml_core.verlet import VerletList
+
+
+class TorchMLCalculator(Calculator):
+    """Energies, forces and stress of a portable model for ASE.
+
+    Parameters
+    ----------
+    model : PortableModel or path-like
+        The model, or the folder that holds one.
+    skin : float
+        In Å: neighbor lists are kept until an atom has moved by half of it. Results do not
+        depend on it, only speed does.
+    n_threads : int, optional
+        For lists and descriptors; torch has its own setting.
+
+    Notes
+    -----
+    ``energy`` and ``free_energy`` (the same) in eV; ``energies`` where the model has them;
+    ``forces`` in eV/Å; ``stress`` in eV/Å³, ASE's sign and order, for structures periodic in all
+    directions; ``stresses``, which add up to ``stress``, for descriptor models only (see
+    :class:`Prediction`). What a model cannot give raises UnsupportedError.
+    """
+
+    implemented_properties = ("energy", "free_energy", "energies", "forces", "stress", "stresses")
+
+    def __init__(self, model, *, skin=0.5, n_threads=None, **kwargs):
+        super().__init__(**kwargs)
+        self.model = model if isinstance(model, PortableModel) else PortableModel.load(model)
+        self.n_threads = n_threads
+        self.verlet = VerletList(
+            self.model.cutoff,
+            skin,
+            species=self.model.species,
+            n_layers=self.model.parameters.n_layers,
+            n_threads=n_threads,
+        )
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        """Compute what is asked for, and what comes with it at no cost."""
+        super().calculate(atoms, properties, system_changes)
+        wanted = set(properties)
+        derivatives = bool(wanted & {"forces", "stress", "stresses"})
+        prediction = self.model.evaluate(
+            self.verlet.update(self.atoms),
+            forces=derivatives,
+            virial=derivatives,
+            n_threads=self.n_threads,
+        ).fold()
+        self.results = {"energy": prediction.energy, "free_energy": prediction.energy}
+        if "energies" in wanted:
+            self.results["energies"] = prediction.particle_energies
+        if derivatives:
+            self.results["forces"] = prediction.forces
+        if "stress" in wanted or (derivatives and self.atoms.pbc.all()):
+            self.results["stress"] = prediction.stress
+        if "stresses" in wanted:
+            self.results["stresses"] = prediction.stresses

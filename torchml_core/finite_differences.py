@@ -1,0 +1,102 @@
+"""Forces and stress of a model from differences of its energies: the check that needs no theory."""
+
+import numpy as np
+
+from torchml_core.errors import InputError
+from torchml_core.structure import check_length
+
+# Central differences of fourth order: f'(0) = sum of weight × f(step × point) / step.
+POINTS = np.array([-2, -1, 1, 2])
+WEIGHTS = np.array([1, -8, 8, -1]) / 12
+VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))  # ASE's order
+
+
+def finite_difference_forces(model, atoms, *, step=1e-3, indices=None):
+    """Forces on atoms by central differences of the energy, fourth order.
+
+    Parameters
+    ----------
+    model : PortableModel
+        Or anything with ``evaluate(atoms, forces=False, virial=False).energy``.
+    atoms : ase.Atoms
+        Left as it is.
+    step : float
+        In Å. The error falls with its fourth power until rounding takes over, near 1e-3.
+    indices : sequence of int, optional
+        Atoms to do; None: all.
+
+    Returns
+    -------
+    (n_indices, 3) float64
+        In eV/Å, to be compared with ``model.evaluate(atoms).fold().forces[indices]``.
+    """
+    step = check_length(step, "step")
+    indices = np.arange(len(atoms)) if indices is None else np.asarray(indices, dtype=int)
+    forces = np.empty((len(indices), 3))
+    for row, atom in enumerate(indices):
+        for axis in range(3):
+
+            def energy(displacement, atom=atom, axis=axis):
+                moved = atoms.copy()
+                moved.positions[atom, axis] += displacement
+                return _energy(model, moved)
+
+            forces[row, axis] = -_derivative(energy, step)
+    return forces
+
+
+def finite_difference_stress(model, atoms, *, step=1e-4):
+    """Stress by central differences of the energy with respect to strain, fourth order.
+
+    Parameters
+    ----------
+    model : PortableModel
+        Or anything with ``evaluate(atoms, forces=False, virial=False).energy``.
+    atoms : ase.Atoms
+        Left as it is.
+    step : float
+        Strain, without unit.
+
+    Returns
+    -------
+    (6,) float64
+        ``(1/V) dE/dstrain`` in eV/Å³, ASE's sign and order xx yy zz yz xz xy. A shear is half
+        in either off-diagonal element.
+
+    Raises
+    ------
+    InputError
+        If the structure is not periodic in all directions.
+    """
+    step = check_length(step, "step")
+    if not all(atoms.pbc):
+        raise InputError(f"atoms: stress needs three periodic directions, pbc = {atoms.pbc}")
+    stress = np.empty(6)
+    for component, (a, b) in enumerate(VOIGT):
+
+        def energy(size, a=a, b=b):
+            strain = np.zeros((3, 3))
+            strain[a, b] += size / 2
+            strain[b, a] += size / 2
+            return _energy(model, strained(atoms, strain))
+
+        stress[component] = _derivative(energy, step) / atoms.get_volume()
+    return stress
+
+
+def strained(atoms, strain):
+    """Return a copy of atoms with cell and positions deformed by ``1 + strain``."""
+    deformed = atoms.copy()
+    deformed.set_cell(atoms.cell @ (np.eye(3) + strain).T, scale_atoms=False)
+    deformed.positions = atoms.positions @ (np.eye(3) + strain).T
+    return deformed
+
+
+def _energy(model, atoms):
+    return model.evaluate(atoms, forces=False, virial=False).energy
+
+
+def _derivative(function, step):
+    return sum(
+        weight * function(step * point) for weight, point in zip(WEIGHTS, POINTS, strict=True)
+    ) / step
