@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from torchml_core.configuration import Configuration
+from torchml_core.descriptors.files import read_descriptor
 from torchml_core.errors import FileFormatError, InputError, MissingFileError
 from torchml_core.portable import conventions, evaluation
 from torchml_core.portable.device import execution_device
@@ -92,8 +93,6 @@ class PortableModel:
             conventions.refuse_disabled_graphs()
         descriptor, files = None, [param_file]
         if parameters.convention == "descriptor":
-            from torchml_core.descriptors.files import read_descriptor
-
             dat_file = _the_one(folder, ".dat")
             files.append(dat_file)
             descriptor = read_descriptor(dat_file, parameters.descriptor)
