@@ -10,6 +10,12 @@ SHARED_DATA = PROJECT.parent / "shared" / "data"
 
 
 @pytest.fixture(scope="session")
+def project():
+    """The folder of the checkout."""
+    return PROJECT
+
+
+@pytest.fixture(scope="session")
 def examples():
     """The folder of the examples."""
     return PROJECT / "examples"
