@@ -31,7 +31,7 @@ CUTOFF_FUNCTIONS = {
 
 
 cdef enum:
-    ROWS_AT_ONCE = 8  # a thread takes so many rows at a time
+    ROWS_AT_ONCE = 4  # a thread takes so many rows at a time, and is not started for fewer
 
 
 cdef enum Kind:
@@ -60,7 +60,7 @@ cdef struct ListsInfo:
 # One thread's own.
 cdef struct Workspace:
     Environment env
-    void *pair_gradients       # 3 times (longest row,), of the kernel's precision
+    void *pair_gradients       # (3, n neighbors), of the kernel's precision
     void *scratch
     Py_ssize_t coincident      # the first entry found at distance 0, n_pairs if there is none
 
@@ -81,11 +81,10 @@ cdef inline void kernel_value(
 
 
 cdef inline void kernel_vjp(
-    const KernelInfo *kernel, Workspace *work, const real *dE_dD, real *gx, real *gy, real *gz
+    const KernelInfo *kernel, Workspace *work, const real *dE_dD, real *out
 ) noexcept nogil:
     symmetry_functions.vjp(
-        <const SymmetryFunctionPlan *> kernel.plan, &work.env, dE_dD, <real *> work.scratch,
-        gx, gy, gz,
+        <const SymmetryFunctionPlan *> kernel.plan, &work.env, dE_dD, <real *> work.scratch, out
     )
 
 
@@ -171,20 +170,17 @@ cdef void pair_gradients_of_row(
     """``out``: (n_pairs, 3); this row's part of it is written."""
     cdef Py_ssize_t first = lists.offsets[row]
     cdef Py_ssize_t longest = lists.offsets[row + 1] - first
-    cdef real *gx = <real *> work.pair_gradients
-    cdef real *gy = gx + longest
-    cdef real *gz = gy + longest
-    cdef Py_ssize_t n, at
+    cdef real *gradients = <real *> work.pair_gradients
+    cdef Py_ssize_t n, at, axis
     if not gather(kernel, lists, row, NULL, work):
         return
-    kernel_vjp(kernel, work, dE_dD, gx, gy, gz)
+    kernel_vjp(kernel, work, dE_dD, gradients)
     for at in range(3 * first, 3 * (first + longest)):
         out[at] = 0
     for n in range(work.env.n):
         at = 3 * (first + work.env.slot[n])
-        out[at] = gx[n]
-        out[at + 1] = gy[n]
-        out[at + 2] = gz[n]
+        for axis in range(3):
+            out[at + axis] = gradients[axis * work.env.n + n]
 
 
 cdef void jacobian_of_row(
@@ -348,7 +344,8 @@ cdef class Kernel:
         self.info.cutoffs = &view[0, 0]
 
     cdef Workspaces workspaces(self, Lists lists, int n_threads):
-        n_threads = max(1, min(n_threads, lists.info.n_rows))
+        cdef Py_ssize_t useful = (lists.info.n_rows + ROWS_AT_ONCE - 1) // ROWS_AT_ONCE
+        n_threads = <int> max(1, min(n_threads, useful))
         return Workspaces(n_threads, lists, kernel_scratch_size(&self.info, lists.longest))
 
     def compute(self, Lists lists, out, int n_threads):

@@ -307,7 +307,7 @@ def _check_dtype(dtype):
         checked = np.dtype(dtype)
     except TypeError:
         checked = None
-    if checked not in (np.dtype(np.float64), np.dtype(np.float32)):
+    if checked is None or checked not in (np.float64, np.float32):  # None would be float64
         raise InputError(f"dtype = {dtype!r}: float64 or float32 is needed")
     return checked
 

@@ -59,7 +59,7 @@ def read_descriptor(path, kind, species=None):
       both: any number of lines, as long as each unordered pair has one cutoff.
     - ``g1`` with ``rows cols`` and a row of one number without meaning, or bare.
     - ``center_and_normalize True``: means and standard deviations are applied (libdescriptor
-      ignores them). One number each instead of one for each value stands for all of them.
+      ignores them). Where there is one number each, it stands for all values.
     - ``center_and_normalize False``: nothing after it is needed, and nothing is used.
     """
     kinds = {name.lower(): name for name in KINDS}
@@ -140,8 +140,8 @@ class DataLines:
         return [float(number) for number in numbers]
 
     def whole(self, what):
-        """Return the whole number, at least 1, that the next data line begins with."""
-        return self.as_whole(self.numbers(what)[0], what)
+        """Return the whole number, at least 1, of the next data line."""
+        return self.as_whole(self.numbers(what, 1)[0], what)
 
     def as_whole(self, number, what):
         if number != int(number) or number < 1:
@@ -161,9 +161,6 @@ def _read_symmetry_functions(lines):
     functions = _read_functions(lines)
     width = sum(len(rows) or 1 for _, rows in functions)
     mean, std = _read_normalization(lines, width)
-    if lines.peek() is not None:
-        lines.words("the end")
-        raise lines.error("the file should end before this line")
     return SymmetryFunctions(species, cutoffs, functions, mean=mean, std=std)
 
 
@@ -252,7 +249,10 @@ def _read_rows(lines, type, counts):
     rows = []
     for k in range(n_rows):
         what = f"{type} row {k + 1} of {n_rows} ({' '.join(names)})"
-        rows.append(lines.numbers(what, len(names)))
+        words = lines.words(what)
+        if words[0].lower() in PARAMETERS:  # else its rows and columns would pass for numbers
+            raise lines.error(f"{what} is missing: {words[0]} begins")
+        rows.append(lines.parse(words, what, len(names)))
         _check_row(lines, type, rows[-1])
     return rows
 
@@ -276,22 +276,41 @@ def _read_normalization(lines, width):
     size = lines.whole("the descriptor size")
     if size != width:
         raise lines.error(f"descriptor size {size}, but the functions above make {width}")
-    numbers = []
-    while lines.peek() is not None and len(numbers) < 2 * size:
-        numbers += [(x, lines.line) for x in lines.numbers("means and standard deviations")]
-    if len(numbers) not in (2, 2 * size):
-        lines.words("") if len(numbers) > 2 * size and lines.peek() else None
-        raise lines.error(
-            f"means and standard deviations: {size} of each, or one of each for all, are needed;"
-            f" found {len(numbers)} numbers"
-        )
-    half = len(numbers) // 2
-    mean, std = [x for x, _ in numbers[:half]], [x for x, _ in numbers[half:]]
-    for value, line in numbers[half:]:
-        if value <= 0:
-            lines.line = line
-            raise lines.error(f"standard deviation {value:g}: more than 0 is needed")
+    mean, std = _read_means_and_deviations(lines, size)
     return (mean, std) if flags[0] else (None, None)
+
+
+def _read_means_and_deviations(lines, size):
+    """Two lists, of size numbers or of one that stands for all.
+
+    The two are told apart by their count; where one number stands for all, by the comment or
+    blank line between them. Without it, the first two of many means in a file that was cut
+    short could not be told from a mean and a deviation; nor could, after as many means as
+    needed, the first of many deviations from one for all.
+    """
+    groups, previous = [], None
+    while lines.peek() is not None:
+        numbers = lines.numbers("means and standard deviations")
+        if previous is None or lines.line > previous + 1:
+            groups.append([])
+        groups[-1] += [(number, lines.line) for number in numbers]
+        previous = lines.line
+    everything = list(itertools.chain.from_iterable(groups))
+    if len(everything) == 2 * size:
+        mean, std = everything[:size], everything[size:]
+    elif [len(group) for group in groups] == [1, 1]:
+        mean, std = groups
+    else:
+        if previous is None:
+            lines.numbers("the means")  # the file ends
+        raise lines.error(
+            f"{size} means and {size} standard deviations are needed, or one of each for all with"
+            f" a blank or comment line between them; found {len(everything)} numbers"
+        )
+    for number, lines.line in std:
+        if number <= 0:
+            raise lines.error(f"standard deviation {number:g}: more than 0 is needed")
+    return ([number for number, _ in part] if len(part) > 1 else part[0][0] for part in (mean, std))
 
 
 def write_symmetry_functions(descriptor, path):

@@ -40,7 +40,7 @@ cdef void value(
 ) noexcept nogil
 cdef void vjp(
     const SymmetryFunctionPlan *plan, const Environment *env, const real *dE_dD, real *scratch,
-    real *gx, real *gy, real *gz,
+    real *out,
 ) noexcept nogil
 cdef void jvp(
     const SymmetryFunctionPlan *plan, const Environment *env, real *scratch, real *out

@@ -230,27 +230,27 @@ cdef inline void angular_value(
 
 cdef void vjp(
     const SymmetryFunctionPlan *plan, const Environment *env, const real *dE_dD, real *scratch,
-    real *gx, real *gy, real *gz,
+    real *out,
 ) noexcept nogil:
-    """``gx, gy, gz`` (n,) each: dE/dr_j of the energy whose gradient by the values is dE_dD."""
+    """``out`` (3, n): dE/dr_j of the energy whose gradient by the values is dE_dD."""
     cdef real *fc = scratch
     cdef real *slope = fc + env.n
     cdef const FunctionBlock *block
     cdef Py_ssize_t b, j
-    for j in range(env.n):
-        gx[j] = gy[j] = gz[j] = 0
+    for j in range(3 * env.n):
+        out[j] = 0
     neighbor_cutoffs(plan, env, fc, slope)
     for b in range(plan.n_blocks):
         block = &plan.blocks[b]
         if block.type <= 3:
-            radial_vjp(plan, block, env, dE_dD, fc, slope, gx, gy, gz)
+            radial_vjp(plan, block, env, dE_dD, fc, slope, out)
         else:
-            angular_vjp(plan, block, env, dE_dD, fc, slope, gx, gy, gz)
+            angular_vjp(plan, block, env, dE_dD, fc, slope, out)
 
 
 cdef inline void radial_vjp(
     const SymmetryFunctionPlan *plan, const FunctionBlock *block, const Environment *env,
-    const real *dE_dD, const real *fc, const real *slope, real *gx, real *gy, real *gz,
+    const real *dE_dD, const real *fc, const real *slope, real *out,
 ) noexcept nogil:
     cdef Py_ssize_t j, row
     cdef const real *weight
@@ -261,17 +261,18 @@ cdef inline void radial_vjp(
         for row in range(block.n_rows):
             f = radial(block, row, <real> env.r[j], &df)
             dE_dr += weight[row] * (df * fc[j] + f * slope[j])
-        gx[j] += dE_dr * <real> (env.x[j] / env.r[j])
-        gy[j] += dE_dr * <real> (env.y[j] / env.r[j])
-        gz[j] += dE_dr * <real> (env.z[j] / env.r[j])
+        out[j] += dE_dr * <real> (env.x[j] / env.r[j])
+        out[env.n + j] += dE_dr * <real> (env.y[j] / env.r[j])
+        out[2 * env.n + j] += dE_dr * <real> (env.z[j] / env.r[j])
 
 
 cdef inline void angular_vjp(
     const SymmetryFunctionPlan *plan, const FunctionBlock *block, const Environment *env,
-    const real *dE_dD, real *fc, real *slope, real *gx, real *gy, real *gz,
+    const real *dE_dD, real *fc, real *slope, real *out,
 ) noexcept nogil:
     cdef real *exponential = slope + env.n
     cdef Py_ssize_t j, k, row
+    cdef int axis
     cdef const real *weight
     cdef real a, da, weighted, dE_dcosine, dE_dsquare, dE_dcutoff
     cdef Triplet t
@@ -290,12 +291,13 @@ cdef inline void angular_vjp(
                 dE_dsquare -= weighted * a * <real> block.eta[row]
             dE_dcosine *= <real> t.cutoff
             dE_dsquare *= <real> t.cutoff
-            gx[j] += chain(dE_dcosine, dE_dsquare, dE_dcutoff, t.cosine_j, t.square_j, t.cutoff_j, 0)
-            gy[j] += chain(dE_dcosine, dE_dsquare, dE_dcutoff, t.cosine_j, t.square_j, t.cutoff_j, 1)
-            gz[j] += chain(dE_dcosine, dE_dsquare, dE_dcutoff, t.cosine_j, t.square_j, t.cutoff_j, 2)
-            gx[k] += chain(dE_dcosine, dE_dsquare, dE_dcutoff, t.cosine_k, t.square_k, t.cutoff_k, 0)
-            gy[k] += chain(dE_dcosine, dE_dsquare, dE_dcutoff, t.cosine_k, t.square_k, t.cutoff_k, 1)
-            gz[k] += chain(dE_dcosine, dE_dsquare, dE_dcutoff, t.cosine_k, t.square_k, t.cutoff_k, 2)
+            for axis in range(3):
+                out[axis * env.n + j] += chain(
+                    dE_dcosine, dE_dsquare, dE_dcutoff, t.cosine_j, t.square_j, t.cutoff_j, axis
+                )
+                out[axis * env.n + k] += chain(
+                    dE_dcosine, dE_dsquare, dE_dcutoff, t.cosine_k, t.square_k, t.cutoff_k, axis
+                )
 
 
 cdef inline real chain(

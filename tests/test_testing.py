@@ -1,0 +1,102 @@
+"""check_descriptor finds what is wrong, and says by how much."""
+
+import numpy as np
+import pytest
+from descriptors.kit import cluster, silicon_carbide
+
+import torchml_core as tm
+
+FUNCTIONS = [("g2", [[0.5, 1.0]]), ("g4", [[2, 1, 0.05]])]
+
+
+class Right(tm.SymmetryFunctions):
+    def __init__(self):
+        super().__init__(["Si", "C"], 3.5, FUNCTIONS)
+
+
+class WrongGradient(Right):
+    def pair_gradients(self, *args, **kwargs):
+        return super().pair_gradients(*args, **kwargs) * (1 + 1e-6)
+
+
+class WrongTangent(Right):
+    def jvp(self, *args, **kwargs):
+        return super().jvp(*args, **kwargs) * (1 + 1e-6)
+
+
+class WrongJacobian(Right):
+    def jacobian(self, *args, **kwargs):
+        jacobian = super().jacobian(*args, **kwargs)
+        jacobian.values *= 1 + 1e-6
+        return jacobian
+
+
+class SeesTheAxes(Right):
+    def compute(self, configuration, **kwargs):
+        return super().compute(configuration, **kwargs) + 1e-6 * np.ptp(
+            configuration.positions[:, 0]
+        )
+
+
+class SeesThePlace(Right):
+    def compute(self, configuration, **kwargs):
+        return super().compute(configuration, **kwargs) + 1e-6 * configuration.positions.mean()
+
+
+class SeesTheOrder(Right):
+    def compute(self, configuration, **kwargs):
+        values = super().compute(configuration, **kwargs)
+        values[0] += 1e-6
+        return values
+
+
+class SeesTheSkin(Right):
+    def compute(self, configuration, **kwargs):
+        return super().compute(configuration, **kwargs) + 1e-12 * configuration.n_pairs
+
+
+class SeesTheThreads(Right):
+    def compute(self, configuration, *, n_threads=1, **kwargs):
+        values = super().compute(configuration, n_threads=n_threads, **kwargs)
+        return values * (1 + 2.3e-16 * ((n_threads or 1) - 1))
+
+
+class WritesToTheInput(Right):
+    def jvp(self, configuration, dr, **kwargs):
+        tangent = super().jvp(configuration, dr, **kwargs)
+        dr[0, 0] += 1e-9
+        return tangent
+
+
+class AlwaysDouble(Right):
+    def compute(self, configuration, *, dtype=None, n_threads=None):
+        return super().compute(configuration, n_threads=n_threads)
+
+
+@pytest.mark.parametrize("atoms", [silicon_carbide(), cluster()], ids=["periodic", "cluster"])
+def test_right_passes(atoms):
+    tm.testing.check_descriptor(Right(), atoms)
+
+
+def test_takes_a_configuration():
+    tm.testing.check_descriptor(Right(), tm.Configuration.from_atoms(cluster(), 4.0))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (WrongGradient, r"finite differences: vjp: .* off by .*e-07 of the largest, 1e-07 allowed"),
+        (WrongTangent, r"jvp: .* off by 1.0e-06 of the largest, 1e-07 allowed"),
+        (WrongJacobian, r"jacobian: pair_gradients: .* off by"),
+        (SeesTheAxes, r"rotation: values: .* off by"),
+        (SeesThePlace, r"(rotation|translation): values: .* off by"),
+        (SeesTheOrder, r"permutation: values: .* off by"),
+        (SeesTheSkin, r"skin: values: not the same bits"),
+        (SeesTheThreads, r"threads: values: not the same bits"),
+        (WritesToTheInput, r"input untouched: dr: not the same bits"),
+        (AlwaysDouble, r"float32: values have dtypes float64"),
+    ],
+)
+def test_wrong_is_found(wrong, message):
+    with pytest.raises(AssertionError, match=message):
+        tm.testing.check_descriptor(wrong(), silicon_carbide())

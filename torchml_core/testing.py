@@ -1,0 +1,322 @@
+"""Checks that others can use: of models by finite differences, of descriptors by what must hold.
+
+The checks of descriptors are AssertionErrors with figures. Each takes a descriptor, a
+configuration and a random generator, and :func:`check_descriptor` runs them all.
+"""
+
+import numpy as np
+
+from torchml_core.configuration import Configuration
+from torchml_core.finite_differences import (
+    POINTS,
+    WEIGHTS,
+    finite_difference_forces,
+    finite_difference_stress,
+)
+
+__all__ = ["check_descriptor", "finite_difference_forces", "finite_difference_stress"]
+
+STEP = 2e-4  # of finite differences, in Å or of strain: small, to cross no cutoff
+
+
+def check_descriptor(descriptor, atoms, *, seed=0):
+    """Check that a descriptor's values and derivatives are what they should be.
+
+    Values do not change under rotation, translation, a new order of particles, rows or list
+    entries, with entries beyond the cutoff, or with the number of threads; float32 is near
+    float64; jvp and vjp are derivatives of compute (finite differences of positions, and of
+    strain), are each other's adjoint, and agree with the Jacobian; the input stays untouched.
+
+    Parameters
+    ----------
+    descriptor : Descriptor
+    atoms : ase.Atoms or Configuration
+        Best without symmetry (rattled), and with two kinds of species if the descriptor has
+        them. A pair exactly at its cutoff, where a second derivative may jump, spoils the
+        finite differences.
+    seed : int
+        Of the random rotation, directions and weights.
+
+    Raises
+    ------
+    AssertionError
+        Something does not hold; the message says what, and by how much.
+    """
+    configuration = atoms
+    if not isinstance(atoms, Configuration):
+        configuration = Configuration.from_atoms(atoms, descriptor.cutoff, descriptor.species)
+    for check in DESCRIPTOR_CHECKS:
+        check(descriptor, configuration, np.random.default_rng(seed))
+
+
+def check_rotation(descriptor, c, rng):
+    """Values stay, gradients turn."""
+    rotation = np.linalg.qr(rng.standard_normal((3, 3)))[0]
+    rotation *= np.sign(np.linalg.det(rotation))
+    turned = with_arrays(c, positions=c.positions @ rotation.T)
+    _check_close("rotation: values", descriptor.compute(turned), descriptor.compute(c), 1e-10)
+    weights = _weights(descriptor, c, rng)
+    expected = descriptor.vjp(c, weights) @ rotation.T
+    _check_close("rotation: vjp", descriptor.vjp(turned, weights), expected, 1e-10)
+
+
+def check_translation(descriptor, c, rng):
+    """Values and gradients stay."""
+    moved = with_arrays(c, positions=c.positions + rng.uniform(-10, 10, 3))
+    _check_close("translation: values", descriptor.compute(moved), descriptor.compute(c), 1e-10)
+    weights = _weights(descriptor, c, rng)
+    expected = descriptor.vjp(c, weights)
+    _check_close("translation: vjp", descriptor.vjp(moved, weights), expected, 1e-10)
+
+
+def check_permutation(descriptor, c, rng):
+    """With particles, rows and entries in another order, everything comes in that order."""
+    particles, rows = rng.permutation(c.n_particles), rng.permutation(c.n_centers)
+    entries = np.concatenate(
+        [np.empty(0, dtype=int)]
+        + [rng.permutation(np.arange(c.offsets[row], c.offsets[row + 1])) for row in rows]
+    )
+    new_index = np.argsort(particles)
+    shuffled = with_arrays(
+        c,
+        positions=c.positions[particles],
+        species=c.species[particles],
+        contributing=c.contributing[particles],
+        centers=new_index[c.centers[rows]],
+        offsets=np.concatenate([[0], np.cumsum(np.diff(c.offsets)[rows])]),
+        neighbors=new_index[c.neighbors[entries]],
+    )
+    values = descriptor.compute(c)
+    _check_close("permutation: values", descriptor.compute(shuffled), values[rows], 1e-10)
+    weights = _weights(descriptor, c, rng)
+    pairs = descriptor.pair_gradients(c, weights)
+    _check_close(
+        "permutation: pair_gradients",
+        descriptor.pair_gradients(shuffled, weights[rows]),
+        pairs[entries],
+        1e-10,
+    )
+    gradient = descriptor.vjp(c, weights)
+    _check_close(
+        "permutation: vjp", descriptor.vjp(shuffled, weights[rows]), gradient[particles], 1e-10
+    )
+
+
+def check_skin(descriptor, c, rng):
+    """Entries beyond the cutoff change nothing, to the last bit, and have no gradient."""
+    neighbors, kept = [], []
+    for row, center in enumerate(c.centers):
+        own = c.neighbors[c.offsets[row] : c.offsets[row + 1]]
+        distances = np.linalg.norm(c.positions - c.positions[center], axis=1)
+        far = np.setdiff1d(np.flatnonzero(distances > descriptor.cutoff), own)
+        far = rng.permutation(far)[: len(own) + 1]
+        neighbors.append(np.concatenate([far[:1], own, far[1:]]))
+        kept.append(np.isin(neighbors[-1], own))
+    skinned = with_arrays(
+        c,
+        neighbors=np.concatenate([np.empty(0, dtype=int), *neighbors]).astype(np.int32),
+        offsets=np.concatenate([[0], np.cumsum([len(row) for row in neighbors])]).astype(np.int64),
+    )
+    kept = np.concatenate([np.empty(0, dtype=bool), *kept])
+    weights = _weights(descriptor, c, rng)
+    pairs = np.zeros((len(kept), 3))
+    pairs[kept] = descriptor.pair_gradients(c, weights)
+    _check_same("skin: values", descriptor.compute(skinned), descriptor.compute(c))
+    _check_same("skin: pair_gradients", descriptor.pair_gradients(skinned, weights), pairs)
+    _check_same("skin: vjp", descriptor.vjp(skinned, weights), descriptor.vjp(c, weights))
+
+
+def check_float32(descriptor, c, rng):
+    """float32 comes out where it goes in, and is near float64."""
+    weights, direction = _weights(descriptor, c, rng), rng.standard_normal(c.positions.shape)
+    single = (
+        descriptor.compute(c, dtype=np.float32),
+        descriptor.vjp(c, weights.astype(np.float32)),
+        descriptor.jvp(c, direction.astype(np.float32)),
+        descriptor.jacobian(c, dtype=np.float32).values,
+    )
+    double = (
+        descriptor.compute(c),
+        descriptor.vjp(c, weights),
+        descriptor.jvp(c, direction),
+        descriptor.jacobian(c).values,
+    )
+    for name, low, high in zip(("values", "vjp", "jvp", "jacobian"), single, double, strict=True):
+        dtypes = (low.dtype, high.dtype)
+        if dtypes != (np.float32, np.float64):
+            raise AssertionError(f"float32: {name} have dtypes {dtypes[0]}, {dtypes[1]}")
+        _check_close(f"float32: {name}", low, high, 1e-4)
+
+
+def check_threads(descriptor, c, rng):
+    """All verbs give the same bits with any number of threads."""
+    weights, direction = _weights(descriptor, c, rng), rng.standard_normal(c.positions.shape)
+    for n_threads in (2, 3):
+        for name, verb in (
+            ("values", lambda n: descriptor.compute(c, n_threads=n)),
+            ("pair_gradients", lambda n: descriptor.pair_gradients(c, weights, n_threads=n)),
+            ("vjp", lambda n: descriptor.vjp(c, weights, n_threads=n)),
+            ("jvp", lambda n: descriptor.jvp(c, direction, n_threads=n)),
+            ("jacobian", lambda n: descriptor.jacobian(c, n_threads=n).values),
+        ):
+            _check_same(f"{n_threads} threads: {name}", verb(n_threads), verb(1))
+
+
+def check_input_untouched(descriptor, c, rng):
+    """No verb writes to what it is given."""
+    weights, direction = _weights(descriptor, c, rng), rng.standard_normal(c.positions.shape)
+    given = {name: getattr(c, name) for name in _ARRAYS}
+    given |= {"dE_dD": weights, "dr": direction}
+    before = {name: np.array(array) for name, array in given.items()}
+    descriptor.compute(c)
+    descriptor.vjp(c, weights)
+    descriptor.jvp(c, direction)
+    descriptor.jacobian(c)
+    for name, array in given.items():
+        _check_same(f"input untouched: {name}", array, before[name])
+
+
+def check_jvp(descriptor, c, rng):
+    """jvp is the derivative of compute along random directions of all particles."""
+    for _ in range(3):
+        direction = rng.standard_normal(c.positions.shape)
+
+        def values(step, direction=direction):
+            return descriptor.compute(
+                with_arrays(c, positions=c.positions + step * direction), n_threads=1
+            )
+
+        _check_close(
+            "finite differences: jvp", descriptor.jvp(c, direction), _derivative(values), 1e-7
+        )
+
+
+def check_vjp(descriptor, c, rng):
+    """vjp is the derivative of Σ dE_dD · D by single coordinates, of ghosts too."""
+    weights = _weights(descriptor, c, rng)
+    gradient = descriptor.vjp(c, weights)
+    particles = rng.permutation(c.n_particles)[:12]
+    differences = np.empty((len(particles), 3))
+    for k, particle in enumerate(particles):
+        for axis in range(3):
+
+            def energy(step, particle=particle, axis=axis):
+                positions = c.positions.copy()
+                positions[particle, axis] += step
+                moved = with_arrays(c, positions=positions)
+                return np.sum(weights * descriptor.compute(moved, n_threads=1))
+
+            differences[k, axis] = _derivative(energy)
+    scale = np.abs(gradient).max(initial=0)
+    _check_close("finite differences: vjp", gradient[particles], differences, 1e-7, scale)
+
+
+def check_strain(descriptor, c, rng):
+    """Σ r_ij ⊗ pair_gradients is the derivative of Σ dE_dD · D by strain."""
+    weights = _weights(descriptor, c, rng)
+    r = c.positions[c.neighbors] - c.positions[c.pair_centers()]
+    virial = descriptor.pair_gradients(c, weights).T @ r
+    differences = np.empty((3, 3))
+    for a in range(3):
+        for b in range(3):
+
+            def energy(step, a=a, b=b):
+                positions = c.positions.copy()
+                positions[:, a] += step * c.positions[:, b]
+                moved = with_arrays(c, positions=positions)
+                return np.sum(weights * descriptor.compute(moved, n_threads=1))
+
+            differences[a, b] = _derivative(energy)
+    _check_close("finite differences: strain", virial, differences, 1e-7)
+
+
+def check_adjoint(descriptor, c, rng):
+    """dE_dD · jvp(dr) = vjp(dE_dD) · dr."""
+    weights, direction = _weights(descriptor, c, rng), rng.standard_normal(c.positions.shape)
+    forward = weights * descriptor.jvp(c, direction)
+    backward = descriptor.vjp(c, weights) * direction
+    scale = np.abs(forward).sum() + np.abs(backward).sum()
+    _check_close("adjoint: jvp and vjp", forward.sum(), backward.sum(), 1e-13, scale)
+
+
+def check_jacobian(descriptor, c, rng):
+    """The Jacobian times a vector, from either side, is pair_gradients, jvp and vjp."""
+    weights, direction = _weights(descriptor, c, rng), rng.standard_normal(c.positions.shape)
+    jacobian = descriptor.jacobian(c)
+    if jacobian.nbytes != descriptor.jacobian_nbytes(c):
+        raise AssertionError(
+            f"jacobian: {jacobian.nbytes} bytes, but jacobian_nbytes says"
+            f" {descriptor.jacobian_nbytes(c)}"
+        )
+    rows = np.repeat(np.arange(c.n_centers), np.diff(c.offsets))
+    contracted = np.einsum("pac,pc->pa", jacobian.values, weights[rows])
+    pairs = descriptor.pair_gradients(c, weights)
+    _check_close("jacobian: pair_gradients", contracted, pairs, 1e-10)
+    sparse, dense = jacobian.to_scipy(), jacobian.to_dense()
+    _check_close("jacobian: to_dense", dense.reshape(sparse.shape), sparse.toarray(), 1e-13)
+    tangent = descriptor.jvp(c, direction)
+    _check_close(
+        "jacobian: jvp", (sparse @ direction.ravel()).reshape(tangent.shape), tangent, 1e-10
+    )
+    gradient = descriptor.vjp(c, weights)
+    _check_close(
+        "jacobian: vjp", (weights.ravel() @ sparse).reshape(gradient.shape), gradient, 1e-10
+    )
+
+
+DESCRIPTOR_CHECKS = (
+    check_input_untouched,
+    check_rotation,
+    check_translation,
+    check_permutation,
+    check_skin,
+    check_float32,
+    check_threads,
+    check_jvp,
+    check_vjp,
+    check_strain,
+    check_adjoint,
+    check_jacobian,
+)
+
+_ARRAYS = ("positions", "species", "contributing", "centers", "offsets", "neighbors")
+
+
+def with_arrays(c, **changed):
+    """Return a configuration with some of its arrays changed; it knows no parents or cell."""
+    arrays = {name: getattr(c, name) for name in _ARRAYS} | changed
+    return Configuration(**arrays, species_names=c.species_names, cutoff=c.cutoff)
+
+
+def _weights(descriptor, c, rng):
+    """Random dE/dD in which each component's derivatives weigh alike, and rows are not equal."""
+    size = np.abs(descriptor.jacobian(c).values).max(axis=(0, 1), initial=0)
+    size = np.where(size > 0, size, 1)
+    return rng.standard_normal((c.n_centers, descriptor.width)) / size
+
+
+def _derivative(function):
+    return sum(w * function(STEP * p) for w, p in zip(WEIGHTS, POINTS, strict=True)) / STEP
+
+
+def _check_close(what, found, expected, tolerance, scale=None):
+    """Within a tolerance relative to the largest expected number, or to ``scale``."""
+    if np.shape(found) != np.shape(expected):
+        raise AssertionError(f"{what}: shape {np.shape(found)}, {np.shape(expected)} expected")
+    scale = np.abs(expected).max(initial=0) if scale is None else scale
+    error = np.abs(found - expected)
+    if not np.all(error <= tolerance * scale):
+        worst = np.unravel_index(np.argmax(np.nan_to_num(error, nan=np.inf)), np.shape(error))
+        raise AssertionError(
+            f"{what}: {np.asarray(found)[worst]:.12g} at {tuple(map(int, worst))} where"
+            f" {np.asarray(expected)[worst]:.12g} is expected: off by"
+            f" {error[worst] / scale if scale else np.inf:.1e} of the largest,"
+            f" {tolerance:.0e} allowed"
+        )
+
+
+def _check_same(what, found, expected):
+    """Equal to the last bit."""
+    if not np.array_equal(found, expected):
+        error = np.abs(np.subtract(found, expected, dtype=float)).max(initial=0)
+        raise AssertionError(f"{what}: not the same bits, off by {error:.1e}")
