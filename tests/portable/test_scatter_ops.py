@@ -231,6 +231,11 @@ def test_infinities_and_nan_never_win_the_wrong_way():
     assert winners.tolist() == [8, 1, 3, 8, 8, 6]
 
 
+def test_one_index_for_all_items_counts_each_of_them():
+    src = torch.tensor([1.0, 3.0, 5.0])
+    assert scatter.segment_mean_coo(src, torch.tensor([1]), None, None).tolist() == [0, 3]
+
+
 # ---- properties ----------------------------------------------------------------------------------
 
 
