@@ -205,8 +205,9 @@ def _archive_names(path):
 def _refuse_unless_torchscript(path):
     names = _archive_names(path)
     if names is None:
-        start = path.read_bytes()[:2] if path.stat().st_size else None
-        what = {None: "an empty file", b"\x80\x02": "a Python pickle"}.get(start, "no zip archive")
+        with path.open("rb") as file:
+            start = file.read(2)
+        what = {b"": "an empty file", b"\x80\x02": "a Python pickle"}.get(start, "no zip archive")
     elif "constants.pkl" in names:
         return
     elif "models/model.json" in names:

@@ -168,9 +168,9 @@ class PortableModel:
             if disagreement:
                 raise InputError(f"descriptor: {disagreement}")
         folder = _new_folder(folder)
-        parameters = replace(parameters, model_file=save_model(model, folder))
         if descriptor is not None:
             descriptor.to_file(folder / DESCRIPTOR_FILE)
+        parameters = replace(parameters, model_file=save_model(model, folder))
         write_parameters(parameters, folder / PARAMETERS_FILE)
         return cls.load(folder)
 
