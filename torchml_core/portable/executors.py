@@ -11,8 +11,10 @@ refused unread; ``torch.export.load`` may unpickle parts of a ``.pt2``.
 
 import contextlib
 import functools
+import re
 import warnings
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -20,6 +22,7 @@ import torch
 from torchml_core.errors import InputError, MissingFileError, ModelError
 from torchml_core.portable import scatter_ops
 
+OWN_OPERATORS = {"aten", "prim", "prims"}
 HOW_TO_SAVE_PT = "torch.jit.save(torch.jit.script(model), 'model.pt') writes the right file"
 HOW_TO_SAVE_PT2 = "torch.export.save(torch.export.export(model, ...), 'model.pt2') writes it"
 
@@ -93,6 +96,37 @@ def save_model(model, folder, stem="model"):
         return f"{stem}.pt"
 
 
+@dataclass(frozen=True)
+class ModelFacts:
+    """What can be said of a model's file without running it.
+
+    Attributes
+    ----------
+    format : {"TorchScript", "torch.export"}
+    arguments : tuple of (name, type)
+        What ``forward`` takes, texts both.
+    returns : str
+        What it returns, by type.
+    n_returned : int or None
+        1 for a tensor, the length of a tuple; None where it is something else.
+    n_parameters : int
+        Trainable numbers.
+    dtype : torch.dtype
+        The floating type that it is fed with.
+    operators : tuple of str
+        Operators of other packages that its code names, like ``torch_scatter::scatter_max``;
+        it cannot be loaded where one of them is unknown, even if it is never called.
+    """
+
+    format: str
+    arguments: tuple
+    returns: str
+    n_returned: int | None
+    n_parameters: int
+    dtype: torch.dtype
+    operators: tuple
+
+
 class TorchScriptExecutor:
     """Runs a TorchScript model, frozen and in eval mode.
 
@@ -125,7 +159,10 @@ class TorchScriptExecutor:
             module = torch.jit.load(str(path), map_location=device).eval()
         except (RuntimeError, ValueError, AttributeError) as error:
             raise ModelError(f"{path}: torch.jit.load cannot load it: {reason(error)}") from error
+        if not hasattr(module, "forward"):
+            raise ModelError(f"{path}: it has no method forward, which is what would be called")
         weights = [list(module.parameters()), list(module.buffers())]
+        self._n_parameters = _n_numbers(weights[0])
         self.not_frozen_because = None
         try:
             # optimize_numerics would fold operations into others: a different last bit
@@ -142,6 +179,22 @@ class TorchScriptExecutor:
     def __call__(self, *tensors):
         with _plain_execution():
             return self._module(*tensors)
+
+    def facts(self):
+        """Return the ModelFacts."""
+        schema = self._module.forward.schema
+        arguments = [(a.name, str(a.type)) for a in schema.arguments[1:]]  # without self
+        (returned,) = (r.type for r in schema.returns)
+        count = {"TensorType": lambda: 1, "TupleType": lambda: len(returned.elements())}
+        return ModelFacts(
+            "TorchScript",
+            tuple(arguments),
+            str(returned),
+            count.get(returned.kind(), lambda: None)(),
+            self._n_parameters,
+            self.dtype,
+            _operators_named_in(self.path),
+        )
 
 
 class ExportedExecutor:
@@ -172,6 +225,25 @@ class ExportedExecutor:
 
     def __call__(self, *tensors):
         return self._module(*tensors)
+
+    def facts(self):
+        """Return the ModelFacts."""
+        nodes = list(self._module.graph.nodes)
+        arguments = [(n.name, _kind(n.meta.get("val"))) for n in nodes if n.op == "placeholder"]
+        returned = nodes[-1].args[0]
+        returned = returned if isinstance(returned, (tuple, list)) else (returned,)
+        kinds = [_kind(getattr(node, "meta", {}).get("val")) for node in returned]
+        called = {n.target for n in nodes if isinstance(n.target, torch._ops.OpOverload)}
+        foreign = {op.name() for op in called if op.namespace not in OWN_OPERATORS}
+        return ModelFacts(
+            "torch.export",
+            tuple(arguments),
+            ", ".join(kinds),
+            len(kinds),
+            _n_numbers(self._module.parameters()),
+            self.dtype,
+            tuple(sorted(foreign)),
+        )
 
 
 def reason(error):
@@ -236,6 +308,28 @@ def _floating_type(*groups):
         if types:
             return functools.reduce(torch.promote_types, types)
     return torch.float64
+
+
+def _n_numbers(tensors):
+    return sum(tensor.numel() for tensor in tensors)
+
+
+def _operators_named_in(path):
+    """Foreign operators in the code of a TorchScript file: it loads only where all are known."""
+    named = set()
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if name.endswith(".py"):
+                code = archive.read(name).decode()
+                named.update(re.findall(r"\bops\.(\w+)\.(\w+)", code))
+    return tuple(sorted(f"{space}::{name}" for space, name in named if space not in OWN_OPERATORS))
+
+
+def _kind(value):
+    """``float64 (n, 3)``: what an exported program knows of a value."""
+    if not isinstance(value, torch.Tensor):
+        return type(value).__name__
+    return f"{value.dtype} ({', '.join(map(str, value.shape))})"
 
 
 def _constants(graph):

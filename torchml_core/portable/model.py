@@ -96,9 +96,9 @@ class PortableModel:
             dat_file = _the_one(folder, ".dat")
             files.append(dat_file)
             descriptor = read_descriptor(dat_file, parameters.descriptor)
-            disagreement = _disagreement(parameters, descriptor)
-            if disagreement:
-                raise FileFormatError(f"{disagreement} ({param_file.name})", dat_file)
+            wrong = disagreements(parameters, descriptor)
+            if wrong:
+                raise FileFormatError(f"{'; '.join(wrong)} ({param_file.name})", dat_file)
         model_file = folder / parameters.model_file
         if not model_file.is_file():
             there = sorted(f.name for f in folder.iterdir() if f.suffix in {".pt", ".pt2"})
@@ -164,9 +164,9 @@ class PortableModel:
             species, convention, cutoff, "model.pt", n_layers, returns_forces, None, name
         )
         if descriptor is not None:
-            disagreement = _disagreement(parameters, descriptor)
-            if disagreement:
-                raise InputError(f"descriptor: {disagreement}")
+            wrong = disagreements(parameters, descriptor)
+            if wrong:
+                raise InputError(f"descriptor: {'; '.join(wrong)}")
         folder = _new_folder(folder)
         if descriptor is not None:
             descriptor.to_file(folder / DESCRIPTOR_FILE)
@@ -362,16 +362,17 @@ def _choose_convention(convention, descriptor):
     return convention or "descriptor"
 
 
-def _disagreement(parameters, descriptor):
-    """How a descriptor contradicts the parameters of its model, or None."""
+def disagreements(parameters, descriptor):
+    """Return how a descriptor contradicts the parameters of its model, a text each."""
+    found = []
     if set(descriptor.species) != set(parameters.species):
-        return (
+        found.append(
             f"its species are {', '.join(descriptor.species)}, those of the model "
             f"{', '.join(parameters.species)}; they must be the same, in any order"
         )
     if descriptor.cutoff > parameters.cutoff:
-        return (
+        found.append(
             f"its cutoff {descriptor.cutoff:g} is beyond that of the model, {parameters.cutoff:g}: "
             "it would miss neighbors"
         )
-    return None
+    return found

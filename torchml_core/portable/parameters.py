@@ -5,6 +5,7 @@ sequence of values, one a line. Lines whose first character is ``#`` are comment
 separate; real files are untidy about both, so the sequence of values is read and nothing else.
 """
 
+import contextlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,14 +109,45 @@ def read_parameters(path):
     the model's file; whether it returns forces; number of inputs; name of the descriptor or
     ``None``. Words in any case. Text after a blank and ``#`` is a comment too.
     """
-    values = _ValueLines(path)
+    return _read(_ValueLines(path))
+
+
+def find_faults(path):
+    """Return everything that is wrong with a ``.param`` file, where reading stops at the first.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    list of FileFormatError
+        In the order of the lines; empty if the file can be read. What is wrong may hide what
+        follows: values after a wrong preprocessing kind cannot be told apart.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such file.
+    FileFormatError
+        If it is not a text file.
+    """
+    values = _FaultyLines(path)
+    with contextlib.suppress(FileFormatError):
+        _read(values)
+    return values.faults
+
+
+def _read(values):
     n_species = values.take(
         "the number of elements", lambda t: _parse_count(t, "number of elements")
     )
     species = values.take(
-        f"the symbols of {n_species} element(s)", lambda t: _parse_symbols(t, n_species)
+        f"the symbols of {n_species or 'the'} element(s)", lambda t: _parse_symbols(t, n_species)
     )
     convention = values.take("the preprocessing, None, Descriptor or Graph", _parse_convention)
+    if convention is None:
+        return None
     cutoff = values.take("the cutoff", lambda t: check_cutoff(_parse_number(t, float, "cutoff")))
     n_layers = 1
     if convention == "graph":
@@ -130,6 +162,8 @@ def read_parameters(path):
         "the name of the descriptor, or None", lambda t: _parse_descriptor(t, convention)
     )
     values.expect_end()
+    if values.faults:
+        return None
     return ModelParameters(
         species, convention, cutoff, model_file, n_layers, returns_forces, n_inputs, descriptor
     )
@@ -177,6 +211,8 @@ def write_parameters(parameters, path):
 class _ValueLines:
     """The lines of a file that hold a value, taken one after another."""
 
+    faults = ()  # the first one is raised
+
     def __init__(self, path):
         self.path = path
         try:
@@ -193,7 +229,8 @@ class _ValueLines:
     def take(self, what, parse):
         """The next value; ``parse`` turns its text into it, or raises InputError."""
         line, text = next(self._values, (None, None))
-        if text is None:
+        self.ended = text is None
+        if self.ended:
             message = f"the file ends where {what} should follow"
             raise FileFormatError(message, self.path, max(self.n_lines, 1))
         try:
@@ -205,6 +242,29 @@ class _ValueLines:
         line, text = next(self._values, (None, None))
         if text is not None:
             raise FileFormatError(f"{text!r} after the last value, the descriptor", self.path, line)
+
+
+class _FaultyLines(_ValueLines):
+    """The same, but wrong values are gathered and taken for None, as long as there are lines."""
+
+    def __init__(self, path):
+        super().__init__(path)
+        self.faults = []
+
+    def take(self, what, parse):
+        try:
+            return super().take(what, parse)
+        except FileFormatError as error:
+            self.faults.append(error)
+            if self.ended:
+                raise
+            return None
+
+    def expect_end(self):
+        try:
+            super().expect_end()
+        except FileFormatError as error:
+            self.faults.append(error)
 
 
 def _without_comment(line):
@@ -291,7 +351,7 @@ def _parse_count(text, what):
 
 def _parse_symbols(text, n_species):
     symbols = text.split()
-    if len(symbols) != n_species:
+    if n_species is not None and len(symbols) != n_species:
         raise InputError(
             f"{n_species} element symbol(s), as the value before says, should stand here, "
             f"not {len(symbols)}: {text!r}"

@@ -1,0 +1,147 @@
+"""How each kind of file is looked into; every function adds to Findings and goes on."""
+
+from pathlib import Path
+
+from torchml_core.cli.findings import Findings
+from torchml_core.errors import InputError, MissingFileError, TorchMLError
+
+MODEL_SUFFIXES = (".pt", ".pt2")
+
+
+def look_into(path, *, kind=None, device=None):
+    """Return the Findings about a folder or a file.
+
+    Raises
+    ------
+    MissingFileError
+        If there is nothing of that name.
+    InputError
+        If it is none of the kinds that can be looked into.
+    """
+    path, findings = Path(path), Findings()
+    if not path.exists():
+        raise MissingFileError(f"{path}: no such file or folder")
+    if kind is not None and path.suffix != ".dat":
+        raise InputError(f"--kind {kind}: for a .dat file, which {path} is not")
+    if path.is_dir():
+        from torchml_core.cli.inspect_folder import look_into_folder
+
+        look_into_folder(findings, path, device)
+    elif path.suffix == ".param":
+        look_into_parameters(findings, path)
+    elif path.suffix == ".dat":
+        look_into_descriptor(findings, path, kind)
+    elif path.suffix in MODEL_SUFFIXES:
+        facts = look_into_model(findings, path, device)
+        if facts:
+            _say_which_conventions_fit(findings, facts)
+    else:
+        raise InputError(
+            f"{path}: a portable model's folder, or a .param, .dat, .pt or .pt2 file, is needed"
+        )
+    return findings
+
+
+def look_into_parameters(findings, path):
+    """Read a .param file; return its ModelParameters, or None if something is wrong in it."""
+    from torchml_core.portable.parameters import find_faults, read_parameters
+
+    faults = findings.attempt(find_faults, path)
+    if faults is None:
+        return None
+    if faults:
+        findings.problems += [str(fault) for fault in faults]
+        return None
+    parameters = read_parameters(path)
+    graph = parameters.convention == "graph"
+    findings.fact("convention", parameters.convention)
+    findings.fact("species", _codes(parameters.species))
+    findings.fact("cutoff", f"{parameters.cutoff:g} Å")
+    if graph:
+        findings.fact("layers", parameters.n_layers)
+    findings.fact("influence distance", f"{parameters.influence_distance:g} Å")
+    findings.fact("returns forces", "yes" if parameters.returns_forces else "no")
+    findings.fact("model file", parameters.model_file)
+    if parameters.descriptor:
+        findings.fact("descriptor", parameters.descriptor)
+    if parameters.n_inputs != parameters.expected_n_inputs:
+        findings.notes.append(
+            f"the .param file says {parameters.n_inputs} inputs; a {parameters.convention} model"
+            f" has {parameters.expected_n_inputs} (not used here, other drivers may)"
+        )
+    return parameters
+
+
+def look_into_descriptor(findings, path, kind=None, *, labels=True):
+    """Read a .dat file as the kind given or as every kind; return the Descriptor, or None."""
+    from torchml_core.descriptors.files import KINDS, read_descriptor
+
+    if kind is not None:
+        descriptor = findings.attempt(read_descriptor, path, kind)
+    else:
+        read, errors = {}, {}
+        for name in KINDS:
+            try:
+                read[name] = read_descriptor(path, name)
+            except TorchMLError as error:
+                errors[name] = error
+        if not read:
+            findings.problems += [f"not {name}: {error}" for name, error in errors.items()]
+        if len(read) > 1:
+            findings.notes.append(
+                f"it can be read as {' and as '.join(read)}: --kind says which one it is"
+            )
+        descriptor = next(iter(read.values()), None)
+    if descriptor is not None:
+        findings.fact("descriptor file", f"{path.name}: {type(descriptor).__name__}")
+        findings.fact("descriptor species", " ".join(descriptor.species))
+        findings.fact("largest cutoff", f"{descriptor.cutoff:g} Å")
+        findings.fact("width", f"{descriptor.width} values an atom")
+        if labels:
+            findings.fact("values", list(descriptor.labels))
+        else:
+            findings.fact("settings", repr(descriptor))
+    return descriptor
+
+
+def look_into_model(findings, path, device=None):
+    """Load a .pt or .pt2 file; return its ModelFacts, or None if it does not load."""
+    from torchml_core.portable.device import execution_device
+    from torchml_core.portable.executors import load_executor
+
+    executor = findings.attempt(lambda: load_executor(path, execution_device(device)))
+    if executor is None:
+        return None
+    facts = executor.facts()
+    findings.fact("format", facts.format)
+    findings.fact("forward takes", [f"{name}: {kind}" for name, kind in facts.arguments])
+    findings.fact("forward returns", facts.returns)
+    findings.fact(
+        "parameters", f"{facts.n_parameters}; inputs in {str(facts.dtype).removeprefix('torch.')}"
+    )
+    findings.fact("operators", ", ".join(facts.operators) or "torch's own only")
+    return facts
+
+
+def _say_which_conventions_fit(findings, facts):
+    fits = conventions_that_fit(len(facts.arguments))
+    findings.fact("fits", " or ".join(fits) or "none")
+    if not fits:
+        findings.problems.append(
+            f"forward takes {len(facts.arguments)} arguments; no convention has so many: 1 for"
+            " descriptor, 5 for raw, 3 and one a layer for graph"
+        )
+
+
+def conventions_that_fit(n_arguments):
+    """Return the conventions whose ``forward`` takes so many arguments, as texts."""
+    fits = {1: ["descriptor"], 5: ["raw"]}.get(n_arguments, [])
+    if n_arguments >= 4:
+        n_layers = n_arguments - 3
+        fits = [*fits, f"graph of {n_layers} layer{'' if n_layers == 1 else 's'}"]
+    return fits
+
+
+def _codes(species):
+    """``Si 0, C 1``: symbols with the codes that the model knows them by."""
+    return ", ".join(f"{symbol} ({code})" for code, symbol in enumerate(species))

@@ -1,0 +1,137 @@
+"""What ``torchml-core evaluate`` prints: each structure if they are few, a summary if many."""
+
+import numpy as np
+from ase import units
+
+FEW_STRUCTURES = 20
+FEW_ATOMS = 100
+
+
+class Report:
+    """Gathers results as they come, and keeps no more of them than it may print."""
+
+    def __init__(self):
+        self.n_structures = self.n_atoms = 0
+        self._rows = []  # of the first few
+        self._first = None
+        self._energies = _Range()
+        self._forces = _Range()
+        self._pressures = _Range()
+
+    def add(self, label, atoms, results):
+        """Take the results (a dict of ASE's names) of a structure."""
+        self.n_structures += 1
+        self.n_atoms += len(atoms)
+        energy, stress, largest = results["energy"], results.get("stress"), None
+        self._energies.add(energy / len(atoms), label)
+        if "forces" in results:
+            largest = np.linalg.norm(results["forces"], axis=1).max()
+            self._forces.add(largest, label)
+        if stress is not None:
+            self._pressures.add(_pressure(stress), label)
+        if self._first is None:
+            self._first = (label, atoms, results)
+        if len(self._rows) < FEW_STRUCTURES:
+            self._rows.append((label, len(atoms), energy, largest, stress))
+
+    def lines(self, seconds):
+        """Return the lines to print after ``seconds`` of work."""
+        if self.n_structures == 0:
+            return
+        if self.n_structures == 1:
+            yield from _one(*self._first)
+        elif self.n_structures <= FEW_STRUCTURES:
+            yield from _table(self._rows)
+        else:
+            yield from self._summary()
+        yield (
+            f"{_count(self.n_structures, 'structure')}, {_count(self.n_atoms, 'atom')} "
+            f"in {seconds:.3g} s: {self.n_atoms / seconds:.4g} atoms/s"
+        )
+
+    def _summary(self):
+        yield f"{'':<17} {'lowest':>14} {'mean':>14} {'highest':>14}  where lowest, highest"
+        for name, found in (
+            ("energy [eV/atom]", self._energies),
+            ("max |F| [eV/Å]", self._forces),
+            ("pressure [GPa]", self._pressures),
+        ):
+            if found.n:
+                yield (
+                    f"{name:<17} {found.lowest[0]:14.6f} {found.mean:14.6f} "
+                    f"{found.highest[0]:14.6f}  {found.lowest[1]}, {found.highest[1]}"
+                )
+
+
+class _Range:
+    """Lowest, mean and highest of numbers, and where the outermost were."""
+
+    def __init__(self):
+        self.n, self._sum = 0, 0.0
+        self.lowest, self.highest = (np.inf, None), (-np.inf, None)
+
+    def add(self, value, label):
+        self.n += 1
+        self._sum += value
+        self.lowest = min(self.lowest, (value, label), key=lambda pair: pair[0])
+        self.highest = max(self.highest, (value, label), key=lambda pair: pair[0])
+
+    @property
+    def mean(self):
+        return self._sum / self.n
+
+
+def _one(label, atoms, results):
+    """All there is to say of one structure."""
+    yield f"{label}: {atoms.get_chemical_formula()}, periodic in {_periodic_directions(atoms)}"
+    per_atom = results["energy"] / len(atoms)
+    yield f"energy   {results['energy']:.8f} eV   ({per_atom:.8f} eV/atom)"
+    if "stress" in results:
+        yield "stress   " + " ".join(f"{name:>13}" for name in ("xx", "yy", "zz", "yz", "xz", "xy"))
+        yield "         " + " ".join(f"{s:13.8f}" for s in results["stress"]) + "   eV/Å³"
+        yield f"pressure {_pressure(results['stress']):.6f} GPa"
+    if "forces" not in results:
+        return
+    sizes = np.linalg.norm(results["forces"], axis=1)
+    yield f"forces   largest {sizes.max():.8f} eV/Å, on atom {sizes.argmax()}"
+    if len(atoms) > FEW_ATOMS:
+        yield f"         (of {len(atoms)} atoms; -o writes them all)"
+        return
+    for atom, (symbol, force) in enumerate(zip(atoms.symbols, results["forces"], strict=True)):
+        yield f"{atom:>8} {symbol:<2} " + " ".join(f"{f:13.8f}" for f in force)
+
+
+def _table(rows):
+    """Rows (label, number of atoms, results) as a table, and another one of stresses."""
+    cells = [("structure", "atoms", "energy [eV]", "[eV/atom]", "max |F| [eV/Å]")]
+    stresses = [("stress [eV/Å³]", "xx", "yy", "zz", "yz", "xz", "xy")]
+    for label, n_atoms, energy, largest_force, stress in rows:
+        force = "" if largest_force is None else f"{largest_force:.6f}"
+        cells.append((label, str(n_atoms), f"{energy:.6f}", f"{energy / n_atoms:.6f}", force))
+        if stress is not None:
+            stresses.append((label, *(f"{s:.6f}" for s in stress)))
+    yield from _aligned(cells)
+    if len(stresses) > 1:
+        yield ""
+        yield from _aligned(stresses)
+
+
+def _aligned(rows):
+    """Rows of text with each column as wide as it must be, the first to the left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for first, *others in rows:
+        cells = [text.rjust(width) for text, width in zip(others, widths[1:], strict=True)]
+        yield "  ".join([first.ljust(widths[0]), *cells])
+
+
+def _periodic_directions(atoms):
+    return " ".join(name for name, on in zip("abc", atoms.pbc, strict=True) if on) or "no direction"
+
+
+def _pressure(stress):
+    """GPa, positive under compression."""
+    return -np.mean(stress[:3]) / units.GPa
+
+
+def _count(n, noun):
+    return f"{n} {noun}{'' if n == 1 else 's'}"
