@@ -11,7 +11,7 @@ WEIGHTS = np.array([1, -8, 8, -1]) / 12
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))  # ASE's order
 
 
-def finite_difference_forces(model, atoms, *, step=1e-3, indices=None):
+def finite_difference_forces(model, atoms, *, step=2e-4, indices=None):
     """Forces on atoms by central differences of the energy, fourth order.
 
     Parameters
@@ -21,7 +21,7 @@ def finite_difference_forces(model, atoms, *, step=1e-3, indices=None):
     atoms : ase.Atoms
         Left as it is.
     step : float
-        In Å. The error falls with its fourth power until rounding takes over, near 1e-3.
+        In Å. Small, so that hardly a pair crosses a cutoff, where second derivatives may jump.
     indices : sequence of int, optional
         Atoms to do; None: all.
 
