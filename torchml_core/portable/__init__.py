@@ -1,7 +1,8 @@
 """Portable models: the files of a folder that say all there is to say about a potential.
 
 One idea a module: ``parameters`` (the ``.param`` file), ``device`` (where a model runs),
-``executors`` (how it runs), ``conventions`` (what ``forward`` takes and gives), ``prediction``
-(what a user gets) and ``model`` (the one noun that brings them together). Nothing is imported
-here, so that reading a ``.param`` file loads no torch.
+``executors`` (how it runs), ``scatter_ops`` (operators that graph models ask for), ``conventions``
+(what ``forward`` takes and gives), ``evaluation`` (one call of it, checked and differentiated),
+``prediction`` (what a user gets) and ``model`` (the one noun that brings them together). Nothing is
+imported here, so that reading a ``.param`` file loads no torch.
 """

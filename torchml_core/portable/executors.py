@@ -148,8 +148,9 @@ class TorchScriptExecutor:
     The optimising (profiling) executor of TorchScript is switched off for our calls. It compiles
     in the second and third call and anew for new shapes, which a list of neighbors has at every
     step, and what it compiles differs in the last bit from what the first call ran: the same
-    structure would give two energies. Measured on the CPU, the plain executor loses nothing on
-    models made of tensor operations.
+    structure would give two answers. Measured on the CPU: nothing is lost on models made of tensor
+    operations (1000 atoms, three convolutions: 80 ms either way, where the optimiser takes 130 ms
+    in the first calls); a model that loops over triplets is 20 % slower.
     """
 
     def __init__(self, path, device):
