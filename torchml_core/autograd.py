@@ -1,0 +1,165 @@
+"""Descriptors as differentiable torch functions, made of the descriptors' four verbs.
+
+NOTATION
+    x     positions (n_particles, 3)            D(x)  descriptor (n_centers, width)
+    J(x)  its Jacobian dD/dx, never formed      g, h  of D's shape        u  of x's shape
+
+    compute   x -> D          its backward   g -> J^T g   is the descriptor's ``vjp``
+    vjp    x, g -> J^T g      its backward   u -> J u     (by g) is the descriptor's ``jvp``
+    jvp    x, u -> J u        its backward   h -> J^T h   (by u) is ``vjp`` again
+
+So everything can be differentiated as often as one likes in what it is linear in, g and u: that is
+all that training on forces needs. The derivative of J itself, by x, is not there; see ``compute``.
+"""
+
+import copy
+
+import numpy as np
+import torch
+
+from torchml_core.errors import InputError, UnsupportedError
+from torchml_core.structure import check_positions
+
+
+def compute(descriptor, configuration, positions, *, n_threads=None):
+    """Compute a descriptor as a differentiable function of the particles' positions.
+
+    Parameters
+    ----------
+    descriptor : Descriptor
+    configuration : Configuration
+        Gives species, contributing particles and neighbor lists; its own positions are not used.
+        The lists must hold every pair within the cutoff at ``positions``.
+    positions : (n_particles, 3) torch.Tensor
+        Of all particles, ghosts too, in Å; any floating type and device (the work itself is done
+        in float64 on the processor). As a function of atoms and cell:
+        ``configuration.particle_positions(atom_positions, cell)``.
+    n_threads : int, optional
+
+    Returns
+    -------
+    (n_centers, width) torch.Tensor
+        As ``descriptor.compute``, with the dtype and device of positions.
+
+    Raises
+    ------
+    InputError
+        If positions is not such a tensor, or not finite.
+    UnsupportedError
+        From the backward pass: if a gradient that was taken with ``create_graph=True`` (a force)
+        is differentiated by positions. See Notes.
+
+    Notes
+    -----
+    Training on forces needs the derivative of forces by the *parameters* of a model. It is there:
+
+    >>> energy = model(tm.autograd.compute(d, c, positions)).sum()        # doctest: +SKIP
+    >>> forces = -torch.autograd.grad(energy, positions, create_graph=True)[0]  # doctest: +SKIP
+    >>> loss = ((forces - target) ** 2).sum()                             # doctest: +SKIP
+    >>> loss.backward(inputs=list(model.parameters()))                    # doctest: +SKIP
+
+    The derivative of forces by *positions* (a Hessian) would need second derivatives of the
+    descriptor, which descriptors do not have. Torch asks for it whenever positions require a
+    gradient and nothing says that theirs is not wanted: so say ``inputs=``, or use
+    ``torch.autograd.grad(loss, parameters)``. A plain ``loss.backward()`` raises UnsupportedError,
+    because ``positions.grad`` would lack a part without anybody noticing.
+    """
+    if not isinstance(positions, torch.Tensor) or not positions.is_floating_point():
+        what = getattr(positions, "dtype", type(positions).__name__)
+        raise InputError(f"positions is a {what}; a torch.Tensor of floating type is needed")
+    if tuple(positions.shape) != (configuration.n_particles, 3):
+        raise InputError(
+            f"positions has shape {tuple(positions.shape)}; the configuration has"
+            f" {configuration.n_particles} particles, ({configuration.n_particles}, 3) is needed"
+        )
+    return _Compute.apply(positions, _Verbs(descriptor, configuration, n_threads))
+
+
+class _Verbs:
+    """A descriptor's verbs on one set of lists, from tensors to tensors."""
+
+    def __init__(self, descriptor, configuration, n_threads):
+        self._descriptor, self._configuration = descriptor, configuration
+        self._n_threads = n_threads
+
+    def compute(self, x):
+        values = self._descriptor.compute(self._at(x), n_threads=self._n_threads)
+        return torch.from_numpy(values).to(x)
+
+    def vjp(self, x, g):
+        values = self._descriptor.vjp(self._at(x), _array(g), n_threads=self._n_threads)
+        return torch.from_numpy(values).to(x)
+
+    def jvp(self, x, u):
+        values = self._descriptor.jvp(self._at(x), _array(u), n_threads=self._n_threads)
+        return torch.from_numpy(values).to(x)
+
+    def _at(self, x):
+        moved = copy.copy(self._configuration)  # keeps the lists
+        moved.positions = check_positions(_array(x))
+        return moved
+
+
+def _array(tensor):
+    # gradients come expanded or transposed; kernels want rows one after another
+    return np.ascontiguousarray(tensor.detach().to("cpu", torch.float64).numpy())
+
+
+class _Compute(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, verbs):
+        ctx.verbs = verbs
+        ctx.save_for_backward(x)
+        return verbs.compute(x)
+
+    @staticmethod
+    def backward(ctx, g):
+        (x,) = ctx.saved_tensors
+        return _Vjp.apply(_NoSecondDerivative.apply(x), g, ctx.verbs), None
+
+
+class _Vjp(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, g, verbs):
+        ctx.verbs = verbs
+        ctx.save_for_backward(x)
+        return verbs.vjp(x, g)
+
+    @staticmethod
+    def backward(ctx, u):
+        (x,) = ctx.saved_tensors
+        return None, _Jvp.apply(x, u, ctx.verbs), None
+
+
+class _Jvp(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, u, verbs):
+        ctx.verbs = verbs
+        ctx.save_for_backward(x)
+        return verbs.jvp(x, u)
+
+    @staticmethod
+    def backward(ctx, h):
+        (x,) = ctx.saved_tensors
+        return None, _Vjp.apply(x, h, ctx.verbs), None
+
+
+class _NoSecondDerivative(torch.autograd.Function):
+    """The identity, which cannot be differentiated.
+
+    It stands between x and the functions that are linear in something else. A function cannot know
+    in its backward whether the gradient by x is wanted, but the engine does: it runs this node only
+    if somebody asked for a derivative that passes through it.
+    """
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, _):
+        raise UnsupportedError(
+            "second derivatives of a descriptor by positions are not available: differentiate by"
+            " the model's parameters only, with loss.backward(inputs=list(model.parameters())) or"
+            " torch.autograd.grad(loss, parameters)"
+        )
