@@ -9,8 +9,7 @@ import errno
 import click
 
 from torchml_core import __version__
-from torchml_core.cli.evaluate import evaluate
-from torchml_core.cli.inspect import inspect
+from torchml_core.cli import evaluate, inspect
 from torchml_core.errors import TorchMLError
 
 
@@ -50,5 +49,5 @@ def main(debug):
     """Portable machine-learning models of atoms: evaluate them, look into them."""
 
 
-main.add_command(evaluate)
-main.add_command(inspect)
+main.add_command(evaluate.command)
+main.add_command(inspect.command)

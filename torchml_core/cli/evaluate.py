@@ -10,7 +10,7 @@ import click
 from torchml_core.errors import InputError, MissingFileError, TorchMLError
 
 
-@click.command()
+@click.command("evaluate")
 @click.argument("model", type=click.Path())
 @click.argument("structures", nargs=-1, required=True, type=click.Path())
 @click.option(
@@ -35,7 +35,7 @@ from torchml_core.errors import InputError, MissingFileError, TorchMLError
     "--threads", type=click.IntRange(min=1), help="[default: $OMP_NUM_THREADS, or all cores]"
 )
 @click.pass_context
-def evaluate(ctx, model, structures, output, compare, plot, no_forces, keep_going, device, threads):
+def command(ctx, model, structures, output, compare, plot, no_forces, keep_going, device, threads):
     """Energies, forces and stresses of STRUCTURES by the portable model in the folder MODEL.
 
     STRUCTURES are files that ASE reads; file@0:10 or file@-1 takes some of the structures in
@@ -81,7 +81,8 @@ def evaluate(ctx, model, structures, output, compare, plot, no_forces, keep_goin
             write_parity_plot(comparison, plot)
     if n_failed:
         kept = f"; {output} has these" if output and report.n_structures else ""
-        _complain(f"{n_failed} failed, {report.n_structures} evaluated{kept}")
+        if keep_going or report.n_structures:
+            _complain(f"{n_failed} failed, {report.n_structures} evaluated{kept}")
         ctx.exit(1)
 
 

@@ -3,7 +3,7 @@
 import click
 
 
-@click.command()
+@click.command("inspect")
 @click.argument("path", type=click.Path())
 @click.option(
     "--kind",
@@ -12,7 +12,7 @@ import click
 )
 @click.option("--device", help="A torch device [default: $KIM_MODEL_EXECUTION_DEVICE, or cpu].")
 @click.pass_context
-def inspect(ctx, path, kind, device):
+def command(ctx, path, kind, device):
     """What PATH is, and everything that is wrong with it.
 
     PATH is the folder of a portable model, or one of its files: .param, .dat, .pt or .pt2. A
@@ -20,9 +20,9 @@ def inspect(ctx, path, kind, device):
 
     The exit code is 1 if anything is wrong. Notes are no faults: they say what to look at.
     """
-    from torchml_core.cli import inspectors
+    from torchml_core.cli.inspect_file import look_into
 
-    findings = inspectors.look_into(path, kind=kind, device=device)
+    findings = look_into(path, kind=kind, device=device)
     for line in findings.lines():
         click.echo(line)
     if findings.problems:

@@ -3,7 +3,7 @@
 import os
 from contextlib import contextmanager
 
-from torchml_core.cli.inspectors import (
+from torchml_core.cli.inspect_file import (
     MODEL_SUFFIXES,
     look_into_descriptor,
     look_into_model,

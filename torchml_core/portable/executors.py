@@ -330,7 +330,8 @@ def _kind(value):
     """``float64 (n, 3)``: what an exported program knows of a value."""
     if not isinstance(value, torch.Tensor):
         return type(value).__name__
-    return f"{value.dtype} ({', '.join(map(str, value.shape))})"
+    dtype = str(value.dtype).removeprefix("torch.")
+    return f"{dtype} ({', '.join(map(str, value.shape))})"
 
 
 def _constants(graph):

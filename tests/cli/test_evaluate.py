@@ -1,0 +1,387 @@
+"""``torchml-core evaluate``: what it prints and writes is what the model says."""
+
+import builtins
+
+import numpy as np
+import pytest
+from ase.build import molecule
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import read, write
+
+import torchml_core as tm
+
+
+def results_of(model, atoms):
+    prediction = model.evaluate(atoms).fold()
+    results = {"energy": prediction.energy, "forces": prediction.forces}
+    if atoms.pbc.all():
+        results["stress"] = prediction.stress
+    return results
+
+
+def numbers(line):
+    """The numbers among the words of a line."""
+    found = []
+    for word in line.split():
+        try:
+            found.append(float(word))
+        except ValueError:
+            continue
+    return found
+
+
+# ---- what is printed
+
+
+def test_one_structure_is_told_in_full(run, model, model_folder, silicon_file, silicon):
+    result = run("evaluate", model_folder, f"{silicon_file}@1")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    expected = results_of(model, read(silicon_file, 1))
+    assert lines[0] == f"{silicon_file}@1: Si8, periodic in a b c"
+    assert numbers(lines[1])[0] == pytest.approx(expected["energy"], abs=1e-8)
+    assert numbers(lines[3]) == pytest.approx(expected["stress"], abs=1e-8)
+    pressure = -expected["stress"][:3].mean() * 160.21766208
+    assert numbers(lines[4])[0] == pytest.approx(pressure, abs=1e-5)
+    forces = [numbers(line)[1:] for line in lines[6:14]]
+    np.testing.assert_allclose(forces, expected["forces"], atol=1e-8)
+    assert lines[14].startswith("1 structure, 8 atoms in ")
+
+
+def test_few_structures_are_a_table(run, model, model_folder, silicon_file):
+    result = run("evaluate", model_folder, silicon_file)
+    lines = result.stdout.splitlines()
+    expected = [results_of(model, atoms) for atoms in read(silicon_file, ":")]
+    for place, (line, of) in enumerate(zip(lines[1:4], expected, strict=True)):
+        assert line.startswith(f"{silicon_file}@{place} ")
+        largest = np.linalg.norm(of["forces"], axis=1).max()
+        shown = [8, of["energy"], of["energy"] / 8, largest]
+        assert numbers(line) == pytest.approx(shown, abs=1e-6)
+    for line, of in zip(lines[6:9], expected, strict=True):
+        assert numbers(line) == pytest.approx(of["stress"], abs=1e-6)
+    assert lines[-1].startswith("3 structures, 24 atoms in ")
+
+
+def test_clusters_have_no_stress(run, model_folder, tmp_path):
+    write(tmp_path / "two.xyz", [molecule("CH4")[[0]], molecule("Si2H6")[[0, 1]]])
+    result = run("evaluate", model_folder, tmp_path / "two.xyz")
+    assert result.exit_code == 0, result.output
+    assert "stress [" not in result.stdout
+    result = run("evaluate", model_folder, f"{tmp_path}/two.xyz@1")
+    assert "periodic in no direction" in result.stdout
+    assert "stress  " not in result.stdout
+
+
+def test_many_structures_are_summed_up(run, model, model_folder, silicon, tmp_path):
+    many = silicon * 8
+    write(tmp_path / "many.extxyz", many)
+    result = run("evaluate", model_folder, tmp_path / "many.extxyz")
+    lines = {line.split("  ")[0]: line for line in result.stdout.splitlines()}
+    found = [results_of(model, atoms) for atoms in read(tmp_path / "many.extxyz", ":")]
+    energies = np.array([of["energy"] / 8 for of in found])
+    forces = np.array([np.linalg.norm(of["forces"], axis=1).max() for of in found])
+    for name, values in (("energy [eV/atom]", energies), ("max |F| [eV/Å]", forces)):
+        shown = [values.min(), values.mean(), values.max()]
+        assert numbers(lines[name].removeprefix(name))[:3] == pytest.approx(shown, abs=1e-6)
+        assert f"@{values.argmin()}, " in lines[name]
+        assert lines[name].endswith(f"@{values.argmax()}")
+    assert result.stdout.splitlines()[-1].startswith("24 structures, 192 atoms in ")
+
+
+def test_no_forces(run, model_folder, silicon_file, tmp_path, monkeypatch):
+    asked = []
+    evaluate = tm.PortableModel.evaluate
+
+    def spy(self, *arguments, **options):
+        asked.append((options["forces"], options["virial"]))
+        return evaluate(self, *arguments, **options)
+
+    monkeypatch.setattr(tm.PortableModel, "evaluate", spy)
+    out = tmp_path / "out.extxyz"
+    result = run("evaluate", model_folder, silicon_file, "--no-forces", "-o", out)
+    assert result.exit_code == 0
+    assert set(asked) == {(False, False)}
+    assert all(set(atoms.calc.results) == {"energy"} for atoms in read(out, ":"))
+
+
+def test_threads_and_device(run, model_folder, silicon_file):
+    plain = run("evaluate", model_folder, silicon_file)
+    options = ["--threads", "1", "--device", "cpu"]
+    same = run("evaluate", model_folder, silicon_file, *options)
+    assert same.stdout.splitlines()[:-1] == plain.stdout.splitlines()[:-1]
+    result = run("evaluate", model_folder, silicon_file, "--device", "abacus")
+    assert result.exit_code == 1
+    assert "'abacus'" in result.stderr
+
+
+# ---- what is written
+
+
+def test_output_is_read_back_by_ase(run, model, model_folder, silicon, tmp_path):
+    cluster = molecule("Si2H6")[[0, 1]]
+    cluster.info["name"] = "a pair"
+    cluster.set_array("group", np.array([4, 5]))
+    write(tmp_path / "in.extxyz", [*silicon, cluster])
+    out = tmp_path / "out.extxyz"
+    assert run("evaluate", model_folder, tmp_path / "in.extxyz", "-o", out).exit_code == 0
+    for given, found in zip(read(tmp_path / "in.extxyz", ":"), read(out, ":"), strict=True):
+        expected = results_of(model, given)
+        assert set(found.calc.results) == set(expected)
+        assert found.calc.results["energy"] == pytest.approx(expected["energy"], rel=1e-14)
+        np.testing.assert_allclose(found.calc.results["forces"], expected["forces"], atol=1e-8)
+        if "stress" in expected:
+            np.testing.assert_allclose(found.calc.results["stress"], expected["stress"], rtol=1e-9)
+        np.testing.assert_array_equal(found.positions, given.positions)
+        np.testing.assert_array_equal(found.cell, given.cell)
+        assert found.info == given.info
+    assert found.info == {"name": "a pair"}
+    assert found.arrays["group"].tolist() == [4, 5]
+
+
+def test_reference_values_are_kept_apart(run, model, model_folder, silicon, tmp_path):
+    atoms = silicon[0].copy()
+    reference = {"energy": -1.5, "forces": np.full((8, 3), 0.25), "stress": np.arange(6.0)}
+    atoms.calc = SinglePointCalculator(atoms, **reference)
+    write(tmp_path / "in.extxyz", atoms)
+    first, second = tmp_path / "first.extxyz", tmp_path / "second.extxyz"
+    assert run("evaluate", model_folder, tmp_path / "in.extxyz", "-o", first).exit_code == 0
+    assert run("evaluate", model_folder, first, "-o", second).exit_code == 0  # on its own output
+    for file in (first, second):
+        found = read(file)
+        assert found.calc.results["energy"] == pytest.approx(results_of(model, atoms)["energy"])
+        assert found.info["reference_energy"] == -1.5
+        np.testing.assert_array_equal(found.arrays["reference_forces"], reference["forces"])
+        np.testing.assert_array_equal(found.info["reference_stress"], reference["stress"])
+
+
+def test_output_is_overwritten_but_never_for_nothing(run, model_folder, silicon_file, tmp_path):
+    out = tmp_path / "out.extxyz"
+    out.write_text("what was there before")
+    assert run("evaluate", model_folder, tmp_path / "none.xyz", "-o", out).exit_code == 1
+    assert out.read_text() == "what was there before"
+    assert run("evaluate", model_folder, silicon_file, "-o", out).exit_code == 0
+    assert len(read(out, ":")) == 3
+
+
+@pytest.mark.parametrize("index", ["", "@0"])
+def test_output_is_never_what_is_read(run, model_folder, silicon_file, tmp_path, index):
+    before = silicon_file.read_bytes()
+    link = tmp_path / "link.extxyz"
+    link.symlink_to(silicon_file)
+    for out in (silicon_file, link):
+        result = run("evaluate", model_folder, f"{silicon_file}{index}", "-o", out)
+        assert result.exit_code == 1
+        assert "is read from too" in result.stderr
+    assert silicon_file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["-o", "out.h5"], "-o out.h5: extended XYZ is written"),
+        (["-o", "none/out.xyz"], "-o none/out.xyz: no such folder"),
+        (["--plot", "none/plot.png"], "--plot none/plot.png: no such folder"),
+        (["--plot", "plot.bmpx"], "--plot plot.bmpx: its name must end in one of ."),
+    ],
+)
+def test_what_cannot_be_written_is_told_before_the_work(run, options, message):
+    result = run("evaluate", "none", "none.xyz", *options)  # told even before these are missed
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"error: {message}")
+
+
+# ---- comparison
+
+
+@pytest.fixture
+def reference_file(model, silicon, tmp_path):
+    """Three structures with the model's results plus known errors; one without stress, one bare."""
+    errors = [
+        {"energy": 0.8, "forces": np.zeros((8, 3)), "stress": np.array([0.001, 0, 0, 0, 0, 0])},
+        {"energy": -1.6, "forces": np.zeros((8, 3))},
+    ]
+    errors[1]["forces"][3] = [0.1, -0.2, 0.4]
+    structures = []
+    for atoms, wrong in zip(silicon, errors, strict=False):
+        atoms = atoms.copy()
+        right = results_of(model, atoms)
+        values = {name: right[name] - wrong[name] for name in wrong}
+        atoms.calc = SinglePointCalculator(atoms, **values)
+        structures.append(atoms)
+    path = tmp_path / "reference.extxyz"
+    write(path, [*structures, silicon[2]])
+    return path
+
+
+def test_comparison(run, model_folder, reference_file):
+    result = run("evaluate", model_folder, reference_file, "--compare")
+    assert result.exit_code == 0, result.output
+    rows = {line.split(" [")[0]: line for line in result.stdout.splitlines()}
+    # MAE, RMSE, max, number of values, structures without
+    expected = {
+        "energy": [150, np.sqrt((100**2 + 200**2) / 2), 200, 2, 1],
+        "forces": [700 / 48, np.sqrt((0.01 + 0.04 + 0.16) / 48) * 1e3, 400, 48, 1],
+        "stress": [1 / 6, np.sqrt(1 / 6), 1, 6, 2],
+    }
+    where = {"energy": 1, "forces": 1, "stress": 0}
+    for name, values in expected.items():
+        assert numbers(rows[name].partition("]")[2]) == pytest.approx(values, abs=2e-4), name
+        assert rows[name].endswith(f"{reference_file}@{where[name]}")
+
+
+def test_comparison_of_energies_alone(run, model_folder, reference_file):
+    result = run("evaluate", model_folder, reference_file, "--compare", "--no-forces")
+    assert result.exit_code == 0
+    assert "energy [meV/atom]" in result.stdout
+    assert "forces [meV/Å]" not in result.stdout
+
+
+def test_comparison_with_nothing_is_an_error(run, model_folder, silicon_file):
+    result = run("evaluate", model_folder, silicon_file, "--compare")
+    assert result.exit_code == 1
+    assert "none of the structures came with energy or forces or stress" in result.stderr
+
+
+def test_comparison_says_what_is_in_no_structure(run, model_folder, reference_file):
+    result = run("evaluate", model_folder, f"{reference_file}@1:", "--compare")
+    assert result.exit_code == 0
+    assert "stress             not in the files" in result.stdout
+
+
+def test_references_that_are_no_numbers_are_refused(run, model_folder, silicon, tmp_path):
+    atoms = silicon[0].copy()
+    atoms.calc = SinglePointCalculator(atoms, energy=np.nan)
+    write(tmp_path / "nan.extxyz", atoms)
+    result = run("evaluate", model_folder, tmp_path / "nan.extxyz", "--compare")
+    assert result.exit_code == 1
+    assert "nan.extxyz@0: the reference value of energy in the file is nan" in result.stderr
+    assert run("evaluate", model_folder, tmp_path / "nan.extxyz").exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["parity.png", "parity.PDF", "parity.svg"])
+def test_plot(run, model_folder, reference_file, tmp_path, name):
+    result = run("evaluate", model_folder, reference_file, "--plot", tmp_path / name)
+    assert result.exit_code == 0, result.output
+    assert "errors" in result.stdout  # --compare is implied
+    begins = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}[name[-3:].lower()]
+    assert (tmp_path / name).read_bytes().startswith(begins)
+
+
+def test_plot_shows_the_values(run, model_folder, reference_file, tmp_path, monkeypatch):
+    from matplotlib.axes import Axes
+
+    drawn = []
+    plot = Axes.plot
+    monkeypatch.setattr(
+        Axes, "plot", lambda self, *a, **k: drawn.append(a[:2]) or plot(self, *a, **k)
+    )
+    run("evaluate", model_folder, reference_file, "--plot", tmp_path / "parity.png")
+    points = drawn[1::2]  # each after the diagonal
+    assert [len(x) for x, _ in points] == [2, 48, 6]
+    np.testing.assert_allclose(points[0][1] - points[0][0], [0.1, -0.2], atol=1e-12)
+
+
+def test_plot_without_matplotlib(run, model_folder, reference_file, monkeypatch):
+    real = builtins.__import__
+
+    def without(name, *arguments, **options):
+        if name.startswith("matplotlib"):
+            raise ModuleNotFoundError(f"No module named {name!r}")
+        return real(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    result = run("evaluate", model_folder, reference_file, "--plot", "parity.png")
+    assert result.exit_code == 1
+    assert "pip install torchml_core[plots]" in result.stderr
+
+
+# ---- what fails
+
+
+@pytest.fixture
+def mixed_file(silicon, tmp_path):
+    """Good, unknown species, NaN, good."""
+    gold, nowhere = silicon[0].copy(), silicon[1].copy()
+    gold.symbols[2] = "Au"
+    nowhere.positions[5, 1] = np.nan
+    write(tmp_path / "mixed.extxyz", [silicon[0], gold, nowhere, silicon[2]])
+    return tmp_path / "mixed.extxyz"
+
+
+def test_the_first_failure_ends_it(run, model_folder, mixed_file, tmp_path):
+    out = tmp_path / "out.extxyz"
+    result = run("evaluate", model_folder, mixed_file, "-o", out)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        f"error: {mixed_file}@1: species: atom 2 is Au, not one of ['Si', 'C']",
+        f"error: 1 failed, 1 evaluated; {out} has these",
+    ]
+    assert len(read(out, ":")) == 1
+    assert result.stdout.startswith(f"{mixed_file}@0: Si8")
+
+
+def test_keep_going(run, model_folder, mixed_file, silicon_file, tmp_path):
+    out = tmp_path / "out.extxyz"
+    sources = [mixed_file, tmp_path / "none.xyz", silicon_file]
+    result = run("evaluate", model_folder, *sources, "--keep-going", "-o", out)
+    assert result.exit_code == 1
+    errors = result.stderr.splitlines()
+    assert errors[0].startswith(f"error: {mixed_file}@1: species: atom 2 is Au")
+    assert errors[1].startswith(f"error: {mixed_file}@2: positions: atom 5 has y = nan")
+    assert errors[2] == f"error: {tmp_path}/none.xyz: no such file"
+    assert errors[3] == f"error: 3 failed, 5 evaluated; {out} has these"
+    assert len(read(out, ":")) == 5
+    assert result.stdout.splitlines()[-1].startswith("5 structures, 40 atoms in ")
+
+
+def test_nothing_evaluated_prints_nothing(run, model_folder, mixed_file):
+    result = run("evaluate", model_folder, f"{mixed_file}@1:3", "--keep-going", "--compare")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert "2 failed, 0 evaluated" in result.stderr
+
+
+def test_a_refused_reference_counts_once(run, model_folder, silicon, tmp_path):
+    wrong = silicon[0].copy()
+    wrong.calc = SinglePointCalculator(wrong, energy=np.inf)
+    right = silicon[1].copy()
+    right.calc = SinglePointCalculator(right, energy=1.0)
+    write(tmp_path / "in.extxyz", [wrong, right])
+    out = tmp_path / "out.extxyz"
+    options = ["--compare", "--keep-going", "-o", out]
+    result = run("evaluate", model_folder, tmp_path / "in.extxyz", *options)
+    assert "1 failed, 1 evaluated" in result.stderr
+    assert len(read(out, ":")) == 1
+
+
+# ---- real models
+
+
+@pytest.mark.parametrize("name", ["TorchMLModel1_SW", "TorchMLModel2_Desc"])
+def test_real_models(run, shared_data, name):
+    folder = shared_data / "portable_models" / name
+    result = run("evaluate", folder, f"{shared_data}/si.extxyz.gz@0:2", "--compare")
+    assert result.exit_code == 0, result.output
+    model = tm.PortableModel.load(folder)
+    structures = read(shared_data / "si.extxyz.gz", "0:2")
+    expected = [model.evaluate(atoms).fold() for atoms in structures]
+    lines = result.stdout.splitlines()
+    for line, prediction in zip(lines[1:3], expected, strict=True):
+        assert numbers(line)[1] == pytest.approx(prediction.energy, abs=1e-6)
+    errors = np.concatenate(
+        [p.forces - a.get_forces() for p, a in zip(expected, structures, strict=True)]
+    )
+    (row,) = (line for line in lines if line.startswith("forces [meV/Å]"))
+    shown = [1e3 * np.abs(errors).mean(), 1e3 * np.sqrt((errors**2).mean())]
+    assert numbers(row)[:2] == pytest.approx(shown, abs=1e-4)
+
+
+def test_a_model_that_gives_nan_says_how_to_use_it(run, shared_data, monkeypatch):
+    folder = shared_data / "portable_models" / "TorchMLModel3_Graph"
+    sources = f"{shared_data}/si.extxyz.gz@0"
+    monkeypatch.delenv("KIM_MODEL_ELEMENTS_MAP", raising=False)
+    result = run("evaluate", folder, sources)
+    assert result.exit_code == 1
+    assert "KIM_MODEL_ELEMENTS_MAP" in result.stderr
+    monkeypatch.setenv("KIM_MODEL_ELEMENTS_MAP", "1")
+    assert run("evaluate", folder, sources).exit_code == 0
