@@ -1,7 +1,9 @@
 """Reading structures one at a time, by ASE's indices, with labels that find them again."""
 
 import gzip
+import lzma
 import shutil
+import tempfile
 
 import pytest
 from ase.build import molecule
@@ -89,11 +91,27 @@ def test_a_name_with_an_at_sign_is_a_name_if_it_is_there(ten, tmp_path):
     assert len(list(read_structures([str(folder / "ten.extxyz")]))) == 10
 
 
-def test_compressed_files(ten, tmp_path):
-    packed = tmp_path / "ten.extxyz.gz"
-    packed.write_bytes(gzip.compress(ten.read_bytes()))
+@pytest.mark.parametrize(("suffix", "compress"), [("gz", gzip.compress), ("xz", lzma.compress)])
+def test_compressed_files(ten, tmp_path, monkeypatch, suffix, compress):
+    unpacked = tmp_path / "unpacked"
+    unpacked.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(unpacked))
+    packed = tmp_path / f"ten.extxyz.{suffix}"
+    packed.write_bytes(compress(ten.read_bytes()))
     assert count_structures([str(packed)]) == 10
-    assert len(list(read_structures([str(packed)]))) == 10
+    found = list(read_structures([f"{packed}@4:6"]))
+    assert [(label, atoms.info["k"]) for label, atoms in found] == [
+        (f"{packed}@4", 4),
+        (f"{packed}@5", 5),
+    ]
+    packed.write_bytes(packed.read_bytes()[:-20])
+    ((label, error),) = read_structures([str(packed)])
+    assert label == str(packed)
+    assert isinstance(error, tm.InputError)
+    stopped = read_structures([f"{packed}"])
+    next(stopped)
+    stopped.close()
+    assert list(unpacked.iterdir()) == []
 
 
 def test_files_of_other_kinds_are_read_but_not_counted(tmp_path):

@@ -1,13 +1,18 @@
 """Structures from files, one at a time, each with a name that finds it again."""
 
+import contextlib
 import itertools
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 from ase.io import iread
 from ase.io.formats import open_with_compression, string2index
 
 from torchml_core.errors import InputError, MissingFileError, TorchMLError
+
+COMPRESSED = {".gz", ".bz2", ".xz"}
 
 
 def read_structures(sources):
@@ -78,7 +83,7 @@ def split_source(source):
 
 
 def _read_file(path, index):
-    structures = iread(path, index=index, do_not_split_by_at_sign=True)
+    structures = _read(path, index)
     label = None
     for place in _places(index):
         try:
@@ -94,6 +99,22 @@ def _read_file(path, index):
     if label is None:
         selected = "" if index is None else " at this index"
         yield path, InputError(f"no structures in it{selected}")
+
+
+def _read(path, index):
+    """ASE's iread, of compressed files by way of a temporary one that is not.
+
+    ASE's readers go back and forth in a file, which in a compressed one means to unpack it anew
+    each time: thirty times slower for a file of 750 structures.
+    """
+    with contextlib.ExitStack() as stack:
+        if Path(path).suffix in COMPRESSED:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="torchml-core-"))
+            plain = Path(folder) / Path(path).stem
+            with open_with_compression(path, "rb") as packed, plain.open("wb") as unpacked:
+                shutil.copyfileobj(packed, unpacked)
+            path = str(plain)
+        yield from iread(path, index=index, do_not_split_by_at_sign=True)
 
 
 def _places(index):
