@@ -1,0 +1,94 @@
+"""What the two training scripts share: the fit to energies and forces, and writing the model.
+
+A *sample* is an example made ready: it has the ``example``, and its ``positions`` as a tensor
+that requires a gradient. A function ``atom_energies(network, sample)`` gives what the network makes
+of it.
+"""
+
+import copy
+import json
+from pathlib import Path
+
+import numpy as np
+import silicon_data
+import torch
+
+import torchml_core as tm
+
+RATE = 0.003  # of the first steps; falls to nearly nothing along a cosine
+ENERGY_WEIGHT = 100.0  # Å⁻²: of the squared error per atom, beside that of a force component
+
+
+def fit(network, atom_energies, samples, *, epochs, seed=0, report=print):
+    """Fit a network's energies and forces to ``samples["train"]``, with Adam, one at a time.
+
+    The network ends with the weights of the epoch that was best on ``samples["validation"]``.
+
+    Returns
+    -------
+    list of dict
+        The losses ``train`` and ``validation`` of each epoch.
+    """
+    parameters = list(network.parameters())
+    optimizer = torch.optim.Adam(parameters, lr=RATE)
+    steps = epochs * len(samples["train"])
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps, eta_min=RATE / 1000)
+    random = np.random.default_rng(seed)
+    losses, best, weights = [], np.inf, None
+    for epoch in range(epochs):
+        values = []
+        for k in random.permutation(len(samples["train"])):
+            optimizer.zero_grad()
+            value = loss(network, atom_energies, samples["train"][k])
+            # by the parameters only: the forces' derivatives by positions do not exist
+            value.backward(inputs=parameters)
+            optimizer.step()
+            schedule.step()
+            values.append(float(value.detach()))
+        losses.append(
+            {
+                "train": float(np.mean(values)),
+                "validation": mean_loss(network, atom_energies, samples["validation"]),
+            }
+        )
+        if losses[-1]["validation"] < best:
+            best, weights = losses[-1]["validation"], copy.deepcopy(network.state_dict())
+        shown = ", ".join(f"{name} {value:.5f}" for name, value in losses[-1].items())
+        report(f"epoch {epoch + 1:3d} of {epochs}: loss {shown}")
+    network.load_state_dict(weights)
+    return losses
+
+
+def loss(network, atom_energies, sample):
+    """Mean square error of force components, and the weighted one of the energy per atom."""
+    example, energy = sample.example, atom_energies(network, sample).sum()
+    (gradient,) = torch.autograd.grad(energy, sample.positions, create_graph=True)
+    value = ((gradient + torch.from_numpy(example.forces)) ** 2).mean()
+    if example.temperature is None:
+        energy_error = (energy - example.energy) / len(example.atoms)
+        value = value + ENERGY_WEIGHT * energy_error**2
+    return value
+
+
+def mean_loss(network, atom_energies, samples):
+    """The mean of the loss over samples, as a number."""
+    values = [float(loss(network, atom_energies, sample).detach()) for sample in samples]
+    return float(np.mean(values))
+
+
+def mean_energy(examples):
+    """The energy per atom, in eV, of those examples that have one to be used."""
+    crystals = [e for e in examples if e.temperature is None]
+    return sum(e.energy for e in crystals) / sum(len(e.atoms) for e in crystals)
+
+
+def write_model(folder, sets, **model):
+    """Write a portable model and, beside it, ``errors.json``: its errors on each set."""
+    folder = Path(folder)
+    for name in ("model.param", "model.pt", "descriptor.dat", "errors.json"):
+        (folder / name).unlink(missing_ok=True)
+    made = tm.PortableModel.create(folder, **model)
+    errors = {name: silicon_data.errors(made, examples) for name, examples in sets.items()}
+    (folder / "errors.json").write_text(json.dumps(errors, indent=1) + "\n")
+    print(f"{made}\n{json.dumps(errors, indent=1)}")
+    return made

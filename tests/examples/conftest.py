@@ -1,0 +1,57 @@
+"""The example scripts as modules, and the models and structures that they made."""
+
+import importlib
+from pathlib import Path
+
+import ase.io
+import pytest
+import torch
+
+import torchml_core as tm
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+@pytest.fixture(autouse=True, scope="package")
+def one_torch_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def examples():
+    """The folder of the examples."""
+    return EXAMPLES
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """Import a script of examples/models or examples/structures by its name."""
+
+    def load(name):
+        for folder in ("models", "structures"):
+            monkeypatch.syspath_prepend(EXAMPLES / folder)
+        return importlib.import_module(name)
+
+    return load
+
+
+@pytest.fixture
+def silicon_sets(script, shared_data):
+    """The silicon training set, divided as the training scripts divide it."""
+    data = script("silicon_data")
+    return data.split(data.read(shared_data / "si.extxyz.gz"))
+
+
+@pytest.fixture
+def example_model():
+    """Load one of the models by its name."""
+    return lambda name: tm.PortableModel.load(EXAMPLES / "models" / name)
+
+
+@pytest.fixture
+def structure():
+    """Read one of the structures by its name."""
+    return lambda name: ase.io.read(EXAMPLES / "structures" / f"{name}.extxyz")
