@@ -97,6 +97,7 @@ def _energy(model, atoms):
 
 
 def _derivative(function, step):
-    return sum(
-        weight * function(step * point) for weight, point in zip(WEIGHTS, POINTS, strict=True)
-    ) / step
+    return (
+        sum(weight * function(step * point) for weight, point in zip(WEIGHTS, POINTS, strict=True))
+        / step
+    )
