@@ -247,6 +247,7 @@ def test_lone_atom_and_atoms_without_neighbors(model):
     p = model.evaluate(one)
     np.testing.assert_array_equal(p.forces, np.zeros((1, 3)))
     np.testing.assert_array_equal(p.virial, np.zeros((3, 3)))
+    assert p.forces.dtype == p.virial.dtype == np.float64
     far = one + one
     far.positions[1] += 50.0
     assert model.evaluate(far).energy == pytest.approx(2 * p.energy, abs=1e-14)

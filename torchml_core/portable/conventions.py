@@ -245,7 +245,7 @@ def _from_positions(c, inputs, gradient, virial):
 def _sum_rows(index, rows, n):
     """(n, k) sums of the rows (m, k) with the same index, in their order: runs repeat exactly."""
     sums = [np.bincount(index, weights=column, minlength=n) for column in rows.T]
-    return np.stack(sums, axis=1)
+    return np.stack(sums, axis=1).astype(np.float64)  # of no rows, bincount makes integers
 
 
 def _share_pair_virials(i, j, r_ij, pair_gradients, n):
