@@ -70,7 +70,8 @@ def extensions():
         Extension(
             ".".join(path.with_suffix("").parts),
             [str(path)],
-            include_dirs=[numpy.get_include()],
+            include_dirs=[numpy.get_include(), "torchml_core/kernels"],
+            depends=["torchml_core/kernels/simd.h"],
             define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
         )
         for path in sorted(Path("torchml_core").rglob("*.pyx"))

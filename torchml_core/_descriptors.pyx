@@ -20,6 +20,9 @@ from libc.stdlib cimport calloc, free
 
 from torchml_core.kernels cimport cutoff, symmetry_functions
 from torchml_core.kernels.environment cimport Environment, real
+from torchml_core.kernels.angular cimport AngularBlock
+from torchml_core.kernels.neighborhood cimport Fading
+from torchml_core.kernels.radial cimport RadialBlock
 from torchml_core.kernels.symmetry_functions cimport FunctionBlock, SymmetryFunctionPlan
 
 CUTOFF_FUNCTIONS = {
@@ -76,7 +79,7 @@ cdef inline void kernel_value(
     const KernelInfo *kernel, Workspace *work, real *out
 ) noexcept nogil:
     symmetry_functions.value(
-        <const SymmetryFunctionPlan *> kernel.plan, &work.env, <real *> work.scratch, out
+        <const SymmetryFunctionPlan *> kernel.plan, &work.env, work.scratch, out
     )
 
 
@@ -84,13 +87,13 @@ cdef inline void kernel_vjp(
     const KernelInfo *kernel, Workspace *work, const real *dE_dD, real *out
 ) noexcept nogil:
     symmetry_functions.vjp(
-        <const SymmetryFunctionPlan *> kernel.plan, &work.env, dE_dD, <real *> work.scratch, out
+        <const SymmetryFunctionPlan *> kernel.plan, &work.env, dE_dD, work.scratch, out
     )
 
 
 cdef inline void kernel_jvp(const KernelInfo *kernel, Workspace *work, real *out) noexcept nogil:
     symmetry_functions.jvp(
-        <const SymmetryFunctionPlan *> kernel.plan, &work.env, <real *> work.scratch, out
+        <const SymmetryFunctionPlan *> kernel.plan, &work.env, work.scratch, out
     )
 
 
@@ -98,7 +101,7 @@ cdef inline void kernel_jacobian(
     const KernelInfo *kernel, Workspace *work, real *out
 ) noexcept nogil:
     symmetry_functions.jacobian(
-        <const SymmetryFunctionPlan *> kernel.plan, &work.env, <real *> work.scratch, out
+        <const SymmetryFunctionPlan *> kernel.plan, &work.env, work.scratch, out
     )
 
 
@@ -298,7 +301,8 @@ cdef class Workspaces:
             raise MemoryError()
         slots = np.empty((n_threads, longest), dtype=np.int64)
         species = np.empty((n_threads, longest), dtype=np.int32)
-        reals = np.empty((n_threads, 10 * longest + scratch_size), dtype=np.float64)
+        scratch_doubles = (scratch_size + 64 + 63) // 64 * 8  # 64 to begin at a cache line
+        reals = np.empty((n_threads, 10 * longest + scratch_doubles), dtype=np.float64)
         self.arrays = (slots, species, reals)
         for thread in range(n_threads):
             work = &self.each[thread]
@@ -314,7 +318,7 @@ cdef class Workspaces:
             work.env.dy = free_reals + 5 * longest
             work.env.dz = free_reals + 6 * longest
             work.pair_gradients = free_reals + 7 * longest
-            work.scratch = free_reals + 10 * longest
+            work.scratch = <void *> (<size_t> (free_reals + 10 * longest) + 63 & ~<size_t> 63)
 
     def __dealloc__(self):
         free(self.each)
@@ -437,74 +441,89 @@ def add_onto_particles(Lists lists, const real[:, ::1] pair_gradients, double[:,
 
 
 cdef class SymmetryFunctionKernel(Kernel):
-    """g1-g5.
+    """g1-g5, as ``descriptors/planning.py`` lays them out.
 
     Parameters
     ----------
+    width : int
     cutoffs : (n_species, n_species) float64
-    cutoff_function : str
-        A key of CUTOFF_FUNCTIONS.
-    channels, pair_channels : (n_species,), (n_species, n_species) int32
-        Which channel a neighbor, or two neighbors, count in.
-    blocks : list of (type, columns)
-        type 1 ... 5; columns a dict of (n_rows,) arrays: eta, Rs, kappa, zeta, lambda as the type
-        has them.
+        The largest of all functions.
+    classes : (n_species,) int32
+    fadings : list of (cutoff function, inner, cutoffs of classes, weights of classes)
+    blocks : list of dict
+    components : (n_sums,) int32
     """
 
     cdef SymmetryFunctionPlan plan
+    cdef Fading *fadings
     cdef object arrays  # kept alive
 
-    def __init__(
-        self,
-        cutoffs,
-        cutoff_function,
-        const int32_t[::1] channels,
-        const int32_t[:, ::1] pair_channels,
-        blocks,
-    ):
-        cdef Py_ssize_t n_channels, b
+    def __init__(self, width, cutoffs, classes, fadings, blocks, components):
+        cdef Py_ssize_t k
+        self.arrays = []
         self.set_cutoffs(cutoffs)
-        self.arrays = [channels, pair_channels]
-        self.plan.cutoff_function = CUTOFF_FUNCTIONS[cutoff_function]
-        self.plan.n_species = self.info.n_species
-        self.plan.cutoffs = self.info.cutoffs
-        self.plan.channels = &channels[0]
-        self.plan.pair_channels = &pair_channels[0, 0]
+        self.plan.width = self.info.width = width
+        self.plan.n_classes = np.max(classes) + 1
+        self.plan.classes = self.ints(classes)
+        self.plan.far = 2 * np.max(cutoffs)
+        self.plan.n_sums = len(components)
+        self.plan.components = self.ints(components)
+        self.fadings = <Fading *> calloc(len(fadings), sizeof(Fading))
         self.plan.blocks = <FunctionBlock *> calloc(len(blocks), sizeof(FunctionBlock))
-        if self.plan.blocks == NULL:
+        if self.fadings == NULL or self.plan.blocks == NULL:
             raise MemoryError()
+        for k, (function, inner, class_cutoffs, weights) in enumerate(fadings):
+            self.fadings[k].function = CUTOFF_FUNCTIONS[function]
+            self.fadings[k].inner = inner
+            self.fadings[k].cutoffs = self.doubles(np.ravel(class_cutoffs))
+            self.fadings[k].weights = self.doubles(weights)
         self.plan.n_blocks = len(blocks)
-        for b, (type, columns) in enumerate(blocks):
-            n_channels = 1 + (np.max(channels) if type <= 3 else np.max(pair_channels))
-            self.plan.blocks[b].first = self.plan.width
-            self.pack(&self.plan.blocks[b], type, columns)
-            self.plan.width += n_channels * self.plan.blocks[b].n_rows
+        for k, block in enumerate(blocks):
+            self.plan.blocks[k].is_angular = block["type"] > 3
+            self.plan.blocks[k].centers = self.ints(block["centers"])
+            self.plan.blocks[k].first = block["first"]
+            if block["type"] > 3:
+                self.pack_angular(&self.plan.blocks[k].angular, block)
+                self.plan.blocks[k].n_sums = len(block["shape"]) * (1 + max(block["channel"]))
+            else:
+                self.pack_radial(&self.plan.blocks[k].radial, block)
+                self.plan.blocks[k].n_sums = block["n_rows"] * (1 + max(block["channels"]))
         self.info.kind = SYMMETRY_FUNCTIONS
         self.info.plan = &self.plan
-        self.info.width = self.plan.width
 
     def __dealloc__(self):
+        free(self.fadings)
         free(self.plan.blocks)
 
-    cdef pack(self, FunctionBlock *block, type, columns):
-        block.type = type
-        block.n_rows = 1 if type == 1 else len(next(iter(columns.values())))
-        if "eta" in columns:
-            block.eta = self.doubles(columns["eta"])
-        if "Rs" in columns:
-            block.shift = self.doubles(columns["Rs"])
-        if "kappa" in columns:
-            block.kappa = self.doubles(columns["kappa"])
-        if "zeta" in columns:
-            block.lam = self.doubles(columns["lambda"])
-            block.zeta = self.doubles(columns["zeta"])
-            zeta = np.asarray(columns["zeta"])
-            whole = (zeta == np.floor(zeta)) & (zeta < 2**30)
-            block.whole_zeta = self.ints(np.where(whole, zeta, 0))
-            etas, index = np.unique(columns["eta"], return_inverse=True)
-            block.etas = self.doubles(etas)
-            block.n_etas = len(etas)
-            block.eta_index = self.ints(index)
+    cdef pack_radial(self, RadialBlock *packed, block):
+        packed.type = block["type"]
+        packed.fading = &self.fadings[<Py_ssize_t> block["fading"]]
+        packed.channels = self.ints(block["channels"])
+        packed.n_rows = block["n_rows"]
+        if packed.type == 2:
+            packed.eta = self.doubles(block["eta"])
+            packed.shift = self.doubles(block["Rs"])
+        elif packed.type == 3:
+            packed.kappa = self.doubles(block["kappa"])
+
+    cdef pack_angular(self, AngularBlock *packed, block):
+        packed.which.fading = &self.fadings[<Py_ssize_t> block["fading"]]
+        packed.which.with_jk = block["type"] == 4
+        packed.which.shift = block["shift"]
+        packed.which.n_pairs = len(block["channel"])
+        packed.which.channel = self.ints(block["channel"])
+        packed.which.first = self.ints(block["first_class"])
+        packed.which.second = self.ints(block["second_class"])
+        packed.n_rows = block["n_rows"]
+        packed.n_shapes = len(block["zeta"])
+        packed.zeta = self.doubles(block["zeta"])
+        packed.whole_zeta = self.ints(block["whole_zeta"])
+        packed.lam = self.doubles(block["lambda"])
+        packed.n_groups = len(block["eta"])
+        packed.eta = self.doubles(block["eta"])
+        packed.group = self.ints(block["group"])
+        packed.shape = self.ints(block["shape"])
+        self.plan.most_shapes = max(self.plan.most_shapes, packed.n_shapes)
 
     cdef const double *doubles(self, values):
         cdef const double[::1] array = np.array(values, dtype=np.float64)

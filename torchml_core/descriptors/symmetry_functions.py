@@ -9,6 +9,7 @@ import numpy as np
 from torchml_core import _descriptors
 from torchml_core.configuration import check_species
 from torchml_core.descriptors.base import Descriptor
+from torchml_core.descriptors.planning import Family, make_kernel
 from torchml_core.errors import InputError
 
 # The parameters in a row of each type, in their order in a row.
@@ -169,21 +170,42 @@ class SymmetryFunctions(Descriptor):
 
     def _make_kernel(self):
         n = len(self.species)
-        cutoffs, pair_channels = np.empty((n, n)), np.zeros((n, n), dtype=np.int32)
-        channels = np.zeros(n, dtype=np.int32)
+        cutoffs = np.empty((n, n))
+        for (a, b), cutoff in self.cutoffs.items():
+            a, b = self.species.index(a), self.species.index(b)
+            cutoffs[a, b] = cutoffs[b, a] = cutoff
+        families, first = [], 0
+        for type, rows in self.functions:
+            channels, n_channels = self._channel_numbers(type)
+            n_values = n_channels * _n_components(rows)
+            families.append(
+                Family(
+                    type=int(type[1]),
+                    rows=list(rows) or [()],
+                    channels=channels,
+                    components=np.arange(first, first + n_values).reshape(n_channels, -1),
+                    cutoffs=cutoffs,
+                    cutoff_function=self.cutoff_function,
+                    weights=np.ones(n),
+                    centers=np.ones(n, dtype=bool),
+                )
+            )
+            first += n_values
+        return make_kernel(self.width, families)
+
+    def _channel_numbers(self, type):
+        """Which of :meth:`_channels` each species, or each two species, count in."""
+        n, n_channels = len(self.species), len(self._channels(type))
+        is_radial = type in ("g1", "g2", "g3")
+        if self.species_mode != "resolved":
+            return np.zeros(n if is_radial else (n, n), dtype=np.int32), n_channels
+        if is_radial:
+            return np.arange(n, dtype=np.int32), n_channels
+        channels = np.empty((n, n), dtype=np.int32)
         pairs = itertools.combinations_with_replacement(range(n), 2)
         for channel, (a, b) in enumerate(pairs):
-            cutoffs[a, b] = cutoffs[b, a] = self.cutoffs[self.species[a], self.species[b]]
-            if self.species_mode == "resolved":
-                channels[a] = a
-                pair_channels[a, b] = pair_channels[b, a] = channel
-        blocks = [
-            (int(type[1]), dict(zip(PARAMETERS[type], np.array(rows).T, strict=False)))
-            for type, rows in self.functions
-        ]
-        return _descriptors.SymmetryFunctionKernel(
-            cutoffs, self.cutoff_function, channels, pair_channels, blocks
-        )
+            channels[a, b] = channels[b, a] = channel
+        return channels, n_channels
 
 
 def _n_components(rows):

@@ -1,44 +1,82 @@
-"""Elementary functions in the precision of their argument."""
+"""Elementary functions of vectors, of one argument each, good to the last digit or two."""
 
-from libc.math cimport cos, cosf, exp, expf, pow, powf, sin, sinf
+from libc.math cimport pow, powf
 
-from torchml_core.kernels.environment cimport real
+from torchml_core.kernels.simd cimport (
+    get, lanes_of, put, simd_round_d, simd_round_f, simd_scale_d, simd_scale_f, splat, vec, vfloat,
+    vmax,
+)
 
 
-cdef inline real rexp(real x) noexcept nogil:
-    if real is float:
-        return expf(x)
+cdef inline vec horner(vec sum, vec x, double coefficient) noexcept nogil:
+    return sum * x + splat(coefficient, &x)
+
+
+cdef inline vec vexp(vec x) noexcept nogil:
+    """exp(x) for x <= 0; where that would be below 1e-307 (float32: 1e-37), about that.
+
+    x = n ln 2 + r with |r| <= ln(2)/2: exp(r) by a Chebyshev fit (relative error 3e-18, float32
+    2e-9), times 2^n. ln 2 comes in two parts, the first short enough that n times it is exact.
+    """
+    cdef vec n, shifted, r, p
+    if vec is vfloat:
+        x = vmax(x, splat(-86.0, &x))
+        n = simd_round_f(x * splat(1.4426950408889634, &x), &shifted)
+        r = x - n * splat(0.693359375, &x)
+        r = r - n * splat(-2.12194440054690583e-4, &x)
+        p = splat(0.0013941108434, &x)
+        p = horner(p, r, 0.00837512639815)
+        p = horner(p, r, 0.0416663528968)
+        p = horner(p, r, 0.166664155147)
+        p = horner(p, r, 0.500000004712)
+        p = horner(p, r, 1.00000003772)
+        p = horner(p, r, 1.0)
+        return simd_scale_f(p, shifted)
     else:
-        return exp(x)
+        x = vmax(x, splat(-707.0, &x))
+        n = simd_round_d(x * splat(1.4426950408889634, &x), &shifted)
+        r = x - n * splat(0.6931471803691238, &x)
+        r = r - n * splat(1.9082149292705877e-10, &x)
+        p = splat(2.5110037605963777712e-8, &x)
+        p = horner(p, r, 2.7632639639041029749e-7)
+        p = horner(p, r, 2.7557240918578969823e-6)
+        p = horner(p, r, 0.000024801485482328492419)
+        p = horner(p, r, 0.00019841269890047113707)
+        p = horner(p, r, 0.0013888888952314774652)
+        p = horner(p, r, 0.0083333333333196006109)
+        p = horner(p, r, 0.041666666666488095495)
+        p = horner(p, r, 0.16666666666666680806)
+        p = horner(p, r, 0.50000000000000183855)
+        p = horner(p, r, 0.99999999999999999976)
+        p = horner(p, r, 0.99999999999999999693)
+        return simd_scale_d(p, shifted)
 
 
-cdef inline real rcos(real x) noexcept nogil:
-    if real is float:
-        return cosf(x)
-    else:
-        return cos(x)
-
-
-cdef inline real rsin(real x) noexcept nogil:
-    if real is float:
-        return sinf(x)
-    else:
-        return sin(x)
-
-
-cdef inline real rpow(real x, real y) noexcept nogil:
-    if real is float:
-        return powf(x, y)
-    else:
-        return pow(x, y)
-
-
-cdef inline real whole_power(real x, int n) noexcept nogil:
+cdef inline vec whole_power(vec x, int n) noexcept nogil:
     """x^n for n >= 0, by repeated squaring."""
-    cdef real result = 1
+    cdef vec result = splat(1, &x)
+    if n & 1:
+        result = x
+    n >>= 1
     while n > 0:
+        x = x * x
         if n & 1:
-            result *= x
-        x *= x
+            result = result * x
         n >>= 1
+    return result
+
+
+cdef inline vec any_power(vec x, double y) noexcept nogil:
+    """x^y, 0 where x <= 0: lane by lane with the C library's pow."""
+    cdef vec result = x
+    cdef Py_ssize_t lane
+    cdef double base
+    for lane in range(lanes_of(&x)):
+        base = get(&x, lane)
+        if base <= 0:
+            put(&result, lane, 0)
+        elif vec is vfloat:
+            put(&result, lane, powf(<float> base, <float> y))
+        else:
+            put(&result, lane, pow(base, y))
     return result

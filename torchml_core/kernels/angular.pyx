@@ -1,0 +1,531 @@
+"""g4 and g5 of one environment: sums over triplets, and their derivatives.
+
+NOTATION  as in triplets.pyx: a triplet is cosθ, S and C. A *shape* s is one (ζ, λ) and a group g
+the functions of one η:
+
+    D_gs = Σ_t a_s(cosθ_t) e_g(t) C_t,    a_s = 2^(1-ζ) (1 + λ cosθ)^ζ,    e_g = exp(-η_g S)
+
+What is shared is computed once: shapes once a triplet, whatever the number of η; exponentials
+once for each η, whatever the number of shapes. What is left for one function is one
+multiply-add a triplet. For values it is the sum over triplets of a_s times (e_g C): four functions
+at a time share one load of e_g C and have independent sums, as deep as the processor's pipeline.
+For an energy with gradient w = dE/dD it is the sum over the shapes of one η,
+
+    V_g = Σ_s w_gs a_s,   V'_g = Σ_s w_gs a'_s
+
+of which follow  dE/dC = Σ_g e_g V_g,   dE/dcosθ = C Σ_g e_g V'_g,   dE/dS = -C Σ_g η_g e_g V_g:
+three numbers a triplet, whatever the number of functions, and they are all that the gradient needs.
+
+The gradient by r_j and r_k goes through the squares of the three distances, u = R_j², v = R_k²,
+w = R_jk²: dE/dr_j = 2 E_u r_j + 2 E_w (r_j - r_k). So it is α r_j + γ r_k, and β r_k + γ r_j for k,
+with
+
+    γ = -2 E_w,    α = 2 E_u + 2 E_w,    β = 2 E_v + 2 E_w.
+
+α and β are single numbers, added up for each neighbor and multiplied with its vector at the end.
+"""
+
+from torchml_core.kernels.elementary cimport any_power, vexp, whole_power
+from torchml_core.kernels.simd cimport (
+    MOST_LANES, get, lanes_of, put, splat, splat_at, take, vec, vmax, vsqrt, vstep,
+)
+from torchml_core.kernels.triplets cimport (
+    TRIPLETS_AT_ONCE, Cursor, Run, Segment, Triplets, lay_out_triplets, next_triplets, see,
+)
+
+
+cdef inline Py_ssize_t stride_of(const vec *like) noexcept nogil:
+    """Vectors from one array over triplets to the next."""
+    return (TRIPLETS_AT_ONCE + MOST_LANES) // lanes_of(like)
+
+
+cdef void lay_out_angular(
+    AngularScratch *work, Py_ssize_t most_shapes, char **free_bytes
+) noexcept nogil:
+    """Cut the arrays off the scratch buffer, for either precision."""
+    cdef Py_ssize_t n_bytes = (TRIPLETS_AT_ONCE + MOST_LANES) * sizeof(double)
+    lay_out_triplets(&work.triplets, free_bytes)
+    work.values = take(free_bytes, most_shapes * n_bytes)
+    work.slopes = take(free_bytes, most_shapes * n_bytes)
+    work.first = take(free_bytes, n_bytes)
+    work.second = take(free_bytes, n_bytes)
+    work.by_cosine = take(free_bytes, n_bytes)
+    work.by_square = take(free_bytes, n_bytes)
+    work.by_cutoff = take(free_bytes, n_bytes)
+    work.factors = take(free_bytes, 9 * n_bytes)
+
+
+# ---- shapes
+
+
+cdef inline vec shape_point(
+    double zeta, int whole_zeta, double lam, vec cosine, vec *derivative
+) noexcept nogil:
+    """a(cosθ), written as 2 b^ζ with b = (1 + λ cosθ)/2, so that a large ζ overflows nothing.
+
+    Both a and da/dcosθ are 0 where b <= 0.
+    """
+    cdef vec b = (1 + splat(lam, &cosine) * cosine) * 0.5
+    cdef vec power
+    b = vmax(b, splat(0, &cosine))
+    if whole_zeta == 1:
+        power = vstep(b)
+    elif whole_zeta > 1:
+        power = whole_power(b, whole_zeta - 1)
+    else:
+        power = any_power(b, zeta - 1)
+    derivative[0] = splat(zeta * lam, &cosine) * power
+    return 2 * power * b
+
+
+cdef inline void shapes(
+    const AngularBlock *block, AngularScratch *work, bint with_slopes, const vec *like
+) noexcept nogil:
+    """All shapes (and their derivatives) of all triplets."""
+    cdef const vec *cosine = <const vec *> work.triplets.cosine
+    cdef vec *values
+    cdef vec *slopes
+    cdef vec slope
+    cdef Py_ssize_t s, v, n = work.triplets.n // lanes_of(like)
+    cdef double zeta, lam
+    cdef int whole_zeta
+    for s in range(block.n_shapes):
+        values = <vec *> work.values + s * stride_of(like)
+        slopes = <vec *> work.slopes + s * stride_of(like)
+        zeta = block.zeta[s]
+        lam = block.lam[s]
+        whole_zeta = block.whole_zeta[s]
+        if with_slopes:
+            for v in range(n):
+                values[v] = shape_point(zeta, whole_zeta, lam, cosine[v], &slope)
+                slopes[v] = slope
+        else:
+            for v in range(n):
+                values[v] = shape_point(zeta, whole_zeta, lam, cosine[v], &slope)
+
+
+cdef inline const vec *shape_of(
+    const AngularBlock *block, const void *shape_values, Py_ssize_t row, const vec *like
+) noexcept nogil:
+    return <const vec *> shape_values + block.shape[row] * stride_of(like)
+
+
+# ---- values
+
+
+cdef inline void add_four(
+    const AngularBlock *block, const AngularScratch *work, const void *shape_values,
+    const vec *factor, const Segment *segment, Py_ssize_t row, vec *sums,
+) noexcept nogil:
+    """Add Σ_t factor a_s to the sums of rows row ... row + 3, lane by lane."""
+    cdef const vec *a0 = shape_of(block, shape_values, row, factor)
+    cdef const vec *a1 = shape_of(block, shape_values, row + 1, factor)
+    cdef const vec *a2 = shape_of(block, shape_values, row + 2, factor)
+    cdef const vec *a3 = shape_of(block, shape_values, row + 3, factor)
+    cdef vec *out = sums + segment.channel * block.n_rows + row
+    cdef vec s0 = out[0], s1 = out[1], s2 = out[2], s3 = out[3]
+    cdef Py_ssize_t v
+    for v in range(segment.begin, segment.end):
+        s0 = s0 + factor[v] * a0[v]
+        s1 = s1 + factor[v] * a1[v]
+        s2 = s2 + factor[v] * a2[v]
+        s3 = s3 + factor[v] * a3[v]
+    out[0] = s0
+    out[1] = s1
+    out[2] = s2
+    out[3] = s3
+
+
+cdef inline void add_group(
+    const AngularBlock *block, const AngularScratch *work, const void *shape_values,
+    const vec *factor, Py_ssize_t group, vec *sums,
+) noexcept nogil:
+    cdef Py_ssize_t s, row
+    for s in range(work.triplets.n_segments):
+        row = block.group[group]
+        while row < block.group[group + 1]:
+            add_four(
+                block, work, shape_values, factor, &work.triplets.segments[s], row, sums
+            )
+            row += 4
+
+
+cdef void angular_value(
+    const AngularBlock *block, const Neighborhood *hood, AngularScratch *work, vec *sums
+) noexcept nogil:
+    """Add the values, lane by lane, to ``sums`` (n_channels * n_rows,)."""
+    cdef const vec *square = <const vec *> work.triplets.square
+    cdef const vec *cutoff = <const vec *> work.triplets.cutoff
+    cdef vec *factor = <vec *> work.first
+    cdef Cursor cursor = Cursor(0, 0, 0)
+    cdef Py_ssize_t g, v
+    cdef vec eta
+    while next_triplets(&block.which, hood, False, &cursor, &work.triplets, sums):
+        see(&block.which, &work.triplets, sums)
+        shapes(block, work, False, sums)
+        for g in range(block.n_groups):
+            eta = splat(-block.eta[g], sums)
+            for v in range(work.triplets.n // lanes_of(sums)):
+                factor[v] = vexp(eta * square[v]) * cutoff[v]
+            add_group(block, work, work.values, factor, g, sums)
+
+
+# ---- vjp
+
+
+cdef inline void contract_four(
+    const AngularBlock *block, const AngularScratch *work, const Segment *segment,
+    Py_ssize_t row, bint more, const vec *weights, vec *value, vec *slope,
+) noexcept nogil:
+    """Set value and slope to Σ w a_s and Σ w a'_s over rows row ... row + 3, or add them."""
+    cdef const vec *a0 = shape_of(block, work.values, row, weights)
+    cdef const vec *a1 = shape_of(block, work.values, row + 1, weights)
+    cdef const vec *a2 = shape_of(block, work.values, row + 2, weights)
+    cdef const vec *a3 = shape_of(block, work.values, row + 3, weights)
+    cdef const vec *d0 = shape_of(block, work.slopes, row, weights)
+    cdef const vec *d1 = shape_of(block, work.slopes, row + 1, weights)
+    cdef const vec *d2 = shape_of(block, work.slopes, row + 2, weights)
+    cdef const vec *d3 = shape_of(block, work.slopes, row + 3, weights)
+    cdef Py_ssize_t first = segment.channel * block.n_rows + row, v
+    cdef vec w0 = splat_at(weights, first), w1 = splat_at(weights, first + 1)
+    cdef vec w2 = splat_at(weights, first + 2), w3 = splat_at(weights, first + 3)
+    if more:
+        for v in range(segment.begin, segment.end):
+            value[v] = value[v] + (w0 * a0[v] + w1 * a1[v]) + (w2 * a2[v] + w3 * a3[v])
+            slope[v] = slope[v] + (w0 * d0[v] + w1 * d1[v]) + (w2 * d2[v] + w3 * d3[v])
+    else:
+        for v in range(segment.begin, segment.end):
+            value[v] = (w0 * a0[v] + w1 * a1[v]) + (w2 * a2[v] + w3 * a3[v])
+            slope[v] = (w0 * d0[v] + w1 * d1[v]) + (w2 * d2[v] + w3 * d3[v])
+
+
+cdef inline void contract(
+    const AngularBlock *block, AngularScratch *work, const vec *weights
+) noexcept nogil:
+    """Fill by_cosine, by_square, by_cutoff: all but the last without the factor C."""
+    cdef const vec *square = <const vec *> work.triplets.square
+    cdef vec *value = <vec *> work.first
+    cdef vec *slope = <vec *> work.second
+    cdef vec *by_cosine = <vec *> work.by_cosine
+    cdef vec *by_square = <vec *> work.by_square
+    cdef vec *by_cutoff = <vec *> work.by_cutoff
+    cdef Py_ssize_t n = work.triplets.n // lanes_of(weights), g, s, v, row
+    cdef vec eta, e, weighted
+    for v in range(n):
+        by_cosine[v] = by_square[v] = by_cutoff[v] = splat(0, weights)
+    for g in range(block.n_groups):
+        for s in range(work.triplets.n_segments):
+            row = block.group[g]
+            while row < block.group[g + 1]:
+                contract_four(
+                    block, work, &work.triplets.segments[s], row, row > block.group[g],
+                    weights, value, slope,
+                )
+                row += 4
+        eta = splat(-block.eta[g], weights)
+        for v in range(n):
+            e = vexp(eta * square[v])
+            weighted = e * value[v]
+            by_cutoff[v] = by_cutoff[v] + weighted
+            by_square[v] = by_square[v] + eta * weighted
+            by_cosine[v] = by_cosine[v] + e * slope[v]
+
+
+cdef inline vec square_slope(double shift, vec inverse) noexcept nogil:
+    """d(R - Rs)²/d(R²) = 1 - Rs/R."""
+    if shift == 0:
+        return splat(1, &inverse)
+    return 1 - splat(shift, &inverse) * inverse
+
+
+cdef inline vec square_slope_jk(const AngularBlock *block, vec square_jk) noexcept nogil:
+    """The same for R_jk; 0 for g5, which does not depend on it."""
+    cdef vec inverse
+    if not block.which.with_jk:
+        return splat(0, &square_jk)
+    if block.which.shift == 0:
+        return splat(1, &square_jk)
+    inverse = 1 / vsqrt(vmax(square_jk, splat(1e-30, &square_jk)))
+    return square_slope(block.which.shift, inverse)
+
+
+cdef inline void chain(
+    const AngularBlock *block, AngularScratch *work, const vec *like
+) noexcept nogil:
+    """Put α, β, γ into by_square, by_cutoff, by_cosine."""
+    cdef const Triplets *t = &work.triplets
+    cdef const vec *square_jk = <const vec *> t.square_jk
+    cdef const vec *inverse_j = <const vec *> t.inverse_j
+    cdef const vec *inverse_k = <const vec *> t.inverse_k
+    cdef const vec *fc_j = <const vec *> t.fc_j
+    cdef const vec *fc_k = <const vec *> t.fc_k
+    cdef const vec *fc_jk = <const vec *> t.fc_jk
+    cdef const vec *slope_j = <const vec *> t.slope_j
+    cdef const vec *slope_k = <const vec *> t.slope_k
+    cdef const vec *slope_jk = <const vec *> t.slope_jk
+    cdef const vec *cosine = <const vec *> t.cosine
+    cdef const vec *cutoff = <const vec *> t.cutoff
+    cdef vec *by_cosine = <vec *> work.by_cosine
+    cdef vec *by_square = <vec *> work.by_square
+    cdef vec *by_cutoff = <vec *> work.by_cutoff
+    cdef double shift = block.which.shift
+    cdef vec e_cosine, e_square, e_cutoff, half, tilt
+    cdef Py_ssize_t v
+    for v in range(t.n // lanes_of(like)):
+        e_cosine = cutoff[v] * by_cosine[v]
+        e_square = 2 * cutoff[v] * by_square[v]
+        e_cutoff = 2 * by_cutoff[v]
+        half = (
+            e_square * square_slope_jk(block, square_jk[v])
+            + e_cutoff * fc_j[v] * fc_k[v] * slope_jk[v]
+        )
+        tilt = e_cosine * cosine[v]
+        by_square[v] = (
+            half - tilt * inverse_j[v] * inverse_j[v]
+            + e_square * square_slope(shift, inverse_j[v])
+            + e_cutoff * fc_k[v] * fc_jk[v] * slope_j[v]
+        )
+        by_cutoff[v] = (
+            half - tilt * inverse_k[v] * inverse_k[v]
+            + e_square * square_slope(shift, inverse_k[v])
+            + e_cutoff * fc_j[v] * fc_jk[v] * slope_k[v]
+        )
+        by_cosine[v] = e_cosine * inverse_j[v] * inverse_k[v] - half
+
+
+cdef inline void scatter(
+    const AngularScratch *work, const Neighborhood *hood, vec *along, vec *x, vec *y, vec *z
+) noexcept nogil:
+    """Add α and β to ``along``, γ times the other's vector to x, y, z."""
+    cdef const Triplets *t = &work.triplets
+    cdef const vec *alpha = <const vec *> work.by_square
+    cdef const vec *beta = <const vec *> work.by_cutoff
+    cdef const vec *gamma = <const vec *> work.by_cosine
+    cdef const vec *xs = <const vec *> hood.x
+    cdef const vec *ys = <const vec *> hood.y
+    cdef const vec *zs = <const vec *> hood.z
+    cdef const Run *run
+    cdef Py_ssize_t n, i, k
+    cdef double xj, yj, zj, sum, sum_x, sum_y, sum_z, factor
+    for n in range(t.n_runs):
+        run = &t.runs[n]
+        xj = get(xs, run.j)
+        yj = get(ys, run.j)
+        zj = get(zs, run.j)
+        sum = sum_x = sum_y = sum_z = 0
+        for i in range(run.begin, run.end):
+            k = t.k[i]
+            factor = get(gamma, i)
+            sum += get(alpha, i)
+            sum_x += factor * get(xs, k)
+            sum_y += factor * get(ys, k)
+            sum_z += factor * get(zs, k)
+            put(along, k, get(along, k) + get(beta, i))
+            put(x, k, get(x, k) + factor * xj)
+            put(y, k, get(y, k) + factor * yj)
+            put(z, k, get(z, k) + factor * zj)
+        put(along, run.j, get(along, run.j) + sum)
+        put(x, run.j, get(x, run.j) + sum_x)
+        put(y, run.j, get(y, run.j) + sum_y)
+        put(z, run.j, get(z, run.j) + sum_z)
+
+
+cdef void angular_vjp(
+    const AngularBlock *block, const Neighborhood *hood, AngularScratch *work,
+    const vec *weights, vec *along, vec *x, vec *y, vec *z,
+) noexcept nogil:
+    """Add the gradient of Σ weights · values by r_j: along * r_j + (x, y, z), each (n,).
+
+    ``weights`` (n_channels * n_rows,) are single numbers, 0 for rows that are padding.
+    """
+    cdef Cursor cursor = Cursor(0, 0, 0)
+    while next_triplets(&block.which, hood, False, &cursor, &work.triplets, weights):
+        see(&block.which, &work.triplets, weights)
+        shapes(block, work, True, weights)
+        contract(block, work, weights)
+        chain(block, work, weights)
+        scatter(work, hood, along, x, y, z)
+
+
+# ---- jvp
+
+
+cdef inline void changes(
+    const AngularBlock *block, AngularScratch *work, const vec *like
+) noexcept nogil:
+    """Put C dcosθ, C dS and dC into by_cosine, by_square, by_cutoff: d is along the directions."""
+    cdef const Triplets *t = &work.triplets
+    cdef const vec *square_jk = <const vec *> t.square_jk
+    cdef const vec *inverse_j = <const vec *> t.inverse_j
+    cdef const vec *inverse_k = <const vec *> t.inverse_k
+    cdef const vec *fc_j = <const vec *> t.fc_j
+    cdef const vec *fc_k = <const vec *> t.fc_k
+    cdef const vec *fc_jk = <const vec *> t.fc_jk
+    cdef const vec *slope_j = <const vec *> t.slope_j
+    cdef const vec *slope_k = <const vec *> t.slope_k
+    cdef const vec *slope_jk = <const vec *> t.slope_jk
+    cdef const vec *cosine = <const vec *> t.cosine
+    cdef const vec *cutoff = <const vec *> t.cutoff
+    cdef const vec *square_j_dot = <const vec *> t.square_j_dot
+    cdef const vec *square_k_dot = <const vec *> t.square_k_dot
+    cdef const vec *square_jk_dot = <const vec *> t.square_jk_dot
+    cdef vec *by_cosine = <vec *> work.by_cosine
+    cdef vec *by_square = <vec *> work.by_square
+    cdef vec *by_cutoff = <vec *> work.by_cutoff
+    cdef double shift = block.which.shift
+    cdef vec du, dv, dw, half
+    cdef Py_ssize_t v
+    for v in range(t.n // lanes_of(like)):
+        du = square_j_dot[v]
+        dv = square_k_dot[v]
+        dw = square_jk_dot[v]
+        half = 0.5 * cutoff[v]
+        by_cosine[v] = half * (
+            (du + dv - dw) * inverse_j[v] * inverse_k[v]
+            - cosine[v] * (du * inverse_j[v] * inverse_j[v] + dv * inverse_k[v] * inverse_k[v])
+        )
+        by_square[v] = cutoff[v] * (
+            du * square_slope(shift, inverse_j[v])
+            + dv * square_slope(shift, inverse_k[v])
+            + dw * square_slope_jk(block, square_jk[v])
+        )
+        by_cutoff[v] = (
+            fc_jk[v] * (slope_j[v] * fc_k[v] * du + fc_j[v] * slope_k[v] * dv)
+            + fc_j[v] * fc_k[v] * slope_jk[v] * dw
+        )
+
+
+cdef void angular_jvp(
+    const AngularBlock *block, const Neighborhood *hood, AngularScratch *work, vec *sums
+) noexcept nogil:
+    """Add the changes of the values along the directions, lane by lane.
+
+    Of one function: Σ_t e_g a'_s C dcosθ + e_g a_s (dC - η_g C dS).
+    """
+    cdef const vec *square = <const vec *> work.triplets.square
+    cdef const vec *by_cosine = <const vec *> work.by_cosine
+    cdef const vec *by_square = <const vec *> work.by_square
+    cdef const vec *by_cutoff = <const vec *> work.by_cutoff
+    cdef vec *first = <vec *> work.first
+    cdef vec *second = <vec *> work.second
+    cdef Cursor cursor = Cursor(0, 0, 0)
+    cdef Py_ssize_t g, v
+    cdef vec eta, e
+    while next_triplets(&block.which, hood, True, &cursor, &work.triplets, sums):
+        see(&block.which, &work.triplets, sums)
+        shapes(block, work, True, sums)
+        changes(block, work, sums)
+        for g in range(block.n_groups):
+            eta = splat(-block.eta[g], sums)
+            for v in range(work.triplets.n // lanes_of(sums)):
+                e = vexp(eta * square[v])
+                first[v] = e * by_cosine[v]
+                second[v] = e * (by_cutoff[v] + eta * by_square[v])
+            add_group(block, work, work.slopes, first, g, sums)
+            add_group(block, work, work.values, second, g, sums)
+
+
+# ---- jacobian
+
+
+cdef inline void chain_factors(
+    const AngularBlock *block, AngularScratch *work, const vec *like
+) noexcept nogil:
+    """For each triplet the nine numbers that lead from one function to its α, β, γ.
+
+    With A = e_g a'_s and B = e_g a_s of a function, α = A f[0] + B (f[1] - η f[2]), then β, γ.
+    """
+    cdef const Triplets *t = &work.triplets
+    cdef vec *by_cosine = <vec *> work.by_cosine
+    cdef vec *by_square = <vec *> work.by_square
+    cdef vec *by_cutoff = <vec *> work.by_cutoff
+    cdef vec *f = <vec *> work.factors
+    cdef Py_ssize_t n = t.n // lanes_of(like), stride = stride_of(like), v, i
+    for i in range(3):  # which of cosθ, C, S
+        for v in range(n):
+            by_cosine[v] = by_square[v] = by_cutoff[v] = splat(0, like)
+            if i == 0:
+                by_cosine[v] = splat(1, like)
+            elif i == 1:
+                by_cutoff[v] = splat(1, like)
+            else:
+                by_square[v] = splat(1, like)
+        chain(block, work, like)
+        for v in range(n):
+            f[i * stride + v] = by_square[v]
+            f[(3 + i) * stride + v] = by_cutoff[v]
+            f[(6 + i) * stride + v] = by_cosine[v]
+
+
+cdef inline void add_blocks(
+    const AngularBlock *block, AngularScratch *work, const Neighborhood *hood, Py_ssize_t group,
+    const Run *run, const int32_t *components, const Py_ssize_t *slot, Py_ssize_t width,
+    const vec *e, vec *out,
+) noexcept nogil:
+    """Add one group's derivatives of the triplets of one run."""
+    cdef const vec *f = <const vec *> work.factors
+    cdef const vec *values = <const vec *> work.values
+    cdef const vec *slopes = <const vec *> work.slopes
+    cdef Py_ssize_t step = stride_of(e) * lanes_of(e)
+    cdef Py_ssize_t i, k, row, at, axis, of_j, of_k
+    cdef double[3] rj, rk
+    cdef double eta = block.eta[group], by_slope, by_value, alpha, beta, gamma
+    cdef double alpha_value, beta_value, gamma_value
+    rj = [get(<const vec *> hood.x, run.j), get(<const vec *> hood.y, run.j),
+          get(<const vec *> hood.z, run.j)]
+    for i in range(run.begin, run.end):
+        k = work.triplets.k[i]
+        rk = [get(<const vec *> hood.x, k), get(<const vec *> hood.y, k),
+              get(<const vec *> hood.z, k)]
+        of_j = slot[hood.source[run.j]] * 3 * width
+        of_k = slot[hood.source[k]] * 3 * width
+        alpha_value = get(f, step + i) - eta * get(f, 2 * step + i)
+        beta_value = get(f, 4 * step + i) - eta * get(f, 5 * step + i)
+        gamma_value = get(f, 7 * step + i) - eta * get(f, 8 * step + i)
+        for row in range(block.group[group], block.group[group + 1]):
+            if components[row] < 0:
+                continue
+            at = block.shape[row] * step + i
+            by_slope = get(e, i) * get(slopes, at)
+            by_value = get(e, i) * get(values, at)
+            alpha = by_slope * get(f, i) + by_value * alpha_value
+            beta = by_slope * get(f, 3 * step + i) + by_value * beta_value
+            gamma = by_slope * get(f, 6 * step + i) + by_value * gamma_value
+            for axis in range(3):
+                at = of_j + axis * width + components[row]
+                put(out, at, get(out, at) + alpha * rj[axis] + gamma * rk[axis])
+                at = of_k + axis * width + components[row]
+                put(out, at, get(out, at) + beta * rk[axis] + gamma * rj[axis])
+
+
+cdef void angular_jacobian(
+    const AngularBlock *block, const Neighborhood *hood, AngularScratch *work,
+    const int32_t *components, const Py_ssize_t *slot, Py_ssize_t width, vec *out,
+) noexcept nogil:
+    """Add every function's derivatives to ``out``, a (3, width) block for each list entry.
+
+    ``components`` (n_channels * n_rows,): where each sum goes; -1 for padding. ``slot``: the list
+    entry of each neighbor of the environment.
+    """
+    cdef const vec *square = <const vec *> work.triplets.square
+    cdef vec *e = <vec *> work.first
+    cdef Triplets *t = &work.triplets
+    cdef Cursor cursor = Cursor(0, 0, 0)
+    cdef Py_ssize_t g, v, r, s
+    cdef vec eta
+    while next_triplets(&block.which, hood, False, &cursor, t, out):
+        see(&block.which, t, out)
+        shapes(block, work, True, out)
+        chain_factors(block, work, out)
+        for g in range(block.n_groups):
+            eta = splat(-block.eta[g], out)
+            for v in range(t.n // lanes_of(out)):
+                e[v] = vexp(eta * square[v])
+            s = 0
+            for r in range(t.n_runs):
+                while t.runs[r].begin >= t.segments[s].end * lanes_of(out):
+                    s += 1
+                add_blocks(
+                    block, work, hood, g, &t.runs[r],
+                    components + t.segments[s].channel * block.n_rows, slot, width, e, out,
+                )

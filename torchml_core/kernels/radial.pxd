@@ -1,0 +1,32 @@
+"""g1, g2, g3 of one environment. See the .pyx."""
+
+from libc.stdint cimport int32_t
+
+from torchml_core.kernels.neighborhood cimport Fading, Neighborhood
+from torchml_core.kernels.simd cimport vec
+
+
+# Functions that share type, cutoffs and weights. Sum number channel * n_rows + row.
+cdef struct RadialBlock:
+    int type                    # 1, 2, 3
+    const Fading *fading
+    const int32_t *channels     # (n_classes,) of a neighbor, -1: does not count
+    Py_ssize_t n_channels
+    Py_ssize_t n_rows
+    const double *eta           # (n_rows,) g2
+    const double *shift         # (n_rows,) g2: Rs
+    const double *kappa         # (n_rows,) g3
+
+
+cdef void radial_value(
+    const RadialBlock *block, const Neighborhood *hood, vec *sums
+) noexcept nogil
+cdef void radial_vjp(
+    const RadialBlock *block, const Neighborhood *hood, const vec *weights, vec *along
+) noexcept nogil
+cdef void radial_jvp(
+    const RadialBlock *block, const Neighborhood *hood, vec *sums
+) noexcept nogil
+cdef void radial_slope(
+    const RadialBlock *block, const Neighborhood *hood, Py_ssize_t row, vec *out
+) noexcept nogil

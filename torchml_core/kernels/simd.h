@@ -1,0 +1,131 @@
+/* Vectors of float64 and float32, as wide as the processor that we compile for has them.
+
+   Arithmetic is the compiler's own (gcc and clang: + - * / between vectors of one type); here is
+   the little that it has no operators for. A vector may alias an array of its elements. */
+
+#ifndef TORCHML_CORE_SIMD_H
+#define TORCHML_CORE_SIMD_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+#if defined(__AVX512F__)
+#define SIMD_BYTES 64
+#elif defined(__AVX__)
+#define SIMD_BYTES 32
+#else
+#define SIMD_BYTES 16
+#endif
+
+#define SIMD_TYPE __attribute__((vector_size(SIMD_BYTES), may_alias))
+typedef double vdouble SIMD_TYPE;
+typedef float vfloat SIMD_TYPE;
+typedef int64_t simd_int64 SIMD_TYPE;
+typedef int32_t simd_int32 SIMD_TYPE;
+
+/* The same number in every lane. (x - 0 is x for every x, -0 and NaN too.) */
+static inline vdouble simd_splat_d(double x) { return x - (vdouble){0}; }
+static inline vfloat simd_splat_f(float x) { return x - (vfloat){0}; }
+
+/* To and from places that are not aligned. */
+static inline void simd_store_d(double *to, vdouble x) { memcpy(to, &x, sizeof x); }
+static inline void simd_store_f(float *to, vfloat x) { memcpy(to, &x, sizeof x); }
+
+/* 1 where x > 0, else 0. */
+static inline vdouble simd_step_d(vdouble x)
+{
+    return (vdouble)((x > 0) & (simd_int64)simd_splat_d(1));
+}
+static inline vfloat simd_step_f(vfloat x)
+{
+    return (vfloat)((x > 0) & (simd_int32)simd_splat_f(1));
+}
+
+#if defined(__AVX512F__)
+#define SIMD_X86(name) _mm512_##name
+#elif defined(__AVX__)
+#define SIMD_X86(name) _mm256_##name
+#elif defined(__SSE2__)
+#define SIMD_X86(name) _mm_##name
+#endif
+
+#if defined(SIMD_X86)
+static inline vdouble simd_max_d(vdouble x, vdouble y) { return (vdouble)SIMD_X86(max_pd)(x, y); }
+static inline vfloat simd_max_f(vfloat x, vfloat y) { return (vfloat)SIMD_X86(max_ps)(x, y); }
+static inline vdouble simd_sqrt_d(vdouble x) { return (vdouble)SIMD_X86(sqrt_pd)(x); }
+static inline vfloat simd_sqrt_f(vfloat x) { return (vfloat)SIMD_X86(sqrt_ps)(x); }
+#else
+static inline vdouble simd_max_d(vdouble x, vdouble y)
+{
+    simd_int64 mask = x > y;
+    return (vdouble)(((simd_int64)x & mask) | ((simd_int64)y & ~mask));
+}
+static inline vfloat simd_max_f(vfloat x, vfloat y)
+{
+    simd_int32 mask = x > y;
+    return (vfloat)(((simd_int32)x & mask) | ((simd_int32)y & ~mask));
+}
+static inline vdouble simd_sqrt_d(vdouble x)
+{
+    for (unsigned k = 0; k < sizeof x / sizeof x[0]; k++) x[k] = sqrt(x[k]);
+    return x;
+}
+static inline vfloat simd_sqrt_f(vfloat x)
+{
+    for (unsigned k = 0; k < sizeof x / sizeof x[0]; k++) x[k] = sqrtf(x[k]);
+    return x;
+}
+#endif
+
+/* Round to a whole number n, |n| < 2^20 or so, and x times 2^n. Adding 1.5 times 2^52 leaves n in
+   the low bits of the sum; from there it is shifted into the exponent of x. */
+static inline vdouble simd_round_d(vdouble x, vdouble *shifted)
+{
+    *shifted = x + 6755399441055744.0;
+    return *shifted - 6755399441055744.0;
+}
+static inline vfloat simd_round_f(vfloat x, vfloat *shifted)
+{
+    *shifted = x + 12582912.0f;
+    return *shifted - 12582912.0f;
+}
+static inline vdouble simd_scale_d(vdouble x, vdouble shifted)
+{
+    return (vdouble)((simd_int64)x + ((simd_int64)shifted << 52));
+}
+static inline vfloat simd_scale_f(vfloat x, vfloat shifted)
+{
+    return (vfloat)((simd_int32)x + ((simd_int32)shifted << 23));
+}
+
+/* The sum over the lanes, halving the vector until two are left. */
+typedef double simd_d2 __attribute__((vector_size(16)));
+typedef float simd_f4 __attribute__((vector_size(16)));
+static inline double simd_total_d(vdouble x)
+{
+    union { vdouble whole; simd_d2 part[SIMD_BYTES / 16]; } u = {x};
+    simd_d2 sum = u.part[0];
+#if SIMD_BYTES == 64
+    sum = (sum + u.part[1]) + (u.part[2] + u.part[3]);
+#elif SIMD_BYTES == 32
+    sum = sum + u.part[1];
+#endif
+    return sum[0] + sum[1];
+}
+static inline float simd_total_f(vfloat x)
+{
+    union { vfloat whole; simd_f4 part[SIMD_BYTES / 16]; } u = {x};
+    simd_f4 sum = u.part[0];
+#if SIMD_BYTES == 64
+    sum = (sum + u.part[1]) + (u.part[2] + u.part[3]);
+#elif SIMD_BYTES == 32
+    sum = sum + u.part[1];
+#endif
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+#endif

@@ -1,0 +1,73 @@
+"""Pairs of neighbors side by side in long vectors. See the .pyx."""
+
+from libc.stdint cimport int32_t
+
+from torchml_core.kernels.neighborhood cimport Fading, Neighborhood
+from torchml_core.kernels.simd cimport vec
+
+
+cdef enum:
+    TRIPLETS_AT_ONCE = 256      # so many at most: their arrays stay in the nearest cache
+    CANDIDATES_AT_ONCE = 128    # neighbors k that are tested against one j at a time
+
+
+# Which pairs of neighbors count, and where.
+cdef struct Selection:
+    const Fading *fading
+    bint with_jk                # g4: R_jk fades out and is in the square; g5: neither
+    double shift                # Rs
+    Py_ssize_t n_pairs          # pairs of classes, sorted by channel
+    const int32_t *first        # (n_pairs,)
+    const int32_t *second       # (n_pairs,) >= first
+    const int32_t *channel      # (n_pairs,)
+
+
+cdef struct Run:                # consecutive triplets with one j
+    Py_ssize_t j, begin, end
+
+
+cdef struct Segment:            # consecutive vectors of triplets with one channel
+    Py_ssize_t channel, begin, end
+
+
+# Where next_triplets goes on.
+cdef struct Cursor:
+    Py_ssize_t pair, j, k
+
+
+# Arrays of vec are void *, since a struct has no fused members. Padding has fc = 0.
+cdef struct Triplets:
+    Py_ssize_t n                # with padding: whole vectors
+    Py_ssize_t n_runs
+    Py_ssize_t n_segments
+    Run *runs
+    Segment *segments
+    int32_t *k                  # which entry of the neighborhood
+    void *square_jk             # gathered: R_jk², and of j and of k: R², 1/R, fc, slope
+    void *per_square            # 1/rc² of j and k
+    void *square_j
+    void *square_k
+    void *inverse_j
+    void *inverse_k
+    void *fc_j
+    void *fc_k
+    void *slope_j
+    void *slope_k
+    void *square_jk_dot         # changes along the directions, in a jvp only
+    void *square_j_dot
+    void *square_k_dot
+    void *cosine                # what the functions see: cosθ
+    void *square                # S
+    void *cutoff                # C
+    void *fc_jk                 # fc(R_jk) and its derivative by R_jk²
+    void *slope_jk
+    void *row_square            # R_jk² and its change, of candidates
+    void *row_dot
+
+
+cdef void lay_out_triplets(Triplets *t, char **free_bytes) noexcept nogil
+cdef bint next_triplets(
+    const Selection *which, const Neighborhood *hood, bint with_directions, Cursor *cursor,
+    Triplets *t, const vec *like,
+) noexcept nogil
+cdef void see(const Selection *which, Triplets *t, const vec *like) noexcept nogil
