@@ -81,6 +81,58 @@ static inline vfloat simd_sqrt_f(vfloat x)
 }
 #endif
 
+/* Which lanes are below a limit, one bit each; and such lanes without gaps: pack stores them at
+   ``to``, with anything behind them up to a whole vector. No branches: a wrong guess costs more. */
+static inline unsigned simd_below_d(vdouble x, double limit)
+{
+#if defined(__AVX512F__)
+    return _mm512_cmp_pd_mask((__m512d)x, _mm512_set1_pd(limit), _CMP_LT_OQ);
+#elif defined(__AVX__)
+    return _mm256_movemask_pd((__m256d)(x < limit));
+#else
+    return (x[0] < limit) | (x[1] < limit) << 1;
+#endif
+}
+static inline unsigned simd_below_f(vfloat x, float limit)
+{
+#if defined(__AVX512F__)
+    return _mm512_cmp_ps_mask((__m512)x, _mm512_set1_ps(limit), _CMP_LT_OQ);
+#elif defined(__AVX__)
+    return _mm256_movemask_ps((__m256)(x < limit));
+#else
+    return (x[0] < limit) | (x[1] < limit) << 1 | (x[2] < limit) << 2 | (x[3] < limit) << 3;
+#endif
+}
+static inline void simd_pack_d(double *to, vdouble x, unsigned lanes)
+{
+#if defined(__AVX512F__)
+    simd_store_d(to, (vdouble)_mm512_maskz_compress_pd((__mmask8)lanes, (__m512d)x));
+#else
+    for (unsigned k = 0, n = 0; k < SIMD_BYTES / 8; n += lanes >> k & 1, k++) to[n] = x[k];
+#endif
+}
+static inline void simd_pack_f(float *to, vfloat x, unsigned lanes)
+{
+#if defined(__AVX512F__)
+    simd_store_f(to, (vfloat)_mm512_maskz_compress_ps((__mmask16)lanes, (__m512)x));
+#else
+    for (unsigned k = 0, n = 0; k < SIMD_BYTES / 4; n += lanes >> k & 1, k++) to[n] = x[k];
+#endif
+}
+/* first + the number of each such lane, of n_lanes. */
+static inline void simd_pack_index(int32_t *to, int32_t first, unsigned lanes, int n_lanes)
+{
+#if defined(__AVX512F__)
+    __m512i count = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    count = _mm512_add_epi32(count, _mm512_set1_epi32(first));
+    _mm512_storeu_si512(to, _mm512_maskz_compress_epi32((__mmask16)lanes, count));
+    (void)n_lanes;
+#else
+    for (int k = 0, n = 0; k < n_lanes; n += lanes >> k & 1, k++) to[n] = first + k;
+#endif
+}
+static inline int simd_count(unsigned lanes) { return __builtin_popcount(lanes); }
+
 /* Round to a whole number n, |n| < 2^20 or so, and x times 2^n. Adding 1.5 times 2^52 leaves n in
    the low bits of the sum; from there it is shifted into the exponent of x. */
 static inline vdouble simd_round_d(vdouble x, vdouble *shifted)

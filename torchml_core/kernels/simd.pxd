@@ -6,7 +6,7 @@ needs ``splat``; 2 or 0.5 stands for itself. Never let a ``vec`` become a Python
 compare two with ``<``.
 """
 
-from torchml_core.kernels.environment cimport real
+from libc.stdint cimport int32_t
 
 cdef extern from "simd.h" nogil:
     enum:
@@ -27,6 +27,12 @@ cdef extern from "simd.h" nogil:
     vfloat simd_round_f(vfloat, vfloat *)
     vdouble simd_scale_d(vdouble, vdouble)
     vfloat simd_scale_f(vfloat, vfloat)
+    unsigned simd_below_d(vdouble, double)
+    unsigned simd_below_f(vfloat, float)
+    void simd_pack_d(double *, vdouble, unsigned)
+    void simd_pack_f(float *, vfloat, unsigned)
+    void simd_pack_index(int32_t *, int32_t, unsigned, int)
+    int simd_count(unsigned)
     double simd_total_d(vdouble)
     float simd_total_f(vfloat)
 
@@ -94,6 +100,22 @@ cdef inline void store_at(vec *array, Py_ssize_t at, vec x) noexcept nogil:
         simd_store_f((<float *> array) + at, x)
     else:
         simd_store_d((<double *> array) + at, x)
+
+
+cdef inline unsigned below(vec x, double limit) noexcept nogil:
+    """Which lanes are below a limit: one bit each."""
+    if vec is vfloat:
+        return simd_below_f(x, <float> limit)
+    else:
+        return simd_below_d(x, limit)
+
+
+cdef inline void pack_at(vec *array, Py_ssize_t at, vec x, unsigned lanes) noexcept nogil:
+    """Store these lanes without gaps, and anything behind them up to a whole vector."""
+    if vec is vfloat:
+        simd_pack_f((<float *> array) + at, x, lanes)
+    else:
+        simd_pack_d((<double *> array) + at, x, lanes)
 
 
 cdef inline void fill(vec *array, Py_ssize_t begin, Py_ssize_t end, vec x) noexcept nogil:

@@ -61,8 +61,6 @@ cdef struct Triplets:
     void *cutoff                # C
     void *fc_jk                 # fc(R_jk) and its derivative by R_jk²
     void *slope_jk
-    void *row_square            # R_jk² and its change, of candidates
-    void *row_dot
 
 
 cdef void lay_out_triplets(Triplets *t, char **free_bytes) noexcept nogil

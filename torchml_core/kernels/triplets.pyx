@@ -4,22 +4,23 @@ Of all pairs j < k of neighbors only those with R_jk < rc count (about half, in 
 collected into arrays without gaps, some hundred at a time, so that all that costs something runs
 over full vectors; and the buffers are no larger for 2000 neighbors than for 20.
 
-For one j: R_jk² of all k in vectors, then the indices of those within the cutoff without a branch
-(a wrong guess would cost more than the test), then the numbers of these k are gathered. The
-numbers of j are the same for all of them and are stored by whole vectors. Triplets of one channel
-stand together, so that in resolved mode exponentials and powers run over all channels at once.
+For one j: R_jk² of all k in vectors; the lanes within the cutoff are packed behind what is there,
+the other numbers of k with them, without a branch or a loop whose length nobody can foresee
+(a wrong guess costs more than a vector of work). The numbers of j are the same for all of them and
+are stored by whole vectors. Triplets of one channel stand together, so that in resolved mode
+exponentials and powers run over all channels at once.
 """
 
 from torchml_core.kernels.cutoff cimport cutoff_of_square
 from torchml_core.kernels.simd cimport (
-    MOST_LANES, fill, get, lanes_of, put, splat, splat_at, take, vec, vmax, vsqrt,
+    MOST_LANES, below, fill, get, lanes_of, pack_at, simd_count, simd_pack_index, splat, splat_at,
+    store_at, take, vec, vsqrt,
 )
 
 
 cdef void lay_out_triplets(Triplets *t, char **free_bytes) noexcept nogil:
     """Cut the arrays off the scratch buffer, for either precision."""
     cdef Py_ssize_t n_bytes = (TRIPLETS_AT_ONCE + 2 * MOST_LANES) * sizeof(double)
-    cdef Py_ssize_t row_bytes = (CANDIDATES_AT_ONCE + 2 * MOST_LANES) * sizeof(double)
     t.runs = <Run *> take(free_bytes, TRIPLETS_AT_ONCE * sizeof(Run))
     t.segments = <Segment *> take(free_bytes, TRIPLETS_AT_ONCE * sizeof(Segment))
     t.k = <int32_t *> take(free_bytes, n_bytes)
@@ -41,52 +42,18 @@ cdef void lay_out_triplets(Triplets *t, char **free_bytes) noexcept nogil:
     t.cutoff = take(free_bytes, n_bytes)
     t.fc_jk = take(free_bytes, n_bytes)
     t.slope_jk = take(free_bytes, n_bytes)
-    t.row_square = take(free_bytes, row_bytes)
-    t.row_dot = take(free_bytes, row_bytes)
 
 
-cdef inline void distances(
-    const Neighborhood *hood, Triplets *t, Py_ssize_t j, Py_ssize_t begin, Py_ssize_t end,
-    bint with_directions, const vec *like,
+cdef inline unsigned lanes_within(
+    Py_ssize_t v, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t lanes
 ) noexcept nogil:
-    """R_jk² (and its change) of the whole vectors that hold k = begin ... end - 1."""
-    cdef const vec *x = <const vec *> hood.x
-    cdef const vec *y = <const vec *> hood.y
-    cdef const vec *z = <const vec *> hood.z
-    cdef const vec *dx = <const vec *> hood.dx
-    cdef const vec *dy = <const vec *> hood.dy
-    cdef const vec *dz = <const vec *> hood.dz
-    cdef vec *row = <vec *> t.row_square
-    cdef vec *row_dot = <vec *> t.row_dot
-    cdef Py_ssize_t lanes = lanes_of(like), first = begin // lanes, v
-    cdef vec xj = splat_at(x, j), yj = splat_at(y, j), zj = splat_at(z, j)
-    cdef vec dxj, dyj, dzj, a, b, c
-    for v in range(first, (end + lanes - 1) // lanes):
-        a = x[v] - xj
-        b = y[v] - yj
-        c = z[v] - zj
-        row[v - first] = a * a + b * b + c * c
-    if with_directions:
-        dxj = splat_at(dx, j)
-        dyj = splat_at(dy, j)
-        dzj = splat_at(dz, j)
-        for v in range(first, (end + lanes - 1) // lanes):
-            a = (x[v] - xj) * (dx[v] - dxj)
-            b = (y[v] - yj) * (dy[v] - dyj)
-            c = (z[v] - zj) * (dz[v] - dzj)
-            row_dot[v - first] = 2 * (a + b + c)
-
-
-cdef inline void gather(
-    void *to, Py_ssize_t at, const void *source, const int32_t *indices, Py_ssize_t n,
-    Py_ssize_t offset, const vec *like,
-) noexcept nogil:
-    """to[at + i] = source[indices[i] - offset]"""
-    cdef vec *target = <vec *> to
-    cdef const vec *given = <const vec *> source
-    cdef Py_ssize_t i
-    for i in range(n):
-        put(target, at + i, get(given, indices[i] - offset))
+    """Which lanes of vector v are among begin ... end - 1: one bit each."""
+    cdef unsigned every = (1 << lanes) - 1, which = every
+    if v * lanes < begin:
+        which &= every << (begin - v * lanes)
+    if (v + 1) * lanes > end:
+        which &= every >> ((v + 1) * lanes - end)
+    return which
 
 
 cdef inline void append(
@@ -94,40 +61,62 @@ cdef inline void append(
     Py_ssize_t begin, Py_ssize_t end, double rc, bint with_directions, const vec *like,
 ) noexcept nogil:
     """Add the triplets of j with k = begin ... end - 1."""
-    cdef const vec *row = <const vec *> t.row_square
-    cdef int32_t *indices = t.k + t.n
-    cdef Py_ssize_t lanes = lanes_of(like), offset = begin // lanes * lanes, n = 0, k, at = t.n
-    cdef double square = rc * rc
-    distances(hood, t, j, begin, end, with_directions, like)
-    if which.with_jk:
-        for k in range(begin, end):
-            indices[n] = <int32_t> k
-            n += get(row, k - offset) < square
-    else:
-        for k in range(begin, end):
-            indices[k - begin] = <int32_t> k
-        n = end - begin
-    if n == 0:
+    cdef const vec *x = <const vec *> hood.x
+    cdef const vec *y = <const vec *> hood.y
+    cdef const vec *z = <const vec *> hood.z
+    cdef const vec *dx = <const vec *> hood.dx
+    cdef const vec *dy = <const vec *> hood.dy
+    cdef const vec *dz = <const vec *> hood.dz
+    cdef vec a, b, c, square
+    cdef Py_ssize_t lanes = lanes_of(like), v, at = t.n
+    cdef unsigned near
+    for v in range(begin // lanes, (end + lanes - 1) // lanes):
+        a = x[v] - splat_at(x, j)
+        b = y[v] - splat_at(y, j)
+        c = z[v] - splat_at(z, j)
+        square = a * a + b * b + c * c
+        near = lanes_within(v, begin, end, lanes)
+        if which.with_jk:
+            near &= below(square, rc * rc)
+        simd_pack_index(t.k + at, <int32_t> (v * lanes), near, <int> lanes)
+        pack_at(<vec *> t.square_jk, at, square, near)
+        pack_at(<vec *> t.square_k, at, (<const vec *> hood.square)[v], near)
+        pack_at(<vec *> t.inverse_k, at, (<const vec *> hood.inverse)[v], near)
+        pack_at(<vec *> t.fc_k, at, (<const vec *> hood.fc)[v], near)
+        pack_at(<vec *> t.slope_k, at, (<const vec *> hood.slope)[v], near)
+        if with_directions:
+            a = a * (dx[v] - splat_at(dx, j))
+            b = b * (dy[v] - splat_at(dy, j))
+            c = c * (dz[v] - splat_at(dz, j))
+            square = 2 * (a + b + c)
+            pack_at(<vec *> t.square_jk_dot, at, square, near)
+            pack_at(<vec *> t.square_k_dot, at, (<const vec *> hood.square_dot)[v], near)
+        at += simd_count(near)
+    if at == t.n:
         return
     t.runs[t.n_runs].j = j
-    t.runs[t.n_runs].begin = at
-    t.runs[t.n_runs].end = at + n
+    t.runs[t.n_runs].begin = t.n
+    t.runs[t.n_runs].end = at
     t.n_runs += 1
-    t.n = at + n
-    gather(t.square_jk, at, t.row_square, indices, n, offset, like)
-    gather(t.square_k, at, hood.square, indices, n, 0, like)
-    gather(t.inverse_k, at, hood.inverse, indices, n, 0, like)
-    gather(t.fc_k, at, hood.fc, indices, n, 0, like)
-    gather(t.slope_k, at, hood.slope, indices, n, 0, like)
-    fill(<vec *> t.per_square, at, t.n, splat(1 / square, like))
-    fill(<vec *> t.square_j, at, t.n, splat_at(<const vec *> hood.square, j))
-    fill(<vec *> t.inverse_j, at, t.n, splat_at(<const vec *> hood.inverse, j))
-    fill(<vec *> t.fc_j, at, t.n, splat_at(<const vec *> hood.fc, j))
-    fill(<vec *> t.slope_j, at, t.n, splat_at(<const vec *> hood.slope, j))
-    if with_directions:
-        gather(t.square_jk_dot, at, t.row_dot, indices, n, offset, like)
-        gather(t.square_k_dot, at, hood.square_dot, indices, n, 0, like)
-        fill(<vec *> t.square_j_dot, at, t.n, splat_at(<const vec *> hood.square_dot, j))
+    repeat_j(hood, t, j, at, 1 / (rc * rc), with_directions, like)
+    t.n = at
+
+
+cdef inline void repeat_j(
+    const Neighborhood *hood, Triplets *t, Py_ssize_t j, Py_ssize_t end, double per_square,
+    bint with_directions, const vec *like,
+) noexcept nogil:
+    """What is the same for all triplets of j, from t.n to end - 1."""
+    cdef Py_ssize_t at = t.n
+    while at < end:
+        store_at(<vec *> t.per_square, at, splat(per_square, like))
+        store_at(<vec *> t.square_j, at, splat_at(<const vec *> hood.square, j))
+        store_at(<vec *> t.inverse_j, at, splat_at(<const vec *> hood.inverse, j))
+        store_at(<vec *> t.fc_j, at, splat_at(<const vec *> hood.fc, j))
+        store_at(<vec *> t.slope_j, at, splat_at(<const vec *> hood.slope, j))
+        if with_directions:
+            store_at(<vec *> t.square_j_dot, at, splat_at(<const vec *> hood.square_dot, j))
+        at += lanes_of(like)
 
 
 cdef inline void close_segment(Triplets *t, Py_ssize_t channel, const vec *like) noexcept nogil:
