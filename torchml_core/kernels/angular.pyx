@@ -30,7 +30,8 @@ from torchml_core.kernels.simd cimport (
     MOST_LANES, get, lanes_of, put, splat, splat_at, take, vec, vmax, vsqrt, vstep,
 )
 from torchml_core.kernels.triplets cimport (
-    TRIPLETS_AT_ONCE, Cursor, Run, Segment, Triplets, lay_out_triplets, next_triplets, see,
+    GRADIENTS, TANGENTS, TRIPLETS_AT_ONCE, VALUES, Cursor, Run, Segment, Triplets,
+    lay_out_triplets, next_triplets, see,
 )
 
 
@@ -160,7 +161,7 @@ cdef void angular_value(
     cdef Cursor cursor = Cursor(0, 0, 0)
     cdef Py_ssize_t g, v
     cdef vec eta
-    while next_triplets(&block.which, hood, False, &cursor, &work.triplets, sums):
+    while next_triplets(&block.which, hood, VALUES, &cursor, &work.triplets, sums):
         see(&block.which, &work.triplets, sums)
         shapes(block, work, False, sums)
         for g in range(block.n_groups):
@@ -339,7 +340,7 @@ cdef void angular_vjp(
     ``weights`` (n_channels * n_rows,) are single numbers, 0 for rows that are padding.
     """
     cdef Cursor cursor = Cursor(0, 0, 0)
-    while next_triplets(&block.which, hood, False, &cursor, &work.triplets, weights):
+    while next_triplets(&block.which, hood, GRADIENTS, &cursor, &work.triplets, weights):
         see(&block.which, &work.triplets, weights)
         shapes(block, work, True, weights)
         contract(block, work, weights)
@@ -411,7 +412,7 @@ cdef void angular_jvp(
     cdef Cursor cursor = Cursor(0, 0, 0)
     cdef Py_ssize_t g, v
     cdef vec eta, e
-    while next_triplets(&block.which, hood, True, &cursor, &work.triplets, sums):
+    while next_triplets(&block.which, hood, TANGENTS, &cursor, &work.triplets, sums):
         see(&block.which, &work.triplets, sums)
         shapes(block, work, True, sums)
         changes(block, work, sums)
@@ -513,7 +514,7 @@ cdef void angular_jacobian(
     cdef Cursor cursor = Cursor(0, 0, 0)
     cdef Py_ssize_t g, v, r, s
     cdef vec eta
-    while next_triplets(&block.which, hood, False, &cursor, t, out):
+    while next_triplets(&block.which, hood, GRADIENTS, &cursor, t, out):
         see(&block.which, t, out)
         shapes(block, work, True, out)
         chain_factors(block, work, out)

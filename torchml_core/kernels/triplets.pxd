@@ -11,6 +11,12 @@ cdef enum:
     CANDIDATES_AT_ONCE = 128    # neighbors k that are tested against one j at a time
 
 
+cdef enum Purpose:              # what triplets are wanted for, and so what is collected
+    VALUES
+    GRADIENTS                   # slopes and the index of k too
+    TANGENTS                    # slopes and changes along the directions too
+
+
 # Which pairs of neighbors count, and where.
 cdef struct Selection:
     const Fading *fading
@@ -42,7 +48,7 @@ cdef struct Triplets:
     Py_ssize_t n_segments
     Run *runs
     Segment *segments
-    int32_t *k                  # which entry of the neighborhood
+    int32_t *k                  # which entry of the neighborhood, with GRADIENTS
     void *square_jk             # gathered: R_jk², and of j and of k: R², 1/R, fc, slope
     void *per_square            # 1/rc² of j and k
     void *square_j
@@ -51,9 +57,9 @@ cdef struct Triplets:
     void *inverse_k
     void *fc_j
     void *fc_k
-    void *slope_j
+    void *slope_j               # not with VALUES
     void *slope_k
-    void *square_jk_dot         # changes along the directions, in a jvp only
+    void *square_jk_dot         # changes along the directions, with TANGENTS
     void *square_j_dot
     void *square_k_dot
     void *cosine                # what the functions see: cosθ
@@ -65,7 +71,7 @@ cdef struct Triplets:
 
 cdef void lay_out_triplets(Triplets *t, char **free_bytes) noexcept nogil
 cdef bint next_triplets(
-    const Selection *which, const Neighborhood *hood, bint with_directions, Cursor *cursor,
+    const Selection *which, const Neighborhood *hood, Purpose purpose, Cursor *cursor,
     Triplets *t, const vec *like,
 ) noexcept nogil
 cdef void see(const Selection *which, Triplets *t, const vec *like) noexcept nogil

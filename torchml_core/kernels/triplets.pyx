@@ -58,7 +58,7 @@ cdef inline unsigned lanes_within(
 
 cdef inline void append(
     const Selection *which, const Neighborhood *hood, Triplets *t, Py_ssize_t j,
-    Py_ssize_t begin, Py_ssize_t end, double rc, bint with_directions, const vec *like,
+    Py_ssize_t begin, Py_ssize_t end, double rc, Purpose purpose, const vec *like,
 ) noexcept nogil:
     """Add the triplets of j with k = begin ... end - 1."""
     cdef const vec *x = <const vec *> hood.x
@@ -67,24 +67,41 @@ cdef inline void append(
     cdef const vec *dx = <const vec *> hood.dx
     cdef const vec *dy = <const vec *> hood.dy
     cdef const vec *dz = <const vec *> hood.dz
+    # Pointers in variables of their own: a compiler that sees vectors stored cannot know that the
+    # struct with the pointers is not overwritten, and would load them each time.
+    cdef const vec *square_of = <const vec *> hood.square
+    cdef const vec *inverse_of = <const vec *> hood.inverse
+    cdef const vec *fc_of = <const vec *> hood.fc
+    cdef const vec *slope_of = <const vec *> hood.slope
+    cdef vec *square_jk = <vec *> t.square_jk
+    cdef vec *square_k = <vec *> t.square_k
+    cdef vec *inverse_k = <vec *> t.inverse_k
+    cdef vec *fc_k = <vec *> t.fc_k
+    cdef vec *slope_k = <vec *> t.slope_k
+    cdef int32_t *indices = t.k
+    cdef vec xj = splat_at(x, j), yj = splat_at(y, j), zj = splat_at(z, j)
     cdef vec a, b, c, square
     cdef Py_ssize_t lanes = lanes_of(like), v, at = t.n
+    cdef double limit = rc * rc
+    cdef bint with_jk = which.with_jk
     cdef unsigned near
     for v in range(begin // lanes, (end + lanes - 1) // lanes):
-        a = x[v] - splat_at(x, j)
-        b = y[v] - splat_at(y, j)
-        c = z[v] - splat_at(z, j)
+        a = x[v] - xj
+        b = y[v] - yj
+        c = z[v] - zj
         square = a * a + b * b + c * c
         near = lanes_within(v, begin, end, lanes)
-        if which.with_jk:
-            near &= below(square, rc * rc)
-        simd_pack_index(t.k + at, <int32_t> (v * lanes), near, <int> lanes)
-        pack_at(<vec *> t.square_jk, at, square, near)
-        pack_at(<vec *> t.square_k, at, (<const vec *> hood.square)[v], near)
-        pack_at(<vec *> t.inverse_k, at, (<const vec *> hood.inverse)[v], near)
-        pack_at(<vec *> t.fc_k, at, (<const vec *> hood.fc)[v], near)
-        pack_at(<vec *> t.slope_k, at, (<const vec *> hood.slope)[v], near)
-        if with_directions:
+        if with_jk:
+            near &= below(square, limit)
+        pack_at(square_jk, at, square, near)
+        pack_at(square_k, at, square_of[v], near)
+        pack_at(inverse_k, at, inverse_of[v], near)
+        pack_at(fc_k, at, fc_of[v], near)
+        if purpose != VALUES:
+            pack_at(slope_k, at, slope_of[v], near)
+        if purpose == GRADIENTS:
+            simd_pack_index(indices + at, <int32_t> (v * lanes), near, <int> lanes)
+        if purpose == TANGENTS:
             a = a * (dx[v] - splat_at(dx, j))
             b = b * (dy[v] - splat_at(dy, j))
             c = c * (dz[v] - splat_at(dz, j))
@@ -98,13 +115,13 @@ cdef inline void append(
     t.runs[t.n_runs].begin = t.n
     t.runs[t.n_runs].end = at
     t.n_runs += 1
-    repeat_j(hood, t, j, at, 1 / (rc * rc), with_directions, like)
+    repeat_j(hood, t, j, at, 1 / (rc * rc), purpose, like)
     t.n = at
 
 
 cdef inline void repeat_j(
     const Neighborhood *hood, Triplets *t, Py_ssize_t j, Py_ssize_t end, double per_square,
-    bint with_directions, const vec *like,
+    Purpose purpose, const vec *like,
 ) noexcept nogil:
     """What is the same for all triplets of j, from t.n to end - 1."""
     cdef Py_ssize_t at = t.n
@@ -113,8 +130,9 @@ cdef inline void repeat_j(
         store_at(<vec *> t.square_j, at, splat_at(<const vec *> hood.square, j))
         store_at(<vec *> t.inverse_j, at, splat_at(<const vec *> hood.inverse, j))
         store_at(<vec *> t.fc_j, at, splat_at(<const vec *> hood.fc, j))
-        store_at(<vec *> t.slope_j, at, splat_at(<const vec *> hood.slope, j))
-        if with_directions:
+        if purpose != VALUES:
+            store_at(<vec *> t.slope_j, at, splat_at(<const vec *> hood.slope, j))
+        if purpose == TANGENTS:
             store_at(<vec *> t.square_j_dot, at, splat_at(<const vec *> hood.square_dot, j))
         at += lanes_of(like)
 
@@ -149,7 +167,7 @@ cdef inline void close_segment(Triplets *t, Py_ssize_t channel, const vec *like)
 
 
 cdef bint next_triplets(
-    const Selection *which, const Neighborhood *hood, bint with_directions, Cursor *cursor,
+    const Selection *which, const Neighborhood *hood, Purpose purpose, Cursor *cursor,
     Triplets *t, const vec *like,
 ) noexcept nogil:
     """Collect up to TRIPLETS_AT_ONCE triplets; False if there are no more.
@@ -178,7 +196,7 @@ cdef bint next_triplets(
                     cursor.k = begin
                     close_segment(t, which.channel[cursor.pair], like)
                     return True
-                append(which, hood, t, cursor.j, begin, end, rc, with_directions, like)
+                append(which, hood, t, cursor.j, begin, end, rc, purpose, like)
                 begin = end
             cursor.j += 1
             cursor.k = 0
