@@ -4,8 +4,8 @@ Every verb is one loop over the rows of the lists, in threads. Each row writes t
 own only, and each is computed by one thread alone: results do not depend on the number of
 threads, to the last bit. Buffers are made here, once a call; the kernels allocate nothing.
 
-Arrays come checked from ``descriptors/base.py``. Each verb returns -1, or the first entry of the
-lists whose two particles are at the same place; what it wrote is then of no use.
+Arrays come checked from ``descriptors/base.py``. Each verb returns GOOD, or the first entry of the
+lists whose two particles are at the same place, or NOT_FINITE; what it wrote is then of no use.
 
 A new descriptor adds a member to ``Kind``, one branch to each of the five ``kernel_...``
 functions, and a class that packs its parameters.
@@ -33,8 +33,14 @@ CUTOFF_FUNCTIONS = {
 }
 
 
+GOOD, NOT_FINITE = -1, -2
+
+
 cdef enum:
     ROWS_AT_ONCE = 4  # a thread takes so many rows at a time, and is not started for fewer
+    PAIRS_AT_ONCE = 1 << 16  # of a vjp: their gradients stay in cache until they are added up
+    SLABS = 64  # particles are shared out to threads by their number / SLAB_LENGTH % SLABS
+    SLAB_LENGTH = 64
 
 
 cdef enum Kind:
@@ -66,6 +72,7 @@ cdef struct Workspace:
     void *pair_gradients       # (3, n neighbors), of the kernel's precision
     void *scratch
     Py_ssize_t coincident      # the first entry found at distance 0, n_pairs if there is none
+    bint not_finite            # whether a result was
 
 
 # ---- the kernels, whichever is meant
@@ -106,6 +113,16 @@ cdef inline void kernel_jacobian(
 
 
 # ---- one row
+
+
+cdef inline void check_finite(Workspace *work, const real *values, Py_ssize_t n) noexcept nogil:
+    """While the row is still in cache, and in threads."""
+    cdef Py_ssize_t k
+    cdef int bad = 0
+    for k in range(n):
+        bad |= values[k] - values[k] != 0
+    if bad:
+        work.not_finite = True
 
 
 cdef bint gather(
@@ -156,6 +173,7 @@ cdef void value_of_row(
 ) noexcept nogil:
     if gather(kernel, lists, row, NULL, work):
         kernel_value(kernel, work, out)
+        check_finite(work, out, kernel.width)
 
 
 cdef void jvp_of_row(
@@ -164,24 +182,26 @@ cdef void jvp_of_row(
 ) noexcept nogil:
     if gather(kernel, lists, row, dr, work):
         kernel_jvp(kernel, work, out)
+        check_finite(work, out, kernel.width)
 
 
 cdef void pair_gradients_of_row(
     const KernelInfo *kernel, const ListsInfo *lists, Py_ssize_t row, const real *dE_dD,
     Workspace *work, real *out,
 ) noexcept nogil:
-    """``out``: (n_pairs, 3); this row's part of it is written."""
-    cdef Py_ssize_t first = lists.offsets[row]
-    cdef Py_ssize_t longest = lists.offsets[row + 1] - first
+    """``out``: (n entries of the row, 3)."""
+    cdef Py_ssize_t longest = lists.offsets[row + 1] - lists.offsets[row]
     cdef real *gradients = <real *> work.pair_gradients
     cdef Py_ssize_t n, at, axis
     if not gather(kernel, lists, row, NULL, work):
         return
     kernel_vjp(kernel, work, dE_dD, gradients)
-    for at in range(3 * first, 3 * (first + longest)):
-        out[at] = 0
+    check_finite(work, gradients, 3 * work.env.n)
+    if work.env.n < longest:
+        for at in range(3 * longest):
+            out[at] = 0
     for n in range(work.env.n):
-        at = 3 * (first + work.env.slot[n])
+        at = 3 * work.env.slot[n]
         for axis in range(3):
             out[at + axis] = gradients[axis * work.env.n + n]
 
@@ -189,12 +209,13 @@ cdef void pair_gradients_of_row(
 cdef void jacobian_of_row(
     const KernelInfo *kernel, const ListsInfo *lists, Py_ssize_t row, Workspace *work, real *out
 ) noexcept nogil:
-    """``out``: (n_pairs, 3, width); this row's part of it is written."""
-    cdef Py_ssize_t block = 3 * kernel.width, at
-    for at in range(block * lists.offsets[row], block * lists.offsets[row + 1]):
+    """``out``: (n entries of the row, 3, width)."""
+    cdef Py_ssize_t size = 3 * kernel.width * (lists.offsets[row + 1] - lists.offsets[row]), at
+    for at in range(size):
         out[at] = 0
     if gather(kernel, lists, row, NULL, work):
-        kernel_jacobian(kernel, work, out + block * lists.offsets[row])
+        kernel_jacobian(kernel, work, out)
+        check_finite(work, out, size)
 
 
 # ---- all rows
@@ -222,16 +243,77 @@ cdef void jvp_of_rows(
 
 
 cdef void pair_gradients_of_rows(
-    const KernelInfo *kernel, const ListsInfo *lists, const real *dE_dD, Workspace *work,
-    real *out, int n_threads,
+    const KernelInfo *kernel, const ListsInfo *lists, Py_ssize_t first, Py_ssize_t last,
+    const real *dE_dD, Workspace *work, real *out, int n_threads,
 ) noexcept nogil:
+    """Rows first ... last - 1; ``out`` begins with the entries of the first."""
     cdef Py_ssize_t row
     for row in prange(
-        lists.n_rows, schedule="dynamic", chunksize=ROWS_AT_ONCE, num_threads=n_threads
+        first, last, schedule="dynamic", chunksize=ROWS_AT_ONCE, num_threads=n_threads
     ):
         pair_gradients_of_row(
-            kernel, lists, row, dE_dD + row * kernel.width, &work[threadid()], out
+            kernel, lists, row, dE_dD + row * kernel.width, &work[threadid()],
+            out + 3 * (lists.offsets[row] - lists.offsets[first]),
         )
+
+
+cdef void add_onto_particles(
+    const ListsInfo *lists, Py_ssize_t first, Py_ssize_t last, const real *pair_gradients,
+    int part, int n_parts, double *out,
+) noexcept nogil:
+    """Add each pair's gradient to its neighbor and take it from its centre.
+
+    ``part``: of the particles only those of some slabs. So every particle gets its gradients in
+    the order of the lists, whatever the number of threads, and no two threads meet.
+    """
+    cdef int begin = SLABS * part // n_parts
+    cdef unsigned n_slabs = SLABS * (part + 1) // n_parts - begin
+    cdef const real *gradient = pair_gradients
+    cdef double x, y, z
+    cdef Py_ssize_t row, entry, i, j
+    for row in range(first, last):
+        x = y = z = 0
+        for entry in range(lists.offsets[row], lists.offsets[row + 1]):
+            j = lists.neighbors[entry]
+            x += gradient[0]
+            y += gradient[1]
+            z += gradient[2]
+            if <unsigned> (j // SLAB_LENGTH % SLABS - begin) < n_slabs:
+                out[3 * j] += gradient[0]
+                out[3 * j + 1] += gradient[1]
+                out[3 * j + 2] += gradient[2]
+            gradient += 3
+        i = lists.centers[row]
+        if <unsigned> (i // SLAB_LENGTH % SLABS - begin) < n_slabs:
+            out[3 * i] -= x
+            out[3 * i + 1] -= y
+            out[3 * i + 2] -= z
+
+
+cdef Py_ssize_t rows_until(
+    const ListsInfo *lists, Py_ssize_t first, Py_ssize_t n_pairs
+) noexcept nogil:
+    """The row behind the last of those that have up to n_pairs entries together; one at least."""
+    cdef Py_ssize_t row = first + 1
+    while row < lists.n_rows and lists.offsets[row + 1] - lists.offsets[first] <= n_pairs:
+        row += 1
+    return row
+
+
+cdef void vjp_of_rows(
+    const KernelInfo *kernel, const ListsInfo *lists, const real *dE_dD, Workspace *work,
+    real *pair_gradients, double *out, int n_threads,
+) noexcept nogil:
+    cdef Py_ssize_t first = 0, last
+    cdef int part, n_parts = min(n_threads, SLABS)
+    while first < lists.n_rows:
+        last = rows_until(lists, first, PAIRS_AT_ONCE)
+        pair_gradients_of_rows(
+            kernel, lists, first, last, dE_dD, work, pair_gradients, n_threads
+        )
+        for part in prange(n_parts, schedule="static", chunksize=1, num_threads=n_parts):
+            add_onto_particles(lists, first, last, pair_gradients, part, n_parts, out)
+        first = last
 
 
 cdef void jacobian_of_rows(
@@ -241,7 +323,9 @@ cdef void jacobian_of_rows(
     for row in prange(
         lists.n_rows, schedule="dynamic", chunksize=ROWS_AT_ONCE, num_threads=n_threads
     ):
-        jacobian_of_row(kernel, lists, row, &work[threadid()], out)
+        jacobian_of_row(
+            kernel, lists, row, &work[threadid()], out + 3 * kernel.width * lists.offsets[row]
+        )
 
 
 # ---- what Python sees
@@ -276,6 +360,10 @@ cdef class Lists:
         self.longest = 0
         for row in range(self.info.n_rows):
             self.longest = max(self.longest, offsets[row + 1] - offsets[row])
+
+    cdef Py_ssize_t most_pairs(self, Py_ssize_t n_pairs):
+        """The most entries of rows that are taken together, see rows_until."""
+        return min(self.info.n_pairs, max(self.longest, n_pairs))
 
 
 cdef class Workspaces:
@@ -323,12 +411,17 @@ cdef class Workspaces:
     def __dealloc__(self):
         free(self.each)
 
-    cdef Py_ssize_t first_coincident(self):
+    cdef fault(self):
+        """What a verb returns."""
         cdef Py_ssize_t first = self.n_pairs
         cdef int thread
+        cdef bint not_finite = False
         for thread in range(self.n_threads):
             first = min(first, self.each[thread].coincident)
-        return -1 if first == self.n_pairs else first
+            not_finite |= self.each[thread].not_finite
+        if first < self.n_pairs:
+            return first
+        return NOT_FINITE if not_finite else GOOD
 
 
 cdef class Kernel:
@@ -365,7 +458,7 @@ cdef class Kernel:
             out32 = out.reshape(-1)
             with nogil:
                 value_of_rows(&self.info, &lists.info, work.each, &out32[0], work.n_threads)
-        return work.first_coincident()
+        return work.fault()
 
     def pair_gradients(self, Lists lists, dE_dD, out, int n_threads):
         """Fill ``out`` (n_pairs, 3) with dE/dr_ij; dE_dD is (n_rows, width)."""
@@ -378,15 +471,41 @@ cdef class Kernel:
             out64, dE_dD64 = out.reshape(-1), dE_dD.reshape(-1)
             with nogil:
                 pair_gradients_of_rows(
-                    &self.info, &lists.info, &dE_dD64[0], work.each, &out64[0], work.n_threads
+                    &self.info, &lists.info, 0, lists.info.n_rows, &dE_dD64[0], work.each,
+                    &out64[0], work.n_threads,
                 )
         elif out.size:
             out32, dE_dD32 = out.reshape(-1), dE_dD.reshape(-1)
             with nogil:
                 pair_gradients_of_rows(
-                    &self.info, &lists.info, &dE_dD32[0], work.each, &out32[0], work.n_threads
+                    &self.info, &lists.info, 0, lists.info.n_rows, &dE_dD32[0], work.each,
+                    &out32[0], work.n_threads,
                 )
-        return work.first_coincident()
+        return work.fault()
+
+    def vjp(self, Lists lists, dE_dD, double[:, ::1] out, int n_threads):
+        """Add dE/dr to ``out`` (n_particles, 3), which is float64 in either precision."""
+        cdef Workspaces work = self.workspaces(lists, n_threads)
+        cdef double[::1] pairs64
+        cdef float[::1] pairs32
+        cdef const double[::1] dE_dD64
+        cdef const float[::1] dE_dD32
+        pairs = np.empty(3 * lists.most_pairs(PAIRS_AT_ONCE), dtype=dE_dD.dtype)
+        if pairs.size and dE_dD.dtype == np.float64:
+            pairs64, dE_dD64 = pairs, dE_dD.reshape(-1)
+            with nogil:
+                vjp_of_rows(
+                    &self.info, &lists.info, &dE_dD64[0], work.each, &pairs64[0], &out[0, 0],
+                    work.n_threads,
+                )
+        elif pairs.size:
+            pairs32, dE_dD32 = pairs, dE_dD.reshape(-1)
+            with nogil:
+                vjp_of_rows(
+                    &self.info, &lists.info, &dE_dD32[0], work.each, &pairs32[0], &out[0, 0],
+                    work.n_threads,
+                )
+        return work.fault()
 
     def jvp(self, Lists lists, const double[:, ::1] dr, out, int n_threads):
         """Fill ``out`` (n_rows, width) with the tangent along dr, (n_particles, 3)."""
@@ -405,7 +524,7 @@ cdef class Kernel:
                 jvp_of_rows(
                     &self.info, &lists.info, &dr[0, 0], work.each, &out32[0], work.n_threads
                 )
-        return work.first_coincident()
+        return work.fault()
 
     def jacobian(self, Lists lists, out, int n_threads):
         """Fill ``out`` (n_pairs, 3, width) with dD[row]/dr[neighbor]."""
@@ -420,24 +539,7 @@ cdef class Kernel:
             out32 = out.reshape(-1)
             with nogil:
                 jacobian_of_rows(&self.info, &lists.info, work.each, &out32[0], work.n_threads)
-        return work.first_coincident()
-
-
-def add_onto_particles(Lists lists, const real[:, ::1] pair_gradients, double[:, ::1] out):
-    """Add each pair's gradient to its neighbor and take it from its centre.
-
-    ``out``: (n_particles, 3). One thread, so always in the same order.
-    """
-    cdef Py_ssize_t row, entry, i, j
-    cdef int axis
-    with nogil:
-        for row in range(lists.info.n_rows):
-            i = lists.info.centers[row]
-            for entry in range(lists.info.offsets[row], lists.info.offsets[row + 1]):
-                j = lists.info.neighbors[entry]
-                for axis in range(3):
-                    out[j, axis] += pair_gradients[entry, axis]
-                    out[i, axis] -= pair_gradients[entry, axis]
+        return work.fault()
 
 
 cdef class SymmetryFunctionKernel(Kernel):

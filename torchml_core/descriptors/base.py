@@ -57,8 +57,8 @@ class Descriptor:
         """
         lists = self._lists(configuration)
         out = np.empty((configuration.n_centers, self.width), dtype=_check_dtype(dtype))
-        entry = self._kernel.compute(lists, out, resolve_n_threads(n_threads))
-        self._check_result(configuration, entry, out)
+        fault = self._kernel.compute(lists, out, resolve_n_threads(n_threads))
+        self._check_fault(configuration, fault, out.dtype)
         if self.mean is not None:
             out -= self.mean.astype(out.dtype)
             out /= self.std.astype(out.dtype)
@@ -80,10 +80,12 @@ class Descriptor:
         (n_particles, 3) array of dE_dD's precision
             +dE/dr for every particle, ghosts too: forces are minus this, folded.
         """
-        pair_gradients = self.pair_gradients(configuration, dE_dD, n_threads=n_threads)
+        lists = self._lists(configuration)
+        weights = self._check_weights(configuration, dE_dD)
         out = np.zeros((configuration.n_particles, 3))
-        _descriptors.add_onto_particles(self._lists(configuration), pair_gradients, out)
-        return out.astype(pair_gradients.dtype, copy=False)
+        fault = self._kernel.vjp(lists, weights, out, resolve_n_threads(n_threads))
+        self._check_fault(configuration, fault, weights.dtype)
+        return out.astype(weights.dtype, copy=False)
 
     def pair_gradients(self, configuration, dE_dD, *, n_threads=None):
         """Return the same gradient, pair by pair, before it is added onto particles.
@@ -105,11 +107,9 @@ class Descriptor:
         """
         lists = self._lists(configuration)
         weights = self._check_weights(configuration, dE_dD)
-        if self.std is not None:
-            weights = weights / self.std.astype(weights.dtype)
         out = np.empty((configuration.n_pairs, 3), dtype=weights.dtype)
-        entry = self._kernel.pair_gradients(lists, weights, out, resolve_n_threads(n_threads))
-        self._check_result(configuration, entry, out)
+        fault = self._kernel.pair_gradients(lists, weights, out, resolve_n_threads(n_threads))
+        self._check_fault(configuration, fault, out.dtype)
         return out
 
     def jvp(self, configuration, dr, *, n_threads=None):
@@ -131,8 +131,8 @@ class Descriptor:
         lists = self._lists(configuration)
         dr = _check_numbers("dr", dr, (configuration.n_particles, 3), "(n_particles, 3)")
         out = np.empty((configuration.n_centers, self.width), dtype=dr.dtype)
-        entry = self._kernel.jvp(lists, dr.astype(np.float64), out, resolve_n_threads(n_threads))
-        self._check_result(configuration, entry, out)
+        fault = self._kernel.jvp(lists, dr.astype(np.float64), out, resolve_n_threads(n_threads))
+        self._check_fault(configuration, fault, out.dtype)
         if self.std is not None:
             out /= self.std.astype(out.dtype)
         return out
@@ -156,8 +156,8 @@ class Descriptor:
         lists = self._lists(configuration)
         shape = (configuration.n_pairs, 3, self.width)
         out = np.empty(shape, dtype=_check_dtype(dtype))
-        entry = self._kernel.jacobian(lists, out, resolve_n_threads(n_threads))
-        self._check_result(configuration, entry, out)
+        fault = self._kernel.jacobian(lists, out, resolve_n_threads(n_threads))
+        self._check_fault(configuration, fault, out.dtype)
         if self.std is not None:
             out /= self.std.astype(out.dtype)
         return Jacobian(out, configuration)
@@ -206,11 +206,14 @@ class Descriptor:
         )
 
     def _check_weights(self, configuration, dE_dD):
+        """dE/dD of the values before they are normalized."""
         shape = (configuration.n_centers, self.width)
-        return _check_numbers("dE_dD", dE_dD, shape, "(n_centers, width)")
+        weights = _check_numbers("dE_dD", dE_dD, shape, "(n_centers, width)")
+        return weights if self.std is None else weights / self.std.astype(weights.dtype)
 
-    def _check_result(self, configuration, entry, out):
-        if entry >= 0:
+    def _check_fault(self, configuration, fault, dtype):
+        if fault >= 0:
+            entry = fault
             row = int(np.searchsorted(configuration.offsets, entry, side="right")) - 1
             i = int(configuration.centers[row])
             j = int(configuration.neighbors[entry])
@@ -223,9 +226,9 @@ class Descriptor:
                 f"positions: particles {i} and {j}{image} are both at ({place});"
                 " no two may be at the same place"
             )
-        if not np.isfinite(out).all():
+        if fault == _descriptors.NOT_FINITE:
             raise InputError(
-                f"a value is too large for {out.dtype}, or not a number: look at the positions"
+                f"a value is too large for {dtype}, or not a number: look at the positions"
                 f" and at the parameters of {self!r}"
             )
 
