@@ -115,14 +115,15 @@ cdef inline const vec *shape_of(
 
 
 cdef inline void add_four(
-    const AngularBlock *block, const AngularScratch *work, const void *shape_values,
-    const vec *factor, const Segment *segment, Py_ssize_t row, vec *sums,
+    const AngularBlock *block, const AngularScratch *work, const Segment *segment,
+    Py_ssize_t row, vec *sums,
 ) noexcept nogil:
-    """Add Σ_t factor a_s to the sums of rows row ... row + 3, lane by lane."""
-    cdef const vec *a0 = shape_of(block, shape_values, row, factor)
-    cdef const vec *a1 = shape_of(block, shape_values, row + 1, factor)
-    cdef const vec *a2 = shape_of(block, shape_values, row + 2, factor)
-    cdef const vec *a3 = shape_of(block, shape_values, row + 3, factor)
+    """Add Σ_t first a_s to the sums of rows row ... row + 3, lane by lane."""
+    cdef const vec *factor = <const vec *> work.first
+    cdef const vec *a0 = shape_of(block, work.values, row, factor)
+    cdef const vec *a1 = shape_of(block, work.values, row + 1, factor)
+    cdef const vec *a2 = shape_of(block, work.values, row + 2, factor)
+    cdef const vec *a3 = shape_of(block, work.values, row + 3, factor)
     cdef vec *out = sums + segment.channel * block.n_rows + row
     cdef vec s0 = out[0], s1 = out[1], s2 = out[2], s3 = out[3]
     cdef Py_ssize_t v
@@ -137,20 +138,6 @@ cdef inline void add_four(
     out[3] = s3
 
 
-cdef inline void add_group(
-    const AngularBlock *block, const AngularScratch *work, const void *shape_values,
-    const vec *factor, Py_ssize_t group, vec *sums,
-) noexcept nogil:
-    cdef Py_ssize_t s, row
-    for s in range(work.triplets.n_segments):
-        row = block.group[group]
-        while row < block.group[group + 1]:
-            add_four(
-                block, work, shape_values, factor, &work.triplets.segments[s], row, sums
-            )
-            row += 4
-
-
 cdef void angular_value(
     const AngularBlock *block, const Neighborhood *hood, AngularScratch *work, vec *sums
 ) noexcept nogil:
@@ -159,7 +146,7 @@ cdef void angular_value(
     cdef const vec *cutoff = <const vec *> work.triplets.cutoff
     cdef vec *factor = <vec *> work.first
     cdef Cursor cursor = Cursor(0, 0, 0)
-    cdef Py_ssize_t g, v
+    cdef Py_ssize_t g, v, s, row
     cdef vec eta
     while next_triplets(&block.which, hood, VALUES, &cursor, &work.triplets, sums):
         see(&block.which, &work.triplets, sums)
@@ -168,7 +155,9 @@ cdef void angular_value(
             eta = splat(-block.eta[g], sums)
             for v in range(work.triplets.n // lanes_of(sums)):
                 factor[v] = vexp(eta * square[v]) * cutoff[v]
-            add_group(block, work, work.values, factor, g, sums)
+            for s in range(work.triplets.n_segments):
+                for row in range(block.group[g], block.group[g + 1], 4):
+                    add_four(block, work, &work.triplets.segments[s], row, sums)
 
 
 # ---- vjp
@@ -216,13 +205,11 @@ cdef inline void contract(
         by_cosine[v] = by_square[v] = by_cutoff[v] = splat(0, weights)
     for g in range(block.n_groups):
         for s in range(work.triplets.n_segments):
-            row = block.group[g]
-            while row < block.group[g + 1]:
+            for row in range(block.group[g], block.group[g + 1], 4):
                 contract_four(
                     block, work, &work.triplets.segments[s], row, row > block.group[g],
                     weights, value, slope,
                 )
-                row += 4
         eta = splat(-block.eta[g], weights)
         for v in range(n):
             e = vexp(eta * square[v])
@@ -396,6 +383,40 @@ cdef inline void changes(
         )
 
 
+cdef inline void add_four_changes(
+    const AngularBlock *block, const AngularScratch *work, const Segment *segment,
+    Py_ssize_t row, vec *sums,
+) noexcept nogil:
+    """Add Σ_t first a'_s + second a_s to the sums of rows row ... row + 3, lane by lane."""
+    cdef const vec *first = <const vec *> work.first
+    cdef const vec *second = <const vec *> work.second
+    cdef const vec *a0 = shape_of(block, work.values, row, first)
+    cdef const vec *a1 = shape_of(block, work.values, row + 1, first)
+    cdef const vec *a2 = shape_of(block, work.values, row + 2, first)
+    cdef const vec *a3 = shape_of(block, work.values, row + 3, first)
+    cdef const vec *d0 = shape_of(block, work.slopes, row, first)
+    cdef const vec *d1 = shape_of(block, work.slopes, row + 1, first)
+    cdef const vec *d2 = shape_of(block, work.slopes, row + 2, first)
+    cdef const vec *d3 = shape_of(block, work.slopes, row + 3, first)
+    cdef vec *out = sums + segment.channel * block.n_rows + row
+    cdef vec s0 = out[0], s1 = out[1], s2 = out[2], s3 = out[3]
+    cdef vec t0 = splat(0, first), t1 = t0, t2 = t0, t3 = t0
+    cdef Py_ssize_t v
+    for v in range(segment.begin, segment.end):
+        s0 = s0 + first[v] * d0[v]
+        s1 = s1 + first[v] * d1[v]
+        s2 = s2 + first[v] * d2[v]
+        s3 = s3 + first[v] * d3[v]
+        t0 = t0 + second[v] * a0[v]
+        t1 = t1 + second[v] * a1[v]
+        t2 = t2 + second[v] * a2[v]
+        t3 = t3 + second[v] * a3[v]
+    out[0] = s0 + t0
+    out[1] = s1 + t1
+    out[2] = s2 + t2
+    out[3] = s3 + t3
+
+
 cdef void angular_jvp(
     const AngularBlock *block, const Neighborhood *hood, AngularScratch *work, vec *sums
 ) noexcept nogil:
@@ -410,7 +431,7 @@ cdef void angular_jvp(
     cdef vec *first = <vec *> work.first
     cdef vec *second = <vec *> work.second
     cdef Cursor cursor = Cursor(0, 0, 0)
-    cdef Py_ssize_t g, v
+    cdef Py_ssize_t g, v, s, row
     cdef vec eta, e
     while next_triplets(&block.which, hood, TANGENTS, &cursor, &work.triplets, sums):
         see(&block.which, &work.triplets, sums)
@@ -422,8 +443,9 @@ cdef void angular_jvp(
                 e = vexp(eta * square[v])
                 first[v] = e * by_cosine[v]
                 second[v] = e * (by_cutoff[v] + eta * by_square[v])
-            add_group(block, work, work.slopes, first, g, sums)
-            add_group(block, work, work.values, second, g, sums)
+            for s in range(work.triplets.n_segments):
+                for row in range(block.group[g], block.group[g + 1], 4):
+                    add_four_changes(block, work, &work.triplets.segments[s], row, sums)
 
 
 # ---- jacobian
