@@ -6,6 +6,7 @@ import importlib
 # neighbor lists and descriptors are there at once, torch only when a model is.
 _HOME = {
     "Configuration": "configuration",
+    "ElementSymmetryFunctions": "descriptors.element_symmetry_functions",
     "FileFormatError": "errors",
     "InputError": "errors",
     "MissingFileError": "errors",
@@ -18,6 +19,7 @@ _HOME = {
     "VerletList": "verlet",
     "neighbor_list": "neighbors",
     "read_descriptor": "descriptors.files",
+    "read_n2p2": "descriptors.n2p2",
 }
 _MODULES = ("ase", "autograd", "testing")
 

@@ -30,6 +30,7 @@ CUTOFF_FUNCTIONS = {
     "poly1": cutoff.POLYNOMIAL_1,
     "poly2": cutoff.POLYNOMIAL_2,
     "poly3": cutoff.POLYNOMIAL_3,
+    "tanh3": cutoff.TANH_CUBED,
 }
 
 

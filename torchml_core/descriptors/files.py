@@ -316,7 +316,9 @@ def _read_means_and_deviations(lines, size):
 def write_symmetry_functions(descriptor, path):
     """Write a SymmetryFunctions; see :meth:`SymmetryFunctions.to_file`."""
     if descriptor.species_mode != "pooled":
-        raise UnsupportedError("species_mode = 'resolved': the .dat format has no word for it")
+        raise UnsupportedError(
+            f"species_mode = {descriptor.species_mode!r}: the .dat format has no word for it"
+        )
     if descriptor.cutoff_function != "cos":
         raise UnsupportedError(
             f"cutoff_function = {descriptor.cutoff_function!r}: the .dat format knows cos only"

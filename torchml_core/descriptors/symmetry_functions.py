@@ -20,12 +20,12 @@ PARAMETERS = {
     "g4": ("zeta", "lambda", "eta"),
     "g5": ("zeta", "lambda", "eta"),
 }
-SPECIES_MODES = ("pooled", "resolved")
+SPECIES_MODES = ("pooled", "resolved", "weighted")
 CUTOFF_FUNCTIONS = tuple(_descriptors.CUTOFF_FUNCTIONS)
 
 
 class SymmetryFunctions(Descriptor):
-    """Behler-Parrinello symmetry functions g1-g5.
+    """Behler-Parrinello symmetry functions g1-g5, and weighted ones (wACSF).
 
     With R_j the distance of neighbor j from the centre i, θ the angle between neighbors j and k
     at i, and fc the cutoff function of a pair of species::
@@ -52,13 +52,19 @@ class SymmetryFunctions(Descriptor):
         ("g4", [[zeta, lambda, eta], ...]), ("g5", [[zeta, lambda, eta], ...])]``: each type at
         most once. eta >= 0 in Å⁻², Rs in Å, kappa in Å⁻¹, zeta > 0, which need not be whole;
         lambda need not be ±1.
-    species_mode : "pooled" or "resolved"
+    species_mode : "pooled", "resolved" or "weighted"
         pooled: species matter through the cutoffs only, as in KLIFF and libdescriptor.
         resolved: g1-g3 for each species of the neighbor, g4 and g5 for each unordered pair of
         species of the two neighbors.
-    cutoff_function : "cos", "poly1", "poly2" or "poly3"
-        ``(cos(π R/rc) + 1)/2``, or the polynomial in R/rc that has 1, 2 or 3 continuous
-        derivatives at 0 and at rc. All are 0 from rc on.
+        weighted: pooled, with each term of g1-g3 times w_j, of g4 and g5 times w_j w_k, where w is
+        the weight of the neighbor's species (M. Gastegger et al., J. Chem. Phys. 148, 241709
+        (2018)).
+    cutoff_function : "cos", "poly1", "poly2", "poly3" or "tanh3"
+        ``(cos(π R/rc) + 1)/2``; or the polynomial in R/rc that has 1, 2 or 3 continuous
+        derivatives at 0 and at rc (n2p2's CT_POLY1, 2, 3); or ``tanh³(1 - R/rc)``. All are 0
+        from rc on.
+    weights : dict, optional
+        ``{"Si": 14.0, ...}``, for species_mode="weighted" alone; default: atomic numbers.
     mean, std : float or (width,) array, optional
         Values are returned as (D - mean) / std; std > 0.
 
@@ -89,6 +95,7 @@ class SymmetryFunctions(Descriptor):
         *,
         species_mode="pooled",
         cutoff_function="cos",
+        weights=None,
         mean=None,
         std=None,
     ):
@@ -97,6 +104,7 @@ class SymmetryFunctions(Descriptor):
         self.functions = _check_functions(functions)
         self.species_mode = _one_of("species_mode", species_mode, SPECIES_MODES)
         self.cutoff_function = _one_of("cutoff_function", cutoff_function, CUTOFF_FUNCTIONS)
+        self.weights = _check_weights(weights, self.species, self.species_mode)
         self.width = sum(
             _n_components(rows) * len(self._channels(type)) for type, rows in self.functions
         )
@@ -135,6 +143,8 @@ class SymmetryFunctions(Descriptor):
         settings = [repr(list(self.species)), repr(cutoffs), repr(_as_lists(self.functions))]
         if self.species_mode != "pooled":
             settings.append(f"species_mode={self.species_mode!r}")
+        if self.weights is not None:
+            settings.append(f"weights={self.weights!r}")
         if self.cutoff_function != "cos":
             settings.append(f"cutoff_function={self.cutoff_function!r}")
         if self.mean is not None:
@@ -150,8 +160,8 @@ class SymmetryFunctions(Descriptor):
 
     def _channels(self, type):
         """The names of what a type's rows are repeated for: species, pairs, or one nothing."""
-        if self.species_mode == "pooled":
-            return [""]
+        if self.species_mode != "resolved":
+            return ["" if self.species_mode == "pooled" else "[weighted]"]
         if type in ("g1", "g2", "g3"):
             return [f"[{name}]" for name in self.species]
         pairs = itertools.combinations_with_replacement(self.species, 2)
@@ -165,6 +175,7 @@ class SymmetryFunctions(Descriptor):
             self.functions,
             self.species_mode,
             self.cutoff_function,
+            None if self.weights is None else tuple(self.weights.items()),
             normalization,
         )
 
@@ -174,6 +185,7 @@ class SymmetryFunctions(Descriptor):
         for (a, b), cutoff in self.cutoffs.items():
             a, b = self.species.index(a), self.species.index(b)
             cutoffs[a, b] = cutoffs[b, a] = cutoff
+        weights = np.ones(n) if self.weights is None else np.array(list(self.weights.values()))
         families, first = [], 0
         for type, rows in self.functions:
             channels, n_channels = self._channel_numbers(type)
@@ -186,7 +198,7 @@ class SymmetryFunctions(Descriptor):
                     components=np.arange(first, first + n_values).reshape(n_channels, -1),
                     cutoffs=cutoffs,
                     cutoff_function=self.cutoff_function,
-                    weights=np.ones(n),
+                    weights=weights,
                     centers=np.ones(n, dtype=bool),
                 )
             )
@@ -260,6 +272,29 @@ def _check_cutoffs(cutoff, species):
     if missing:
         raise InputError(f"cutoff: the pair {missing[0]!r} has none; every pair needs one")
     return cutoffs
+
+
+def _check_weights(weights, species, mode):
+    """{name: weight} in the order of species, or None where there are none."""
+    if mode != "weighted":
+        if weights is not None:
+            raise InputError(f"weights: only species_mode='weighted' has them, not {mode!r}")
+        return None
+    if weights is None:
+        return {name: float(atomic_number(name)) for name in species}
+    if not isinstance(weights, Mapping) or set(weights) != set(species):
+        raise InputError(f"weights = {weights!r}: one for each of {list(species)} is needed")
+    return {name: _number(f"weights[{name!r}]", weights[name]) for name in species}
+
+
+def atomic_number(name):
+    """Return the atomic number of a chemical symbol, or raise InputError."""
+    from ase.data import atomic_numbers  # slow to import, and for this alone
+
+    number = atomic_numbers.get(name, 0)
+    if number < 1:
+        raise InputError(f"species: {name!r} is no chemical element; it has no atomic number")
+    return number
 
 
 def _positive(name, value):

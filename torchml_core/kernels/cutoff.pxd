@@ -1,11 +1,11 @@
-"""Cutoff functions: 1 at r = 0, 0 at r = rc and beyond, continuously differentiable.
+"""Cutoff functions: 0 at r = rc and beyond, continuously differentiable; 1 at r = 0, but tanh³.
 
 They are taken as functions of q = (r/rc)², and so is their derivative: neither a square root nor
 a division is needed for the cosine, and the chain rule through squares of distances is linear in
 the vectors between particles.
 """
 
-from torchml_core.kernels.elementary cimport horner
+from torchml_core.kernels.elementary cimport horner, vexp
 from torchml_core.kernels.simd cimport splat, vec, vfloat, vmax, vsqrt
 
 
@@ -14,6 +14,7 @@ cdef enum CutoffFunction:
     POLYNOMIAL_1  # 1 - 3x² + 2x³: the polynomial with n continuous derivatives at both ends
     POLYNOMIAL_2  # 1 - 10x³ + 15x⁴ - 6x⁵
     POLYNOMIAL_3  # 1 - 35x⁴ + 84x⁵ - 70x⁶ + 20x⁷
+    TANH_CUBED    # tanh³(1 - x)
 
 
 cdef inline vec cutoff_of_square(
@@ -42,6 +43,11 @@ cdef inline vec cutoff_of_square(
     if kind == POLYNOMIAL_2:
         derivative[0] = -(30 * x * x * y * y * dx_dq)
         return y * y * y * (1 + 3 * x + 6 * x * x)
+    if kind == TANH_CUBED:
+        y = vexp(y * splat(-2, &q))
+        y = (1 - y) / (1 + y)
+        derivative[0] = -(3 * y * y * (1 - y * y) * dx_dq)
+        return y * y * y
     derivative[0] = -(140 * x * x * x * y * y * y * dx_dq)
     return y * y * y * y * (1 + 4 * x + 10 * x * x + 20 * x * x * x)
 
