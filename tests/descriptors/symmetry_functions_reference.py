@@ -9,15 +9,18 @@ import itertools
 import numpy as np
 
 
-def cutoff_function(kind, r, rc):
-    x = r / rc
+def cutoff_function(kind, r, rc, inner=0.0):
+    x = (r / rc - inner) / (1 - inner)
     if x.real >= 1:
         return 0.0
+    if x.real <= 0 and inner > 0:
+        return 1.0
     return {
         "cos": (np.cos(np.pi * x) + 1) / 2,
         "poly1": 1 - 3 * x**2 + 2 * x**3,
         "poly2": 1 - 10 * x**3 + 15 * x**4 - 6 * x**5,
         "poly3": 1 - 35 * x**4 + 84 * x**5 - 70 * x**6 + 20 * x**7,
+        "tanh3": np.tanh(1 - x) ** 3,
     }[kind]
 
 
@@ -45,22 +48,32 @@ def three_body(type, row, rij, rik, rjk):
 
 
 def symmetry_functions(
-    species, cutoffs, functions, names, positions, centers, rows, mode="pooled", kind="cos"
+    species,
+    cutoffs,
+    functions,
+    names,
+    positions,
+    centers,
+    rows,
+    mode="pooled",
+    kind="cos",
+    weights=None,
 ):
     """(n_centers, width) values.
 
     ``names[p]`` is the species of particle p, ``rows[k]`` the list of neighbors of centers[k],
-    ``cutoffs[a, b]`` defined for both orders.
+    ``cutoffs[a, b]`` defined for both orders, ``weights[a]`` for mode "weighted" alone.
     """
+    weights = weights or dict.fromkeys(species, 1.0)
     return np.array(
         [
-            _row(species, cutoffs, functions, names, positions, i, row, mode, kind)
+            _row(species, cutoffs, functions, names, positions, i, row, mode, kind, weights)
             for i, row in zip(centers, rows, strict=True)
         ]
     )
 
 
-def _row(species, cutoffs, functions, names, positions, i, neighbors, mode, kind):
+def _row(species, cutoffs, functions, names, positions, i, neighbors, mode, kind, weights):
     pairs = list(itertools.combinations_with_replacement(species, 2))
     values = []
     for type, rows in functions:
@@ -68,22 +81,23 @@ def _row(species, cutoffs, functions, names, positions, i, neighbors, mode, kind
         for channel in channels if mode == "resolved" else [None]:
             for row in rows or [()]:
                 term = _two if type in ("g1", "g2", "g3") else _three
-                args = (cutoffs, type, row, names, positions, i, neighbors, channel, kind)
+                args = (cutoffs, type, row, names, positions, i, neighbors, channel, kind, weights)
                 values.append(term(*args))
     return values
 
 
-def _two(cutoffs, type, row, names, positions, i, neighbors, channel, kind):
+def _two(cutoffs, type, row, names, positions, i, neighbors, channel, kind, weights):
     total = 0.0
     for j in neighbors:
         if channel not in (None, names[j]):
             continue
         r = length(positions[j] - positions[i])
-        total += two_body(type, row, r) * cutoff_function(kind, r, cutoffs[names[i], names[j]])
+        fc = cutoff_function(kind, r, cutoffs[names[i], names[j]])
+        total += weights[names[j]] * two_body(type, row, r) * fc
     return total
 
 
-def _three(cutoffs, type, row, names, positions, i, neighbors, channel, kind):
+def _three(cutoffs, type, row, names, positions, i, neighbors, channel, kind, weights):
     total = 0.0
     for j, k in itertools.combinations(neighbors, 2):
         if channel is not None and sorted(channel) != sorted((names[j], names[k])):
@@ -96,5 +110,55 @@ def _three(cutoffs, type, row, names, positions, i, neighbors, channel, kind):
         if type == "g4":
             fc = fc * cutoff_function(kind, rjk, cutoffs[names[j], names[k]])
         if fc != 0:
+            fc = fc * weights[names[j]] * weights[names[k]]
             total += three_body(type, row, rij, rik, rjk) * fc
+    return total
+
+
+def element_functions(functions, kind, inner, numbers, names, positions, centers, rows):
+    """(n_centers, width) values of lists of functions, one list for each element.
+
+    ``functions[element]``: objects with type, neighbors, cutoff, eta, shift, zeta, lam;
+    ``numbers[element]``: the weight of an element where neighbors is None.
+    """
+    width = max(len(own) for own in functions.values())
+    values = np.zeros((len(centers), width), dtype=positions.dtype)
+    for k, (i, row) in enumerate(zip(centers, rows, strict=True)):
+        for component, f in enumerate(functions[names[i]]):
+            sum_over = _element_two if f.type == "g2" else _element_three
+            values[k, component] = sum_over(f, kind, inner, numbers, names, positions, i, row)
+    return values
+
+
+def _element_two(f, kind, inner, numbers, names, positions, i, neighbors):
+    total = 0.0
+    for j in neighbors:
+        if f.neighbors is not None and names[j] != f.neighbors[0]:
+            continue
+        weight = numbers[names[j]] if f.neighbors is None else 1
+        r = length(positions[j] - positions[i])
+        fc = cutoff_function(kind, r, f.cutoff, inner)
+        total += weight * np.exp(-f.eta * (r - f.shift) ** 2) * fc
+    return total
+
+
+def _element_three(f, kind, inner, numbers, names, positions, i, neighbors):
+    total = 0.0
+    for j, k in itertools.combinations(neighbors, 2):
+        if f.neighbors is not None and sorted(f.neighbors) != sorted((names[j], names[k])):
+            continue
+        sides = [length(positions[a] - positions[b]) for a, b in ((i, j), (i, k), (j, k))]
+        base = 1 + f.lam * (sides[0] ** 2 + sides[1] ** 2 - sides[2] ** 2) / (
+            2 * sides[0] * sides[1]
+        )
+        if base.real <= 0:
+            continue
+        seen = sides if f.type == "g4" else sides[:2]
+        term = 2 ** (1 - f.zeta) * base**f.zeta
+        if f.neighbors is None:
+            term = term * numbers[names[j]] * numbers[names[k]]
+        for r in seen:
+            fc = cutoff_function(kind, r, f.cutoff, inner)
+            term = term * np.exp(-f.eta * (r - f.shift) ** 2) * fc
+        total += term
     return total

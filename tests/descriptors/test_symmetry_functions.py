@@ -9,6 +9,7 @@ from descriptors.kit import STRUCTURES, DescriptorKit, silicon_carbide
 from descriptors.symmetry_functions_reference import symmetry_functions
 
 import torchml_core as tm
+from torchml_core.testing import with_arrays
 
 ALL_TYPES = [
     ("g4", [[1, -1, 0.01], [3.5, 1, 0.03], [16, -1, 0.05], [2, 1, 0.03], [2, 0.7, 0.0]]),
@@ -26,6 +27,12 @@ SETTINGS = {
     "resolved": {"species_mode": "resolved"},
     "resolved polynomial": {"species_mode": "resolved", "cutoff_function": "poly2"},
     "normalized": {"mean": MEAN, "std": STD},
+    "weighted": {"species_mode": "weighted"},
+    "weighted by hand": {
+        "species_mode": "weighted",
+        "weights": {"C": -0.7, "Si": 2.5},
+        "cutoff_function": "tanh3",
+    },
 }
 
 
@@ -53,6 +60,7 @@ def reference(d, c, positions=None):
         rows,
         d.species_mode,
         d.cutoff_function,
+        d.weights,
     )
     return values if d.mean is None else (values - (d.mean if positions is None else 0)) / d.std
 
@@ -78,7 +86,7 @@ def test_tangent_equal_to_the_reference(name, structure):
     np.testing.assert_allclose(d.jvp(c, direction), expected, rtol=1e-10, atol=1e-12 * scale)
 
 
-@pytest.mark.parametrize("kind", ["cos", "poly1", "poly2", "poly3"])
+@pytest.mark.parametrize("kind", ["cos", "poly1", "poly2", "poly3", "tanh3"])
 def test_cutoff_functions_equal_to_the_reference(kind):
     d = tm.SymmetryFunctions(["C", "Si"], 4.0, ALL_TYPES, cutoff_function=kind)
     c = tm.Configuration.from_atoms(silicon_carbide(), 4.0)
@@ -164,6 +172,23 @@ def test_labels_tell_the_truth():
         assert lit == {f"g1[{a}]", f"g1[{b}]", f"g5[{pair}](zeta=1, lambda=1, eta=0)"}
 
 
+def test_weights():
+    numbers = make("weighted")
+    assert numbers.weights == {"Si": 14.0, "C": 6.0}
+    given = tm.SymmetryFunctions(
+        ["Si", "C"], PAIRS, ALL_TYPES, species_mode="weighted", weights={"C": 6, "Si": 14}
+    )
+    assert given == numbers
+    ones = tm.SymmetryFunctions(
+        ["Si", "C"], PAIRS, ALL_TYPES, species_mode="weighted", weights={"C": 1, "Si": 1}
+    )
+    c = tm.Configuration.from_atoms(silicon_carbide(), 4.3)
+    np.testing.assert_allclose(ones.compute(c), make("pooled").compute(c), rtol=1e-13)
+    assert numbers.labels[5] == "g1[weighted]"
+    with pytest.raises(tm.UnsupportedError, match="'weighted'"):
+        numbers.to_file("never.dat")
+
+
 def test_normalization():
     plain, scaled = make("pooled"), make("normalized")
     c = tm.Configuration.from_atoms(silicon_carbide(), 4.3)
@@ -210,6 +235,7 @@ def test_repr_can_be_evaluated_when_short():
             species_mode="resolved",
             cutoff_function="poly1",
         ),
+        tm.SymmetryFunctions(["Si"], 4.0, [("g1", [])], species_mode="weighted"),
     ):
         assert eval(repr(d), {"SymmetryFunctions": tm.SymmetryFunctions}) == d
     assert repr(make("resolved")) == (
@@ -235,6 +261,102 @@ def test_many_neighbors():
     d = tm.SymmetryFunctions(["Si"], 4.0, [("g1", []), ("g2", [[0.2, 1.0]])])
     assert (np.linalg.norm(positions, axis=1) < 4).sum() > 500
     np.testing.assert_allclose(d.compute(c), reference(d, c), rtol=1e-12)
+
+
+def dense(n_neighbors, radius, seed=0):
+    """One centre of many neighbors of two species, in a list."""
+    rng = np.random.default_rng(seed)
+    positions = np.vstack([[0, 0, 0], rng.uniform(-radius, radius, (n_neighbors, 3))])
+    return tm.Configuration(
+        positions,
+        rng.integers(0, 2, n_neighbors + 1),
+        np.arange(n_neighbors + 1) == 0,
+        [0],
+        [0, n_neighbors],
+        np.arange(1, n_neighbors + 1),
+        species_names=["Si", "C"],
+    )
+
+
+def vectorised_reference(d, c):
+    """g4 and g5, pooled, of one centre with one cutoff: all pairs of neighbors as matrices."""
+    r = c.positions[1:]
+    rc = d.cutoff
+    length = np.linalg.norm(r, axis=1)
+    r, length = r[length < rc], length[length < rc]
+    fc = (np.cos(np.pi * length / rc) + 1) / 2
+    between = np.linalg.norm(r[:, None] - r, axis=2)
+    fc_between = np.where(between < rc, (np.cos(np.pi * between / rc) + 1) / 2, 0)
+    cosine = np.clip(r @ r.T / (length[:, None] * length), -1, 1)
+    upper = np.triu(np.ones_like(cosine), 1)
+    values = []
+    for type, rows in d.functions:
+        for zeta, lam, eta in rows:
+            square = length[:, None] ** 2 + length**2
+            cutoff = fc[:, None] * fc
+            if type == "g4":
+                square, cutoff = square + between**2, cutoff * fc_between
+            base = np.maximum(1 + lam * cosine, 0)
+            term = 2 ** (1 - zeta) * base**zeta * np.exp(-eta * square) * cutoff
+            values.append((upper * term).sum())
+    return np.array(values)
+
+
+@pytest.mark.parametrize("n_neighbors", [1, 2, 3, 15, 16, 17, 40, 130, 600, 2000])
+def test_triplets_of_many_neighbors(n_neighbors):
+    """More triplets than are taken at once, more candidates than are tested at once."""
+    rows = [[1, 1, 0.02], [4, -1, 0.1], [2.5, 0.5, 0.02], [16, 1, 0.0], [3, -1, 0.1]]
+    d = tm.SymmetryFunctions(["Si", "C"], 4.0, [("g4", rows), ("g5", rows[:2])])
+    c = dense(n_neighbors, 3.0)
+    expected = vectorised_reference(d, c)
+    np.testing.assert_allclose(d.compute(c)[0], expected, rtol=1e-11, atol=1e-14)
+
+
+def test_derivatives_of_many_neighbors():
+    """vjp, jvp and Jacobian agree, resolved, where triplets come in many portions."""
+    rows = [[1, 1, 0.02], [4, -1, 0.1], [2.5, 0.5, 0.02]]
+    d = tm.SymmetryFunctions(
+        ["Si", "C"], PAIRS, [("g4", rows), ("g5", rows)], species_mode="resolved"
+    )
+    c = dense(150, 2.8)
+    rng = np.random.default_rng(1)
+    weights, direction = rng.standard_normal((1, d.width)), rng.standard_normal((151, 3))
+    tangent = d.jvp(c, direction)
+    step = 1e-5
+    moved = [
+        d.compute(with_arrays(c, positions=c.positions + s * step * direction)) for s in (1, -1)
+    ]
+    np.testing.assert_allclose((moved[0] - moved[1]) / (2 * step), tangent, rtol=1e-6)
+    np.testing.assert_allclose(
+        (weights * tangent).sum(), (d.vjp(c, weights) * direction).sum(), rtol=1e-11
+    )
+    from_blocks = np.einsum("pac,c->pa", d.jacobian(c).values, weights[0])
+    gradients = d.pair_gradients(c, weights)
+    np.testing.assert_allclose(
+        gradients, from_blocks, rtol=1e-10, atol=1e-12 * np.abs(gradients).max()
+    )
+
+
+def test_the_order_of_rows_is_the_users():
+    """The plan sorts rows by eta and (zeta, lambda); what comes out must not show it."""
+    rng = np.random.default_rng(3)
+    rows = [[z, s, e] for z in (1, 2, 2.5, 16) for s in (-1, 1, 0.3) for e in (0.0, 0.01, 0.2)]
+    rows += rows[:5]  # some twice
+    c = tm.Configuration.from_atoms(silicon_carbide(), 4.0)
+    for mode in ("pooled", "resolved"):
+        n_channels = 1 if mode == "pooled" else 3
+        make_one = [
+            tm.SymmetryFunctions(["Si", "C"], 4.0, [(t, r)], species_mode=mode).compute(c)
+            for t in ("g4", "g5")
+            for r in (rows,)
+        ]
+        order = rng.permutation(len(rows))
+        for type, values in zip(("g4", "g5"), make_one, strict=True):
+            shuffled = tm.SymmetryFunctions(
+                ["Si", "C"], 4.0, [(type, [rows[k] for k in order])], species_mode=mode
+            ).compute(c)
+            expected = values.reshape(len(values), n_channels, -1)[:, :, order]
+            np.testing.assert_allclose(shuffled, expected.reshape(len(values), -1), rtol=1e-13)
 
 
 GOOD = {"species": ["Si", "C"], "cutoff": 4.0, "functions": [("g2", [[0.1, 0.0]])]}
@@ -271,6 +393,10 @@ GOOD = {"species": ["Si", "C"], "cutoff": 4.0, "functions": [("g2", [[0.1, 0.0]]
         ({"functions": [("g1", [[0.0]])]}, "g1 has no parameters"),
         ({"functions": [("g3", [[1]]), ("g3", [[2]])]}, "g3 stands there twice"),
         ({"species_mode": "both"}, "species_mode = 'both'"),
+        ({"weights": {"Si": 1, "C": 1}}, "weights: only species_mode='weighted'"),
+        ({"species_mode": "weighted", "weights": {"Si": 1.0}}, r"one for each of \['Si', 'C'\]"),
+        ({"species_mode": "weighted", "weights": {"Si": 1, "C": "x"}}, r"weights\['C'\] = 'x'"),
+        ({"species_mode": "weighted", "species": ["Si", "Q"]}, "'Q' is no chemical element"),
         ({"mean": [1.0, 2.0]}, r"mean has shape \(2,\); one number or \(1,\)"),
         ({"mean": np.nan}, "mean has nan"),
         ({"std": 0.0}, r"std\[0\] = 0: more than 0"),

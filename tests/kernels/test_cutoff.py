@@ -36,6 +36,15 @@ def test_literal_values_and_slopes(kind):
         np.testing.assert_allclose(value_and_slope(kind, r), (value, slope), rtol=1e-14)
 
 
+@pytest.mark.parametrize("r", [0.5, 2.5, 4.9])
+def test_tanh(r):
+    """tanh³(1 - x): not 1 at r = 0, and with a slope there."""
+    t = np.tanh(1 - r / RC)
+    expected = t**3, -3 * t**2 * (1 - t**2) / RC
+    np.testing.assert_allclose(value_and_slope("tanh3", r), expected, rtol=1e-13)
+    assert value_and_slope("tanh3", RC) == (0, 0)
+
+
 @pytest.mark.parametrize("kind", LITERALS)
 def test_nothing_at_the_cutoff_and_beyond(kind):
     for r in (RC, np.nextafter(RC, 9), RC + 0.5):

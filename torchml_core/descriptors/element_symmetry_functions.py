@@ -99,6 +99,8 @@ class ElementSymmetryFunctions(Descriptor):
             )
         if not 0 <= inner < 1:
             raise InputError(f"inner = {inner!r}: at least 0 and less than 1 is needed")
+        if inner and cutoff_function == "tanh3":
+            raise InputError(f"inner = {inner!r}: tanh3 has no flat part; 0 is needed")
         self.cutoff_function, self.inner = cutoff_function, float(inner)
         self.widths = {element: len(own) for element, own in self.functions.items()}
         self.width = max(self.widths.values())
@@ -132,7 +134,7 @@ class ElementSymmetryFunctions(Descriptor):
         Raises
         ------
         UnsupportedError
-            n2p2 has no such cutoff function for this ``inner``.
+            n2p2 has no weighted g5.
         """
         from torchml_core.descriptors.n2p2 import write_n2p2  # it imports this
 

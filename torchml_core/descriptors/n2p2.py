@@ -117,14 +117,14 @@ def _elements(path, line):
 def _cutoff_type(path, line):
     number, words = line
     values = [_number(path, number, "cutoff_type", word) for word in words]
-    if len(values) not in (1, 2) or values[0] != int(values[0]):
+    if len(values) not in (1, 2):
         raise FileFormatError(
             f"cutoff_type: a number and perhaps alpha are needed, found {words}", path, number
         )
-    kind, alpha = int(values[0]), values[1] if len(values) == 2 else 0.0
+    kind, alpha = values[0], values[1] if len(values) == 2 else 0.0
     if kind not in CUTOFF_TYPES:
         raise UnsupportedError(
-            f"{path}:{number}: cutoff_type {kind} is none of those that are known here,"
+            f"{path}:{number}: cutoff_type {words[0]} is none of those that are known here,"
             f" {sorted(CUTOFF_TYPES)}"
         )
     if not 0 <= alpha < 1:
@@ -198,8 +198,6 @@ def write_n2p2(descriptor, path):
         f"cutoff_type {kinds[descriptor.cutoff_function]} {descriptor.inner!r}",
         "# lengths in Angstrom",
     ]
-    if descriptor.cutoff_function == "tanh3" and descriptor.inner:
-        raise UnsupportedError("inner: n2p2 has none for tanh³")
     for element, own in descriptor.functions.items():
         for f in own:
             lines.append(f"symfunction_short {element} {_words(f)}")
