@@ -1,0 +1,171 @@
+"""n2p2's input.nn: read, converted, written; values equal to n2p2's own."""
+
+import numpy as np
+import pytest
+from ase import Atoms
+
+import torchml_core as tm
+from torchml_core.descriptors.element_symmetry_functions import Function
+
+BOHR = 0.529177210903
+LINES = [
+    "O 2 H 0.15 0.9 6.0",
+    "O 2 H 0.03 0.0 6.0   # a comment",
+    "O 3 H H 0.07 1.0 1.0 6.0",
+    "O 3 H O 0.01 -1 4 5.5 0.3",
+    "O 9 O H 0.02 1 2.5 6.0",
+    "O 12 0.05 0.5 6.0",
+    "O 13 0.03 0.2 -1.0 2.0 6.0",
+    "H 2 O 0.1 0.0 6.0",
+]
+POSITIONS = [[0, 0, 0], [1.8, 0.1, 0.2], [-0.4, 1.7, -0.3], [2.0, 2.1, 3.3]]  # O H H O
+
+# What the classes SymFncExp... of n2p2 (master of 2024) give for the first O, the first H and the
+# last O, for these lines and positions.
+N2P2 = {
+    "1": (
+        [
+            1.4445059740239778,
+            1.4114077268158907,
+            0.00030182268258158938,
+            0.10733959140786539,
+            0.14073234518309832,
+            2.0884563065747406,
+            0.20779593979353628,
+        ],
+        0.65147294332294914,
+        0.31392781948019788,
+    ),
+    "2": (
+        [
+            0.40241839242034078,
+            0.3932048187625416,
+            6.1420082322391316e-07,
+            0.0017705384059929414,
+            0.0042012505117099358,
+            0.47473231366897972,
+            0.0030381805500633218,
+        ],
+        0.17026911246817833,
+        0.043706079337126565,
+    ),
+    "6 0.25": (
+        [
+            1.8115223355080718,
+            1.7699846854597114,
+            0.00068664831101512445,
+            0.25896404239953413,
+            0.26099422795591121,
+            2.75824306960918,
+            0.51511443597321127,
+        ],
+        0.85103414328404459,
+        0.49678742322653369,
+    ),
+}
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(cutoff_type="1", lines=LINES, head="elements O H\n"):
+        path = tmp_path / "input.nn"
+        text = "".join(f"symfunction_short {line}\n" for line in lines)
+        path.write_text(f"# settings\n\n{head}cutoff_type {cutoff_type}  # c\n{text}")
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("cutoff_type", N2P2)
+@pytest.mark.parametrize("unit", ["Bohr", "Angstrom", 2.5])
+def test_values_are_those_of_n2p2(write, cutoff_type, unit):
+    """Also their order; and in whatever unit, since they have none themselves."""
+    size = {"Bohr": BOHR, "Angstrom": 1.0}.get(unit, unit)
+    d = tm.read_n2p2(write(cutoff_type), length_unit=unit)
+    np.testing.assert_allclose(d.cutoff, 6 * size)
+    atoms = Atoms("OHHO", positions=np.array(POSITIONS) * size)
+    values = d.compute(tm.Configuration.from_atoms(atoms, d.cutoff))
+    oxygen, hydrogen, last = N2P2[cutoff_type]
+    np.testing.assert_allclose(values[0], oxygen, rtol=1e-13)
+    np.testing.assert_allclose(values[1], [hydrogen] + [0] * 6, rtol=1e-13)
+    np.testing.assert_allclose(values[3, 0], last, rtol=1e-13)
+
+
+def test_what_is_read(write):
+    d = tm.read_n2p2(write("6 0.25"), length_unit="Angstrom")
+    assert d.species == ("H", "O")
+    assert d.widths == {"H": 1, "O": 7}
+    assert (d.cutoff_function, d.inner) == ("poly2", 0.25)
+    assert d.functions["O"] == (
+        Function("g2", ("H",), 6.0, 0.03),
+        Function("g2", ("H",), 6.0, 0.15, 0.9),
+        Function("g4", ("H", "O"), 5.5, 0.01, 0.3, 4.0, -1.0),
+        Function("g4", ("H", "H"), 6.0, 0.07, 0.0, 1.0, 1.0),
+        Function("g5", ("H", "O"), 6.0, 0.02, 0.0, 2.5, 1.0),
+        Function("g2", None, 6.0, 0.05, 0.5),
+        Function("g4", None, 6.0, 0.03, 0.2, 2.0, -1.0),
+    )
+
+
+@pytest.mark.parametrize("cutoff_type", ["1", "2", "5 0.1", "6", "7 0.3"])
+def test_written_and_read_back(write, tmp_path, cutoff_type):
+    d = tm.read_n2p2(write(cutoff_type), length_unit="Bohr")
+    d.to_file(tmp_path / "again.nn")
+    assert tm.read_n2p2(tmp_path / "again.nn", length_unit="Angstrom") == d
+
+
+def test_weighted_g5_cannot_be_written(tmp_path):
+    d = tm.ElementSymmetryFunctions({"H": [Function("g5", None, 4.0, 0.1)]})
+    with pytest.raises(tm.UnsupportedError, match="no weighted g5"):
+        d.to_file(tmp_path / "never.nn")
+
+
+def test_no_such_file(tmp_path):
+    with pytest.raises(tm.MissingFileError, match=r"never\.nn: there is no such file"):
+        tm.read_n2p2(tmp_path / "never.nn", length_unit="Bohr")
+
+
+@pytest.mark.parametrize("unit", ["bohr radius", 0, -1.0, np.nan, np.inf, None, True])
+def test_wrong_unit(write, unit):
+    with pytest.raises(tm.InputError, match="length_unit"):
+        tm.read_n2p2(write(), length_unit=unit)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"lines": []}, r"input\.nn:4: there is no symfunction_short"),
+        ({"head": ""}, r"input\.nn:11: there is no line 'elements"),
+        ({"head": "elements O H\nelements O\n"}, r"input\.nn:4: elements stands there twice"),
+        ({"head": "elements O O\n"}, r"input\.nn:3: elements: different ones"),
+        ({"head": "elements O Q\n"}, r"input\.nn:3: .*'Q' is no chemical element"),
+        ({"cutoff_type": "one"}, r"input\.nn:4: cutoff_type: a number is needed, found 'one'"),
+        ({"cutoff_type": "1 2 3"}, r"input\.nn:4: cutoff_type: a number and perhaps alpha"),
+        ({"cutoff_type": "1 1.0"}, r"input\.nn:4: alpha = 1: 0 <= alpha < 1"),
+        ({"lines": ["Si 2 H 0.1 0 6"]}, r"input\.nn:5: .*'Si'"),
+        ({"lines": ["O"]}, r"input\.nn:5: symfunction_short: one of"),
+        ({"lines": ["O 2 C 0.1 0 6"]}, r"input\.nn:5: 'C' is none of the elements"),
+        ({"lines": ["O 2 H 0.1 0"]}, r"input\.nn:5: .*of type 2: 4 more words"),
+        ({"lines": ["O 2 H 0.1 0 6 1"]}, r"input\.nn:5: .*of type 2: 4 more words"),
+        ({"lines": ["O 3 H H 0.1 1 1 6 0 0"]}, r"input\.nn:5: .*of type 3"),
+        ({"lines": ["O 2 H x 0 6"]}, r"input\.nn:5: eta: a number is needed, found 'x'"),
+        ({"lines": ["O 2 H nan 0 6"]}, r"input\.nn:5: .*eta = nan"),
+        ({"lines": ["O 2 H 0.1 0 -6"]}, r"input\.nn:5: .*cutoff = -6"),
+    ],
+)
+def test_wrong_files_are_named(write, changed, message):
+    with pytest.raises(tm.FileFormatError, match=message):
+        tm.read_n2p2(write(**changed), length_unit="Angstrom")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"cutoff_type": "0"}, r"input\.nn:4: cutoff_type 0 is none"),
+        ({"cutoff_type": "nan"}, r"input\.nn:4: cutoff_type nan is none"),
+        ({"lines": ["O 20 H -1 1 p2"]}, r"input\.nn:5: symmetry functions of type 20"),
+    ],
+)
+def test_what_is_not_supported(write, changed, message):
+    with pytest.raises(tm.UnsupportedError, match=message):
+        tm.read_n2p2(write(**changed), length_unit="Angstrom")
