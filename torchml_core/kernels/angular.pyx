@@ -115,27 +115,35 @@ cdef inline const vec *shape_of(
 
 
 cdef inline void add_four(
-    const AngularBlock *block, const AngularScratch *work, const Segment *segment,
-    Py_ssize_t row, vec *sums,
+    const AngularBlock *block, const AngularScratch *work, Py_ssize_t row, vec *sums
 ) noexcept nogil:
-    """Add Σ_t first a_s to the sums of rows row ... row + 3, lane by lane."""
+    """Add Σ_t first a_s to the sums of rows row ... row + 3 in all channels, lane by lane."""
     cdef const vec *factor = <const vec *> work.first
     cdef const vec *a0 = shape_of(block, work.values, row, factor)
     cdef const vec *a1 = shape_of(block, work.values, row + 1, factor)
     cdef const vec *a2 = shape_of(block, work.values, row + 2, factor)
     cdef const vec *a3 = shape_of(block, work.values, row + 3, factor)
-    cdef vec *out = sums + segment.channel * block.n_rows + row
-    cdef vec s0 = out[0], s1 = out[1], s2 = out[2], s3 = out[3]
-    cdef Py_ssize_t v
-    for v in range(segment.begin, segment.end):
-        s0 = s0 + factor[v] * a0[v]
-        s1 = s1 + factor[v] * a1[v]
-        s2 = s2 + factor[v] * a2[v]
-        s3 = s3 + factor[v] * a3[v]
-    out[0] = s0
-    out[1] = s1
-    out[2] = s2
-    out[3] = s3
+    cdef const Segment *segment = work.triplets.segments
+    cdef const Segment *end = segment + work.triplets.n_segments
+    cdef vec *out
+    cdef vec s0, s1, s2, s3
+    cdef Py_ssize_t v, n_rows = block.n_rows
+    while segment < end:
+        out = sums + segment.channel * n_rows + row
+        s0 = out[0]
+        s1 = out[1]
+        s2 = out[2]
+        s3 = out[3]
+        for v in range(segment.begin, segment.end):
+            s0 = s0 + factor[v] * a0[v]
+            s1 = s1 + factor[v] * a1[v]
+            s2 = s2 + factor[v] * a2[v]
+            s3 = s3 + factor[v] * a3[v]
+        out[0] = s0
+        out[1] = s1
+        out[2] = s2
+        out[3] = s3
+        segment += 1
 
 
 cdef void angular_value(
@@ -146,7 +154,7 @@ cdef void angular_value(
     cdef const vec *cutoff = <const vec *> work.triplets.cutoff
     cdef vec *factor = <vec *> work.first
     cdef Cursor cursor = Cursor(0, 0, 0)
-    cdef Py_ssize_t g, v, s, row
+    cdef Py_ssize_t g, v, row
     cdef vec eta
     while next_triplets(&block.which, hood, VALUES, &cursor, &work.triplets, sums):
         see(&block.which, &work.triplets, sums)
@@ -155,17 +163,16 @@ cdef void angular_value(
             eta = splat(-block.eta[g], sums)
             for v in range(work.triplets.n // lanes_of(sums)):
                 factor[v] = vexp(eta * square[v]) * cutoff[v]
-            for s in range(work.triplets.n_segments):
-                for row in range(block.group[g], block.group[g + 1], 4):
-                    add_four(block, work, &work.triplets.segments[s], row, sums)
+            for row in range(block.group[g], block.group[g + 1], 4):
+                add_four(block, work, row, sums)
 
 
 # ---- vjp
 
 
 cdef inline void contract_four(
-    const AngularBlock *block, const AngularScratch *work, const Segment *segment,
-    Py_ssize_t row, bint more, const vec *weights, vec *value, vec *slope,
+    const AngularBlock *block, const AngularScratch *work, Py_ssize_t row, bint more,
+    const vec *weights, vec *value, vec *slope,
 ) noexcept nogil:
     """Set value and slope to Σ w a_s and Σ w a'_s over rows row ... row + 3, or add them."""
     cdef const vec *a0 = shape_of(block, work.values, row, weights)
@@ -176,17 +183,25 @@ cdef inline void contract_four(
     cdef const vec *d1 = shape_of(block, work.slopes, row + 1, weights)
     cdef const vec *d2 = shape_of(block, work.slopes, row + 2, weights)
     cdef const vec *d3 = shape_of(block, work.slopes, row + 3, weights)
-    cdef Py_ssize_t first = segment.channel * block.n_rows + row, v
-    cdef vec w0 = splat_at(weights, first), w1 = splat_at(weights, first + 1)
-    cdef vec w2 = splat_at(weights, first + 2), w3 = splat_at(weights, first + 3)
-    if more:
+    cdef const Segment *segment = work.triplets.segments
+    cdef const Segment *end = segment + work.triplets.n_segments
+    cdef Py_ssize_t n_rows = block.n_rows, first, v
+    cdef vec w0, w1, w2, w3, sum_a, sum_d
+    while segment < end:
+        first = segment.channel * n_rows + row
+        w0 = splat_at(weights, first)
+        w1 = splat_at(weights, first + 1)
+        w2 = splat_at(weights, first + 2)
+        w3 = splat_at(weights, first + 3)
         for v in range(segment.begin, segment.end):
-            value[v] = value[v] + (w0 * a0[v] + w1 * a1[v]) + (w2 * a2[v] + w3 * a3[v])
-            slope[v] = slope[v] + (w0 * d0[v] + w1 * d1[v]) + (w2 * d2[v] + w3 * d3[v])
-    else:
-        for v in range(segment.begin, segment.end):
-            value[v] = (w0 * a0[v] + w1 * a1[v]) + (w2 * a2[v] + w3 * a3[v])
-            slope[v] = (w0 * d0[v] + w1 * d1[v]) + (w2 * d2[v] + w3 * d3[v])
+            sum_a = (w0 * a0[v] + w1 * a1[v]) + (w2 * a2[v] + w3 * a3[v])
+            sum_d = (w0 * d0[v] + w1 * d1[v]) + (w2 * d2[v] + w3 * d3[v])
+            if more:
+                sum_a = sum_a + value[v]
+                sum_d = sum_d + slope[v]
+            value[v] = sum_a
+            slope[v] = sum_d
+        segment += 1
 
 
 cdef inline void contract(
@@ -199,17 +214,13 @@ cdef inline void contract(
     cdef vec *by_cosine = <vec *> work.by_cosine
     cdef vec *by_square = <vec *> work.by_square
     cdef vec *by_cutoff = <vec *> work.by_cutoff
-    cdef Py_ssize_t n = work.triplets.n // lanes_of(weights), g, s, v, row
+    cdef Py_ssize_t n = work.triplets.n // lanes_of(weights), g, v, row
     cdef vec eta, e, weighted
     for v in range(n):
         by_cosine[v] = by_square[v] = by_cutoff[v] = splat(0, weights)
     for g in range(block.n_groups):
-        for s in range(work.triplets.n_segments):
-            for row in range(block.group[g], block.group[g + 1], 4):
-                contract_four(
-                    block, work, &work.triplets.segments[s], row, row > block.group[g],
-                    weights, value, slope,
-                )
+        for row in range(block.group[g], block.group[g + 1], 4):
+            contract_four(block, work, row, row > block.group[g], weights, value, slope)
         eta = splat(-block.eta[g], weights)
         for v in range(n):
             e = vexp(eta * square[v])
@@ -384,10 +395,9 @@ cdef inline void changes(
 
 
 cdef inline void add_four_changes(
-    const AngularBlock *block, const AngularScratch *work, const Segment *segment,
-    Py_ssize_t row, vec *sums,
+    const AngularBlock *block, const AngularScratch *work, Py_ssize_t row, vec *sums
 ) noexcept nogil:
-    """Add Σ_t first a'_s + second a_s to the sums of rows row ... row + 3, lane by lane."""
+    """Add Σ_t first a'_s + second a_s to the sums of rows row ... row + 3 in all channels."""
     cdef const vec *first = <const vec *> work.first
     cdef const vec *second = <const vec *> work.second
     cdef const vec *a0 = shape_of(block, work.values, row, first)
@@ -398,23 +408,32 @@ cdef inline void add_four_changes(
     cdef const vec *d1 = shape_of(block, work.slopes, row + 1, first)
     cdef const vec *d2 = shape_of(block, work.slopes, row + 2, first)
     cdef const vec *d3 = shape_of(block, work.slopes, row + 3, first)
-    cdef vec *out = sums + segment.channel * block.n_rows + row
-    cdef vec s0 = out[0], s1 = out[1], s2 = out[2], s3 = out[3]
-    cdef vec t0 = splat(0, first), t1 = t0, t2 = t0, t3 = t0
-    cdef Py_ssize_t v
-    for v in range(segment.begin, segment.end):
-        s0 = s0 + first[v] * d0[v]
-        s1 = s1 + first[v] * d1[v]
-        s2 = s2 + first[v] * d2[v]
-        s3 = s3 + first[v] * d3[v]
-        t0 = t0 + second[v] * a0[v]
-        t1 = t1 + second[v] * a1[v]
-        t2 = t2 + second[v] * a2[v]
-        t3 = t3 + second[v] * a3[v]
-    out[0] = s0 + t0
-    out[1] = s1 + t1
-    out[2] = s2 + t2
-    out[3] = s3 + t3
+    cdef const Segment *segment = work.triplets.segments
+    cdef const Segment *end = segment + work.triplets.n_segments
+    cdef vec *out
+    cdef vec s0, s1, s2, s3, t0, t1, t2, t3
+    cdef Py_ssize_t v, n_rows = block.n_rows
+    while segment < end:
+        out = sums + segment.channel * n_rows + row
+        s0 = out[0]
+        s1 = out[1]
+        s2 = out[2]
+        s3 = out[3]
+        t0 = t1 = t2 = t3 = splat(0, first)
+        for v in range(segment.begin, segment.end):
+            s0 = s0 + first[v] * d0[v]
+            s1 = s1 + first[v] * d1[v]
+            s2 = s2 + first[v] * d2[v]
+            s3 = s3 + first[v] * d3[v]
+            t0 = t0 + second[v] * a0[v]
+            t1 = t1 + second[v] * a1[v]
+            t2 = t2 + second[v] * a2[v]
+            t3 = t3 + second[v] * a3[v]
+        out[0] = s0 + t0
+        out[1] = s1 + t1
+        out[2] = s2 + t2
+        out[3] = s3 + t3
+        segment += 1
 
 
 cdef void angular_jvp(
@@ -431,7 +450,7 @@ cdef void angular_jvp(
     cdef vec *first = <vec *> work.first
     cdef vec *second = <vec *> work.second
     cdef Cursor cursor = Cursor(0, 0, 0)
-    cdef Py_ssize_t g, v, s, row
+    cdef Py_ssize_t g, v, row
     cdef vec eta, e
     while next_triplets(&block.which, hood, TANGENTS, &cursor, &work.triplets, sums):
         see(&block.which, &work.triplets, sums)
@@ -443,9 +462,8 @@ cdef void angular_jvp(
                 e = vexp(eta * square[v])
                 first[v] = e * by_cosine[v]
                 second[v] = e * (by_cutoff[v] + eta * by_square[v])
-            for s in range(work.triplets.n_segments):
-                for row in range(block.group[g], block.group[g + 1], 4):
-                    add_four_changes(block, work, &work.triplets.segments[s], row, sums)
+            for row in range(block.group[g], block.group[g + 1], 4):
+                add_four_changes(block, work, row, sums)
 
 
 # ---- jacobian
