@@ -25,7 +25,7 @@ with
 α and β are single numbers, added up for each neighbor and multiplied with its vector at the end.
 """
 
-from torchml_core.kernels.elementary cimport any_power, vexp, whole_power
+from torchml_core.kernels.elementary cimport any_power, power_below_one, vexp, whole_power
 from torchml_core.kernels.simd cimport (
     MOST_LANES, get, lanes_of, put, splat, splat_at, take, vec, vmax, vsqrt, vstep,
 )
@@ -73,6 +73,8 @@ cdef inline vec shape_point(
         power = vstep(b)
     elif whole_zeta > 1:
         power = whole_power(b, whole_zeta - 1)
+    elif -1 <= lam <= 1:
+        power = power_below_one(b, zeta - 1)
     else:
         power = any_power(b, zeta - 1)
     derivative[0] = splat(zeta * lam, &cosine) * power

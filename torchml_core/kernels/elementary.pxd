@@ -3,8 +3,8 @@
 from libc.math cimport pow, powf
 
 from torchml_core.kernels.simd cimport (
-    get, lanes_of, put, simd_round_d, simd_round_f, simd_scale_d, simd_scale_f, splat, vec, vfloat,
-    vmax,
+    get, lanes_of, put, simd_round_d, simd_round_f, simd_scale_d, simd_scale_f, simd_split_d,
+    simd_split_f, splat, vec, vfloat, vmax, vstep,
 )
 
 
@@ -13,7 +13,7 @@ cdef inline vec horner(vec sum, vec x, double coefficient) noexcept nogil:
 
 
 cdef inline vec vexp(vec x) noexcept nogil:
-    """exp(x) for x <= 0; where that would be below 1e-307 (float32: 1e-37), about that.
+    """exp(x) for x < 700 (float32: 87); where it would be below 1e-307 (1e-37), about that.
 
     x = n ln 2 + r with |r| <= ln(2)/2: exp(r) by a Chebyshev fit (relative error 3e-18, float32
     2e-9), times 2^n. ln 2 comes in two parts, the first short enough that n times it is exact.
@@ -66,8 +66,43 @@ cdef inline vec whole_power(vec x, int n) noexcept nogil:
     return result
 
 
+cdef inline vec vlog(vec x) noexcept nogil:
+    """ln(x) for normal x > 0; anything finite for 0.
+
+    x = m 2^e, ln m = 2 artanh s with s = (m - 1)/(m + 1), |s| < 0.172: its series, to s^19.
+    """
+    cdef vec e, m, s, q, p
+    if vec is vfloat:
+        m = simd_split_f(x, &e)
+    else:
+        m = simd_split_d(x, &e)
+    s = (m - 1) / (m + 1)
+    q = s * s
+    if vec is vfloat:
+        p = splat(1 / 9.0, &x)
+    else:
+        p = splat(1 / 19.0, &x)
+        p = horner(p, q, 1 / 17.0)
+        p = horner(p, q, 1 / 15.0)
+        p = horner(p, q, 1 / 13.0)
+        p = horner(p, q, 1 / 11.0)
+        p = horner(p, q, 1 / 9.0)
+    p = horner(p, q, 1 / 7.0)
+    p = horner(p, q, 1 / 5.0)
+    p = horner(p, q, 1 / 3.0)
+    p = 2 * s * q * p
+    p = p + e * splat(1.9082149292705877e-10, &x)
+    p = p + 2 * s
+    return p + e * splat(0.6931471803691238, &x)
+
+
+cdef inline vec power_below_one(vec x, double y) noexcept nogil:
+    """x^y for 0 <= x <= 1; 0 where x = 0."""
+    return vexp(splat(y, &x) * vlog(x)) * vstep(x)
+
+
 cdef inline vec any_power(vec x, double y) noexcept nogil:
-    """x^y, 0 where x <= 0: lane by lane with the C library's pow."""
+    """x^y, 0 where x <= 0: lane by lane with the C library's pow, which knows of overflow."""
     cdef vec result = x
     cdef Py_ssize_t lane
     cdef double base

@@ -154,6 +154,20 @@ static inline vfloat simd_scale_f(vfloat x, vfloat shifted)
     return (vfloat)((simd_int32)x + ((simd_int32)shifted << 23));
 }
 
+/* x = m times 2^e with m between sqrt(1/2) and sqrt(2), for normal x > 0; anything finite for 0. */
+static inline vdouble simd_split_d(vdouble x, vdouble *e)
+{
+    simd_int64 bits = (simd_int64)x, n = (bits - 0x3fe6a09e667f3bcd) >> 52;
+    *e = __builtin_convertvector(n, vdouble);
+    return (vdouble)(bits - (n << 52));
+}
+static inline vfloat simd_split_f(vfloat x, vfloat *e)
+{
+    simd_int32 bits = (simd_int32)x, n = (bits - 0x3f3504f3) >> 23;
+    *e = __builtin_convertvector(n, vfloat);
+    return (vfloat)(bits - (n << 23));
+}
+
 /* The sum over the lanes, halving the vector until two are left. */
 typedef double simd_d2 __attribute__((vector_size(16)));
 typedef float simd_f4 __attribute__((vector_size(16)));

@@ -27,6 +27,8 @@ cdef extern from "simd.h" nogil:
     vfloat simd_round_f(vfloat, vfloat *)
     vdouble simd_scale_d(vdouble, vdouble)
     vfloat simd_scale_f(vfloat, vfloat)
+    vdouble simd_split_d(vdouble, vdouble *)
+    vfloat simd_split_f(vfloat, vfloat *)
     unsigned simd_below_d(vdouble, double)
     unsigned simd_below_f(vfloat, float)
     void simd_pack_d(double *, vdouble, unsigned)
