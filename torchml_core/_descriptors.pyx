@@ -20,9 +20,9 @@ from libc.stdlib cimport calloc, free
 
 from torchml_core.kernels cimport cutoff, symmetry_functions
 from torchml_core.kernels.environment cimport Environment, real
-from torchml_core.kernels.angular cimport AngularBlock
 from torchml_core.kernels.neighborhood cimport Fading
 from torchml_core.kernels.radial cimport RadialBlock
+from torchml_core.kernels.shapes cimport AngularBlock
 from torchml_core.kernels.symmetry_functions cimport FunctionBlock, SymmetryFunctionPlan
 
 CUTOFF_FUNCTIONS = {

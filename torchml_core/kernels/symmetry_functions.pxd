@@ -2,9 +2,9 @@
 
 from libc.stdint cimport int32_t
 
-from torchml_core.kernels.angular cimport AngularBlock
 from torchml_core.kernels.environment cimport Environment, real
 from torchml_core.kernels.radial cimport RadialBlock
+from torchml_core.kernels.shapes cimport AngularBlock
 
 
 # Functions that are summed together; only one of the two members is meant.

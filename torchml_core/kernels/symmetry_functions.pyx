@@ -9,8 +9,9 @@
 
     neighborhood.pyx   neighbors sorted by class into padded vectors, with fc
     triplets.pyx       pairs of neighbors within the cutoff into vectors without gaps
-    radial.pyx         sums over neighbors;   angular.pyx: sums over triplets
-    cutoff.pxd, elementary.pxd                fc and exp without a branch or a table
+    radial.pyx         sums over neighbors
+    shapes.pxd         powers of 1 + λ cosθ;   angular.pyx: sums over triplets
+    cutoff.pxd         fc;   elementary.pxd: exp, log and powers, without a branch or a table
 
 Here functions become *sums*: one for each function and channel (species of the neighbors, where
 they are told apart), in the order that suits the loops, and padded; ``components`` says where a
@@ -20,10 +21,12 @@ Every verb: env (IN), scratch (scratch_size bytes, private to the caller), out (
 """
 
 from torchml_core.kernels.angular cimport (
-    AngularScratch, angular_jacobian, angular_jvp, angular_value, angular_vjp, lay_out_angular,
+    angular_jvp, angular_value, angular_vjp, lay_out_angular,
 )
+from torchml_core.kernels.angular_jacobian cimport angular_jacobian
 from torchml_core.kernels.neighborhood cimport Neighborhood, fade, lay_out, settle
 from torchml_core.kernels.radial cimport radial_jvp, radial_slope, radial_value, radial_vjp
+from torchml_core.kernels.shapes cimport AngularScratch
 from torchml_core.kernels.simd cimport (
     MOST_LANES, SIMD_BYTES, get, lanes_of, put, splat, take, total, vdouble, vec, vfloat,
 )
