@@ -131,7 +131,9 @@ class Descriptor:
         lists = self._lists(configuration)
         dr = _check_numbers("dr", dr, (configuration.n_particles, 3), "(n_particles, 3)")
         out = np.empty((configuration.n_centers, self.width), dtype=dr.dtype)
-        fault = self._kernel.jvp(lists, dr.astype(np.float64), out, resolve_n_threads(n_threads))
+        fault = self._kernel.jvp(
+            lists, dr.astype(np.float64, copy=False), out, resolve_n_threads(n_threads)
+        )
         self._check_fault(configuration, fault, out.dtype)
         if self.std is not None:
             out /= self.std.astype(out.dtype)
