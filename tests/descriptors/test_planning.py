@@ -1,0 +1,98 @@
+"""The plan: species become classes, rows groups of four, and every value keeps its place."""
+
+import numpy as np
+import pytest
+
+from torchml_core import _descriptors
+from torchml_core.descriptors import planning
+from torchml_core.descriptors.planning import Family
+
+
+@pytest.fixture
+def planned(monkeypatch):
+    """What make_kernel hands to the kernel, by name."""
+
+    def planned(width, families):
+        names = ("width", "cutoffs", "classes", "fadings", "blocks", "components")
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                _descriptors,
+                "SymmetryFunctionKernel",
+                lambda *arguments: dict(zip(names, arguments, strict=True)),
+            )
+            return planning.make_kernel(width, families)
+
+    return planned
+
+
+def family(type, rows, channels, **changed):
+    n = len(channels)
+    n_channels = np.max(channels) + 1
+    settings = {
+        "components": np.arange(n_channels * len(rows)).reshape(n_channels, -1),
+        "cutoffs": np.full((n, n), 5.0),
+        "cutoff_function": "cos",
+        "weights": np.ones(n),
+        "centers": np.ones(n, dtype=bool),
+    } | changed
+    return Family(type=type, rows=rows, channels=np.array(channels, dtype=np.int32), **settings)
+
+
+ROWS = [(1, 1, 0.2), (4, -1, 0.1), (1, -1, 0.2), (4, -1, 0.2), (1, 1, 0.1)]
+
+
+def test_shapes_groups_and_components(planned):
+    plan = planned(5, [family(4, ROWS, [[0]])])
+    (block,) = plan["blocks"]
+    assert list(zip(block["zeta"], block["lambda"], strict=True)) == [(1, 1), (4, -1), (1, -1)]
+    assert block["eta"].tolist() == [0.2, 0.1]
+    assert block["group"] == [0, 4, 8]
+    assert block["shape"] == [0, 2, 1, 1, 1, 0, 0, 0]
+    assert plan["components"].tolist() == [0, 2, 3, -1, 1, 4, -1, -1]
+
+
+def test_a_group_of_four_needs_no_padding(planned):
+    rows = [(zeta, 1, 0.2) for zeta in (1, 2, 4, 8)]
+    (block,) = planned(4, [family(4, rows, [[0]])])["blocks"]
+    assert block["group"] == [0, 4]
+
+
+def test_every_value_once_in_every_channel(planned):
+    plan = planned(15, [family(4, ROWS, [[0, 1], [1, 2]])])
+    components = plan["components"]
+    assert sorted(components[components >= 0]) == list(range(15))
+    assert len(components) == 3 * 8
+    assert plan["blocks"][0]["channel"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("changed", "classes"),
+    [
+        ({}, [0, 0, 0]),
+        ({"cutoffs": np.array([[5, 5, 4], [5, 5, 4], [4, 4, 3.0]])}, [0, 0, 1]),
+        ({"cutoffs": np.array([[5, 4, 5], [4, 5, 5], [5, 5, 5.0]])}, [0, 1, 2]),
+        ({"weights": np.array([1, 2, 1.0])}, [0, 1, 0]),
+        ({"centers": np.array([False, True, True])}, [0, 1, 1]),
+    ],
+)
+def test_classes_are_species_that_nothing_tells_apart(planned, changed, classes):
+    plan = planned(1, [family(2, [(0.1, 0.0)], [0, 0, 0], **changed)])
+    assert plan["classes"].tolist() == classes
+
+
+def test_equal_fading_is_shared(planned):
+    families = [
+        family(2, [(0.1, 0.0)], [0]),
+        family(4, ROWS, [[0]]),
+        family(5, ROWS, [[0]], inner=0.1),
+    ]
+    plan = planned(11, families)
+    assert [block["fading"] for block in plan["blocks"]] == [0, 0, 1]
+    assert [block["first"] for block in plan["blocks"]] == [0, 1, 9]
+
+
+def test_reach_leaves_out_what_counts_nowhere(planned):
+    """A family without a channel does not make the lists longer."""
+    none = family(2, [(0.1, 0.0)], [0], cutoffs=np.array([[9.0]]))
+    none = Family(**(none.__dict__ | {"channels": np.array([-1], dtype=np.int32)}))
+    assert planned(2, [family(4, ROWS, [[0]]), none])["cutoffs"].tolist() == [[5.0]]
