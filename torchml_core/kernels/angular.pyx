@@ -9,9 +9,9 @@ What is shared is computed once: shapes once a triplet, whatever the number of �
 once for each η, whatever the number of shapes. What is left for one function is one
 multiply-add a triplet. For values it is the sum over triplets of a_s times (e_g C): four functions
 at a time share one load of e_g C and have independent sums, as deep as the processor's pipeline.
-For an energy with gradient w = dE/dD it is the sum over the shapes of one η,
+For an energy it is the sum over the shapes of one η,
 
-    V_g = Σ_s w_gs a_s,   V'_g = Σ_s w_gs a'_s
+    V_g = Σ_s (dE/dD_gs) a_s,   V'_g = Σ_s (dE/dD_gs) a'_s
 
 of which follow  dE/dC = Σ_g e_g V_g,   dE/dcosθ = C Σ_g e_g V'_g,   dE/dS = -C Σ_g η_g e_g V_g:
 three numbers a triplet, whatever the number of functions, and they are all that the gradient needs.

@@ -11,7 +11,6 @@ cdef struct RadialBlock:
     int type                    # 1, 2, 3
     const Fading *fading
     const int32_t *channels     # (n_classes,) of a neighbor, -1: does not count
-    Py_ssize_t n_channels
     Py_ssize_t n_rows
     const double *eta           # (n_rows,) g2
     const double *shift         # (n_rows,) g2: Rs

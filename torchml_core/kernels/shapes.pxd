@@ -12,7 +12,6 @@ from torchml_core.kernels.triplets cimport TRIPLETS_AT_ONCE, Selection, Triplets
 # Sum number channel * n_rows + row.
 cdef struct AngularBlock:
     Selection which
-    Py_ssize_t n_channels
     Py_ssize_t n_rows
     Py_ssize_t n_shapes
     const double *zeta          # (n_shapes,)

@@ -55,11 +55,6 @@ cdef inline Py_ssize_t lanes_of(const vec *array) noexcept nogil:
         return SIMD_BYTES // 8
 
 
-cdef inline Py_ssize_t vectors_for(const vec *array, Py_ssize_t n) noexcept nogil:
-    """How many vectors hold n numbers."""
-    return (n + lanes_of(array) - 1) // lanes_of(array)
-
-
 # ---- one number of an array
 
 

@@ -166,6 +166,14 @@ cdef inline void close_segment(Triplets *t, Py_ssize_t channel, const vec *like)
     t.n_segments += 1
 
 
+cdef inline bint is_shorter_turned(
+    const Neighborhood *hood, Py_ssize_t a, Py_ssize_t b, Py_ssize_t lanes
+) noexcept nogil:
+    """Whether j in b and k in a takes fewer vectors than j in a and k in b."""
+    cdef Py_ssize_t n_a = hood.end[a] - hood.begin[a], n_b = hood.end[b] - hood.begin[b]
+    return n_b * ((n_a + lanes - 1) // lanes) < n_a * ((n_b + lanes - 1) // lanes)
+
+
 cdef bint next_triplets(
     const Selection *which, const Neighborhood *hood, Purpose purpose, Cursor *cursor,
     Triplets *t, const vec *like,
@@ -181,6 +189,8 @@ cdef bint next_triplets(
     while cursor.pair < which.n_pairs:
         a = which.first[cursor.pair]
         b = which.second[cursor.pair]
+        if is_shorter_turned(hood, a, b, lanes_of(like)):
+            a, b = b, a
         rc = which.fading.cutoffs[a * hood.n_classes + b]
         cursor.j = max(cursor.j, hood.begin[a])
         while cursor.j < hood.end[a] and hood.begin[b] < hood.end[b]:
