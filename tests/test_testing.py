@@ -15,6 +15,11 @@ class Right(tm.SymmetryFunctions):
 
 
 class WrongGradient(Right):
+    def vjp(self, *args, **kwargs):
+        return super().vjp(*args, **kwargs) * (1 + 1e-6)
+
+
+class WrongPairGradients(Right):
     def pair_gradients(self, *args, **kwargs):
         return super().pair_gradients(*args, **kwargs) * (1 + 1e-6)
 
@@ -86,6 +91,7 @@ def test_takes_a_configuration():
     ("wrong", "message"),
     [
         (WrongGradient, r"finite differences: vjp: .* off by .*e-07 of the largest, 1e-07 allowed"),
+        (WrongPairGradients, r"finite differences: strain: .* off by 1.0e-06 of the largest"),
         (WrongTangent, r"jvp: .* off by 1.0e-06 of the largest, 1e-07 allowed"),
         (WrongJacobian, r"jacobian: pair_gradients: .* off by"),
         (SeesTheAxes, r"rotation: values: .* off by"),
