@@ -10,6 +10,7 @@ _HOME = {
     "InputError": "errors",
     "MissingFileError": "errors",
     "ModelError": "errors",
+    "NeighborWorkspace": "neighbors",
     "PortableModel": "portable.model",
     "Prediction": "portable.prediction",
     "SymmetryFunctions": "descriptors.symmetry_functions",
@@ -17,7 +18,9 @@ _HOME = {
     "UnsupportedError": "errors",
     "VerletList": "verlet",
     "neighbor_list": "neighbors",
+    "neighbor_lists": "neighbors",
     "read_descriptor": "descriptors.files",
+    "set_kept_memory": "_memory",
 }
 _MODULES = ("ase", "autograd", "testing")
 
