@@ -92,7 +92,7 @@ def test_arrays_instead_of_atoms():
 
 
 def test_threads_change_nothing():
-    atoms = rattled_silicon(2)
+    atoms = rattled_silicon(6)
     one, two = (tm.Configuration.from_atoms(atoms, 5.0, n_threads=n) for n in (1, 2))
     for name in ("positions", "offsets", "neighbors", "parents", "shifts"):
         np.testing.assert_array_equal(getattr(one, name), getattr(two, name))

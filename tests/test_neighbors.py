@@ -228,7 +228,7 @@ def test_centers_ascend(half):
 
 @pytest.mark.parametrize("n_threads", [1, 2, 3])
 def test_threads_change_nothing(n_threads):
-    atoms = rattled_silicon(3)
+    atoms = rattled_silicon(6)
     for mine, alone in zip(
         tm.neighbor_list("ijSDd", atoms, 5.0, n_threads=n_threads),
         tm.neighbor_list("ijSDd", atoms, 5.0, n_threads=1),

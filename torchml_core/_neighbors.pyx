@@ -41,6 +41,7 @@ FAULTS = {TOO_MANY_IMAGES: "too many images", TOO_FAR: "too far"}
 
 cdef enum:
     ROWS_AT_ONCE = 16
+    WORTH_A_THREAD = 500      # atoms
 
 
 # Some rows of cells of one structure: what one thread searches at a time.
@@ -61,6 +62,7 @@ cdef class PairSearch:
         Task *tasks
         Hits *hits             # of each task
         int64_t hits_held, grids_held
+        int n_threads
         const int64_t[::1] atom_offsets
         # of each atom: its point, its task, its first hit among the task's, how many they are
         int32_t[::1] home_, task_of_
@@ -135,7 +137,10 @@ cdef class PairSearch:
         criterion.half = half
         criterion.selves = selves
         criterion.ordered = ordered
-        self.allocate(atom_offsets, n_threads)
+        # threads cost some microseconds, and more where others want the processor too
+        n_threads = max(1, min(n_threads, atom_offsets[atom_offsets.shape[0] - 1] // WORTH_A_THREAD))
+        self.n_threads = n_threads
+        self.allocate(atom_offsets)
         self.make_grids(positions, atom_offsets, cells, periodic, cutoff, most_points, n_threads)
         for k in range(self.n_structures):
             # a sphere fills between a sixth and a third of the cells that are searched for it
@@ -153,7 +158,7 @@ cdef class PairSearch:
         self.n_pairs = self.offsets_[self.n_atoms]
         return None
 
-    cdef allocate(self, const int64_t[::1] atom_offsets, int n_threads):
+    cdef allocate(self, const int64_t[::1] atom_offsets):
         cdef int64_t n = atom_offsets.shape[0] - 1
         self.free_surroundings()
         self.n_structures = 0  # until all is there
@@ -263,7 +268,6 @@ cdef class PairSearch:
         double[::1] d=None,
         *,
         int32_t first_atom=0,
-        int n_threads=1,
     ):
         """Write the lists that are given, each as long as ``offsets[-1]`` says.
 
@@ -279,7 +283,7 @@ cdef class PairSearch:
         lists.S = &S[0, 0] if S is not None else NULL
         lists.D = &D[0, 0] if D is not None else NULL
         lists.d = &d[0] if d is not None else NULL
-        for block in prange(n_blocks, nogil=True, schedule="static", num_threads=n_threads):
+        for block in prange(n_blocks, nogil=True, schedule="static", num_threads=self.n_threads):
             self.write_rows(block * ROWS_AT_ONCE, first_atom, &lists)
 
     cdef void write_rows(

@@ -7,7 +7,6 @@ from torchml_core._neighbors import staged_edges
 from torchml_core.errors import InputError
 from torchml_core.pairs import search_pairs
 from torchml_core.structure import as_structure, check_length
-from torchml_core.threads import resolve_n_threads
 
 
 def staged_graph(positions, contributing, cutoff, n_layers, *, n_threads=None):
@@ -47,10 +46,9 @@ def staged_graph(positions, contributing, cutoff, n_layers, *, n_threads=None):
     cutoff = check_length(cutoff, "cutoff")
     if n_layers != int(n_layers) or n_layers < 1:
         raise InputError(f"n_layers = {n_layers!r}: a whole number of at least 1 is needed")
-    n_threads = resolve_n_threads(n_threads)
     search = search_pairs(structure, cutoff, inclusive=True, sorted_rows=True, n_threads=n_threads)
     neighbors = _memory.empty(search.n_pairs, np.int32)
-    search.fill(j=neighbors, n_threads=n_threads)
+    search.fill(j=neighbors)
     stage = np.ascontiguousarray(contributing, dtype=np.uint8)
     graphs = []
     for _ in range(int(n_layers)):

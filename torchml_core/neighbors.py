@@ -126,7 +126,7 @@ def neighbor_list(
         n_threads=n_threads,
         search=None if out is None else out._search,
     )
-    found = _write(search, quantities, out, n_threads)
+    found = _write(search, quantities, out)
     return found[0] if len(found) == 1 else found
 
 
@@ -183,7 +183,7 @@ def neighbor_lists(
         part = batch.part(first, first + AT_ONCE * n_threads)
         search = search_pairs(part, cutoff, n_threads=n_threads, first_structure=first, **options)
         begins.append(lists.n_pairs + search.offsets[part.atom_offsets[1:]])
-        lists.append(search, int(batch.atom_offsets[first]), n_threads)
+        lists.append(search, int(batch.atom_offsets[first]))
     return *lists.arrays(), np.concatenate(begins)
 
 
@@ -195,7 +195,7 @@ class _GrowingLists:
         self._atoms_to_come = n_atoms
         self.n_pairs = self._room = 0
 
-    def append(self, search, first_atom, n_threads):
+    def append(self, search, first_atom):
         """Write what a search found after what is there."""
         n = self.n_pairs + search.n_pairs
         if n > self._room:
@@ -207,7 +207,7 @@ class _GrowingLists:
                 new[: self.n_pairs] = old[: self.n_pairs]
         self._atoms_to_come -= len(search.offsets) - 1
         parts = {name: buffer[self.n_pairs : n] for name, buffer in self._buffers.items()}
-        search.fill(**parts, first_atom=first_atom, n_threads=n_threads)
+        search.fill(**parts, first_atom=first_atom)
         self.n_pairs = n
 
     def arrays(self):
@@ -224,14 +224,14 @@ def _check_quantities(quantities):
         raise InputError(f"quantities = {quantities!r}: letters of 'ijSDd' are needed, each once")
 
 
-def _write(search, quantities, out, n_threads):
+def _write(search, quantities, out):
     """Arrays of what a search found, atoms counted among all."""
     n = search.n_pairs
     if out is None:
         arrays = {quantity: _memory.empty(*_form(quantity, n)) for quantity in quantities}
     else:
         arrays = {quantity: out._array(quantity, n) for quantity in quantities}
-    search.fill(**arrays, n_threads=resolve_n_threads(n_threads))
+    search.fill(**arrays)
     return tuple(arrays.values())
 
 
