@@ -62,7 +62,7 @@ def compile_flags(name):
     if DEBUG:
         return ["-O1", "-g"]
     march = [] if MARCH == "none" else [f"-march={MARCH}"]
-    return ["-O3", *march, *FAST_MATH.get(name, [])]
+    return ["-O3", "-fno-math-errno", *march, *FAST_MATH.get(name, [])]
 
 
 def extensions():
@@ -70,8 +70,13 @@ def extensions():
         Extension(
             ".".join(path.with_suffix("").parts),
             [str(path)],
-            include_dirs=[numpy.get_include(), "torchml_core/kernels"],
-            depends=["torchml_core/kernels/simd.h"],
+            include_dirs=[
+                numpy.get_include(),
+                "torchml_core/cells",
+                "torchml_core/kernels",
+                str(path.parent),
+            ],
+            depends=[str(header) for header in Path("torchml_core").rglob("*.h")],
             define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
         )
         for path in sorted(Path("torchml_core").rglob("*.pyx"))

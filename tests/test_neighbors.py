@@ -1,5 +1,7 @@
 """neighbor_list against ASE's and against brute force."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import ase.neighborlist
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from structures import brute_force_pairs, random_structure, rattled_silicon
 
 import torchml_core as tm
-from torchml_core.pairs import reduce_lattice
+from torchml_core._memory import kept_memory
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -92,6 +94,132 @@ def test_self_interaction_adds_each_atom_once():
     np.testing.assert_allclose(ours[1], theirs[1], rtol=0, atol=1e-12)
 
 
+@settings(max_examples=100, deadline=None)
+@given(seeds, st.booleans(), st.booleans())
+def test_sorted_rows(seed, half, self_interaction):
+    atoms, cutoff = random_structure(seed)
+    options = {"half": half, "self_interaction": self_interaction}
+    rows = np.column_stack(tm.neighbor_list("ijS", atoms, cutoff, sorted_rows=True, **options))
+    expected = sorted_pairs(*tm.neighbor_list("ijS", atoms, cutoff, **options))[0]
+    np.testing.assert_array_equal(rows, expected)
+
+
+@settings(max_examples=50, deadline=None)
+@given(seeds)
+def test_quantities_alone_are_the_same(seed):
+    atoms, cutoff = random_structure(seed)
+    together = tm.neighbor_list("ijSDd", atoms, cutoff)
+    for quantity, expected in zip("ijSDd", together, strict=True):
+        np.testing.assert_array_equal(tm.neighbor_list(quantity, atoms, cutoff), expected)
+    np.testing.assert_array_equal(tm.neighbor_list("Sd", atoms, cutoff)[1], together[4])
+
+
+def test_pairs_at_the_cutoff_in_single_precision():
+    """Distances that single precision cannot tell from the cutoff are decided in double."""
+    rng = np.random.default_rng(0)
+    directions = rng.normal(size=(400, 3))
+    directions /= np.linalg.norm(directions, axis=1)[:, None]
+    lengths = 3.0 * (1 + np.repeat([-1e-9, -1e-13, 1e-13, 1e-9], 100))
+    positions = np.concatenate([np.zeros((1, 3)), directions * lengths[:, None]]) + 40.0
+    distances = np.linalg.norm(positions[1:] - positions[0], axis=1)
+    i, j = tm.neighbor_list("ij", positions=positions, cutoff=3.0)
+    found = set(j[i == 0])
+    assert found == set(1 + np.flatnonzero(distances < 3.0))
+    assert 190 < len(found) < 210
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(seeds, max_size=6), st.booleans(), st.sampled_from([1, 2]))
+def test_many_structures_in_one_call(some_seeds, half, n_threads):
+    structures = [random_structure(seed)[0] for seed in some_seeds]
+    *lists, begin = tm.neighbor_lists("ijSDd", structures, 2.0, half=half, n_threads=n_threads)
+    first = 0
+    assert begin[0] == 0
+    assert begin[-1] == len(lists[0])
+    for k, atoms in enumerate(structures):
+        expected = tm.neighbor_list("ijSDd", atoms, 2.0, half=half)
+        for quantity, mine, theirs in zip("ijSDd", lists, expected, strict=True):
+            offset = first if quantity in "ij" else 0
+            np.testing.assert_array_equal(mine[begin[k] : begin[k + 1]], theirs + offset)
+        first += len(atoms)
+
+
+def test_many_structures_as_arrays():
+    structures = [rattled_silicon(1, seed=seed) for seed in range(5)]
+    arrays = {
+        "positions": np.concatenate([atoms.positions for atoms in structures]),
+        "atom_offsets": np.arange(0, 41, 8),
+        "cells": np.array([atoms.cell[:] for atoms in structures]),
+        "pbc": True,
+    }
+    for mine, theirs in zip(
+        tm.neighbor_lists("ijSDd", cutoff=5.0, **arrays),
+        tm.neighbor_lists("ijSDd", structures, 5.0),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(mine, theirs)
+    flat = arrays["cells"].copy()
+    flat[3, 2] = flat[3, 1]
+    for wrong, message in [
+        ({"cells": flat}, "structure 3: cell = .* is singular"),
+        ({"cells": flat[:4]}, r"cells has shape \(4, 3, 3\)"),
+        ({"atom_offsets": [0, 8]}, "ascend from 0 to 40"),
+        ({"atom_offsets": [0, 20, 10, 40]}, "ascend from 0 to 40"),
+        ({"pbc": None}, "positions, atom_offsets, cells and pbc"),
+    ]:
+        with pytest.raises(tm.InputError, match=message):
+            tm.neighbor_lists("ij", cutoff=5.0, **{**arrays, **wrong})
+    structures[2].positions[1, 1] = np.nan
+    with pytest.raises(tm.InputError, match="structure 2: positions: atom 1 has y = nan"):
+        tm.neighbor_lists("ij", structures, 5.0)
+
+
+def test_a_workspace_is_used_again():
+    out = tm.NeighborWorkspace()
+    first = tm.neighbor_list("ijSDd", rattled_silicon(2, seed=1), 5.0, out=out)
+    for atoms, cutoff in [(rattled_silicon(2, seed=2), 5.0), (rattled_silicon(1), 3.0)]:
+        found = tm.neighbor_list("ijSDd", atoms, cutoff, out=out)
+        for mine, expected in zip(found, tm.neighbor_list("ijSDd", atoms, cutoff), strict=True):
+            np.testing.assert_array_equal(mine, expected)
+    assert np.shares_memory(found[3], first[3])
+    with pytest.raises(tm.InputError, match="out is a list"):
+        tm.neighbor_list("ij", rattled_silicon(1), 3.0, out=[])
+
+
+def test_results_do_not_share_memory_while_somebody_has_them():
+    atoms = rattled_silicon(4)
+    kept = tm.neighbor_list("ijSDd", atoms, 5.0)
+    views = [array[5:] for array in tm.neighbor_list("ijSDd", atoms, 5.0)]
+    before = [array.copy() for array in (*kept, *views)]
+    for seed in range(5):
+        tm.neighbor_list("ijSDd", rattled_silicon(4, seed=seed), 5.0)
+    for array, expected in zip((*kept, *views), before, strict=True):
+        np.testing.assert_array_equal(array, expected)
+    assert not np.shares_memory(kept[3], views[3])
+
+
+def test_memory_of_dropped_results_is_kept_up_to_a_limit():
+    before = tm.set_kept_memory(2**20)
+    try:
+        tm.neighbor_list("ijSDd", rattled_silicon(6), 5.0)
+        assert 0 < kept_memory() <= 2**20
+        tm.set_kept_memory(0)
+        assert kept_memory() == 0
+        tm.neighbor_list("ijSDd", rattled_silicon(6), 5.0)
+        assert kept_memory() == 0
+    finally:
+        assert tm.set_kept_memory(before) == 0
+
+
+def test_searches_of_several_threads_do_not_disturb_each_other():
+    structures = [rattled_silicon(3, seed=seed) for seed in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda a: tm.neighbor_list("ijSDd", a, 5.0), structures * 3))
+    for atoms, lists in zip(structures * 3, found, strict=True):
+        for mine, expected in zip(lists, tm.neighbor_list("ijSDd", atoms, 5.0), strict=True):
+            np.testing.assert_array_equal(mine, expected)
+
+
 @pytest.mark.parametrize("half", [False, True])
 def test_centers_ascend(half):
     i = tm.neighbor_list("i", rattled_silicon(2), 5.0, half=half, self_interaction=True)
@@ -100,7 +228,7 @@ def test_centers_ascend(half):
 
 @pytest.mark.parametrize("n_threads", [1, 2, 3])
 def test_threads_change_nothing(n_threads):
-    atoms = rattled_silicon(3)
+    atoms = rattled_silicon(6)
     for mine, alone in zip(
         tm.neighbor_list("ijSDd", atoms, 5.0, n_threads=n_threads),
         tm.neighbor_list("ijSDd", atoms, 5.0, n_threads=1),
@@ -140,19 +268,23 @@ def test_input_is_left_untouched():
     assert atoms == before
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(seeds)
-def test_reduced_lattice_is_the_same_lattice(seed):
-    vectors = np.random.default_rng(seed).normal(size=(3, 3))
-    vectors[2] += 50 * vectors[0]
-    reduced, transform = reduce_lattice(vectors)
-    assert round(abs(np.linalg.det(transform))) == 1
-    np.testing.assert_allclose(transform @ vectors, reduced, atol=1e-12)
-    lengths = np.linalg.norm(reduced, axis=1)
-    for a in range(3):
-        for b in range(3):
-            if a != b:
-                assert abs(reduced[a] @ reduced[b]) <= (0.5 + 1e-6) * lengths[b] ** 2
+def test_another_cell_of_the_same_lattice_gives_the_same_pairs(seed):
+    rng = np.random.default_rng(seed)
+    atoms, cutoff = random_structure(seed)
+    atoms.pbc = True
+    transform = np.eye(3, dtype=int)
+    for _ in range(3):
+        a, b = rng.choice(3, 2, replace=False)
+        transform[a] += rng.integers(-5, 6) * transform[b]
+    other = atoms.copy()
+    other.set_cell(transform @ np.array(atoms.cell))
+    i, j, S, D = tm.neighbor_list("ijSD", other, cutoff)
+    expected, expected_D = sorted_pairs(*tm.neighbor_list("ijSD", atoms, cutoff))
+    found, D = sorted_pairs(i, j, S @ transform, D)
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_allclose(D, expected_D, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -166,6 +298,7 @@ def test_reduced_lattice_is_the_same_lattice(seed):
         ({"cutoff": "far"}, "cutoff = 'far'"),
         ({"cutoff": 1e5}, "cutoff = 100000 is far too large for this cell of 8 atoms"),
         ({"quantities": "ijx"}, "quantities = 'ijx'"),
+        ({"quantities": "ii"}, "quantities = 'ii'"),
         ({"quantities": ""}, "quantities = ''"),
         ({"n_threads": 0}, "n_threads = 0"),
         ({"n_threads": 1.5}, "n_threads = 1.5"),
@@ -192,7 +325,7 @@ def test_bad_arguments_are_named(arguments, message):
         ({"cell": [[1, 0, 0], [2, 0, 0], [0, 0, 1]], "pbc": [1, 1, 0]}, "vectors a, b must"),
         ({"cell": np.diag([1, np.nan, 1]), "pbc": True}, "finite numbers are needed"),
         ({"cell": np.ones((2, 3)), "pbc": True}, r"shape \(2, 3\)"),
-        ({"cell": np.eye(3), "pbc": [True, False]}, "one bool or three"),
+        ({"cell": np.eye(3), "pbc": [True, False]}, r"shape \(2,\): one bool or three"),
         ({"positions": [[0, 0, 1e20]], "cell": np.eye(3), "pbc": True}, "a billion cells away"),
     ],
 )

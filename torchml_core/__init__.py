@@ -11,6 +11,7 @@ _HOME = {
     "InputError": "errors",
     "MissingFileError": "errors",
     "ModelError": "errors",
+    "NeighborWorkspace": "neighbors",
     "PortableModel": "portable.model",
     "Prediction": "portable.prediction",
     "SymmetryFunctions": "descriptors.symmetry_functions",
@@ -18,8 +19,10 @@ _HOME = {
     "UnsupportedError": "errors",
     "VerletList": "verlet",
     "neighbor_list": "neighbors",
+    "neighbor_lists": "neighbors",
     "read_descriptor": "descriptors.files",
     "read_n2p2": "descriptors.n2p2",
+    "set_kept_memory": "_memory",
 }
 _MODULES = ("ase", "autograd", "testing")
 

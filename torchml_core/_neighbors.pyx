@@ -1,247 +1,493 @@
-"""Cell lists: periodic images of atoms, and pairs of points within a distance.
+"""The door to the cell lists: searches structures in threads, and writes lists where asked.
 
-Arrays come checked from ``pairs.py`` and ``graph.py``; nothing here looks at species or cells.
+A search keeps what it found (:class:`PairSearch`): which points are neighbors of which. From that
+the lists are written once their length is known, in the order of the atoms whatever the order of
+the cells, so that results depend neither on threads nor on how often arrays had to grow.
 """
 
 import numpy as np
 
 from cython.parallel cimport prange
-from libc.math cimport ceil, floor
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdlib cimport calloc, free, realloc
+from libc.string cimport memcpy, memset
+
+from torchml_core.cells.ghosts cimport Ghosts, Image, free_ghosts, number_of, start_ghosts
+from torchml_core.cells.grid cimport (
+    FINE,
+    NO_MEMORY,
+    TOO_FAR,
+    TOO_MANY_IMAGES,
+    Fault,
+    Grid,
+    Point,
+    free_grid,
+    make_grid,
+)
+from torchml_core.cells.rows cimport Lists, write_lengths, write_row
+from torchml_core.cells.search cimport (
+    Criterion,
+    Hits,
+    Surroundings,
+    candidates,
+    find_surroundings,
+    free_hits,
+    free_surroundings,
+    search_cell,
+)
+
+FAULTS = {TOO_MANY_IMAGES: "too many images", TOO_FAR: "too far"}
 
 
-def periodic_images(
-    const double[:, ::1] fractional,
-    const double[:, ::1] positions,
-    const double[:, ::1] cell,
-    const double[::1] reach,
-    const double[:, ::1] box,
-):
-    """Find the images of atoms that may be neighbors of an atom in the cell.
+cdef enum:
+    ROWS_AT_ONCE = 16
+    WORTH_A_THREAD = 500      # atoms
 
-    Parameters
-    ----------
-    fractional : (n, 3) float64
-        Coordinates along the periodic vectors, in [0, 1); 0 along others.
-    positions : (n, 3) float64
-        The same points in Å.
-    cell : (3, 3) float64
-        Vectors in rows; zero where not periodic.
-    reach : (3,) float64
-        How far images are wanted, in units of the cell's heights; 0 where not periodic.
-    box : (2, 3) float64
-        Images outside of this box, lowest and highest corner in Å, are left out.
 
-    Returns
-    -------
-    parents : (n_images,) int32
-    shifts : (n_images, 3) int32
-        Never all 0.
-    """
+# Some rows of cells of one structure: what one thread searches at a time.
+cdef struct Task:
+    int64_t structure
+    int64_t first_row, end_row  # rows are counted y fastest among home cells
+    bint failed
+
+
+cdef class PairSearch:
+    """A search, and what it found. Can be used again, and keeps its memory for that."""
+
     cdef:
-        Py_ssize_t n = fractional.shape[0], i, k, found = 0
-        int axis, fill
-        int64_t a, b, c
-        double x
-        bint inside
-        double[3] lowest, highest
-        int64_t[3] first, last
-        int32_t[::1] parents = np.empty(0, dtype=np.int32)
-        int32_t[:, ::1] shifts = np.empty((0, 3), dtype=np.int32)
+        int64_t n_structures, n_tasks, n_atoms
+        Grid *grids            # of each structure
+        Surroundings *around
+        int32_t *faults
+        Task *tasks
+        Hits *hits             # of each task
+        int64_t hits_held, grids_held
+        int n_threads
+        const int64_t[::1] atom_offsets
+        # of each atom: its point, its task, its first hit among the task's, how many they are
+        int32_t[::1] home_, task_of_
+        int64_t[::1] first_hit_, n_hits_, offsets_
+        readonly object offsets
+        readonly int64_t n_pairs
 
-    for axis in range(3):
-        lowest[axis] = highest[axis] = 0.0
-    for i in range(n):
-        for axis in range(3):
-            x = fractional[i, axis]
-            lowest[axis] = x if i == 0 else min(lowest[axis], x)
-            highest[axis] = x if i == 0 else max(highest[axis], x)
+    def __cinit__(self):
+        self.n_structures = self.n_tasks = self.hits_held = self.grids_held = 0
 
-    for fill in range(2):  # count, then allocate and write
-        if fill:
-            parents = np.empty(found, dtype=np.int32)
-            shifts = np.empty((found, 3), dtype=np.int32)
-        k = 0
-        with nogil:
-            for i in range(n):
-                for axis in range(3):
-                    first[axis] = <int64_t>ceil(lowest[axis] - reach[axis] - fractional[i, axis])
-                    last[axis] = <int64_t>floor(highest[axis] + reach[axis] - fractional[i, axis])
-                for a in range(first[0], last[0] + 1):
-                    for b in range(first[1], last[1] + 1):
-                        for c in range(first[2], last[2] + 1):
-                            inside = not (a == 0 and b == 0 and c == 0)
-                            for axis in range(3):
-                                x = positions[i, axis] + (
-                                    a * cell[0, axis] + b * cell[1, axis] + c * cell[2, axis]
-                                )
-                                inside = inside and box[0, axis] <= x <= box[1, axis]
-                            if inside:
-                                if fill:
-                                    parents[k] = <int32_t>i
-                                    shifts[k, 0] = <int32_t>a
-                                    shifts[k, 1] = <int32_t>b
-                                    shifts[k, 2] = <int32_t>c
-                                k = k + 1
-        found = k
-    return np.asarray(parents), np.asarray(shifts)
+    def __dealloc__(self):
+        cdef int64_t k
+        for k in range(self.grids_held):
+            free_grid(&self.grids[k])
+        for k in range(self.hits_held):
+            free_hits(&self.hits[k])
+        self.free_surroundings()
+        free(self.grids)
+        free(self.hits)
+        free(self.around)
+        free(self.faults)
+        free(self.tasks)
 
+    cdef void free_surroundings(self) noexcept:
+        cdef int64_t k
+        for k in range(self.n_structures):
+            free_surroundings(&self.around[k])
 
-cdef struct Grid:
-    # A box of shape[0] × shape[1] × shape[2] cells, x fastest, each at least `reach` cutoffs wide.
-    double[3] origin
-    double[3] inverse_width
-    int64_t[3] shape
+    def run(
+        self,
+        const double[:, ::1] positions,
+        const int64_t[::1] atom_offsets,
+        const double[:, :, ::1] cells,
+        const int[:, ::1] periodic,
+        double cutoff,
+        double limit,
+        *,
+        bint half=False,
+        bint selves=False,
+        bint ordered=False,
+        double most_points=2**31 - 1,
+        double most_pairs=2**62,
+        int n_threads=1,
+    ):
+        """Search structures for pairs of atoms with squared distance < limit.
 
+        Parameters
+        ----------
+        positions : (n_atoms, 3) float64
+            Of all structures, one after another.
+        atom_offsets : (n_structures + 1,) int64
+            Where each structure's atoms begin.
+        cells : (n_structures, 3, 3) float64
+        periodic : (n_structures, 3) int32
+        cutoff, limit : float
+            No pair within the limit is farther than the cutoff.
 
-cdef inline int64_t cell_along(const Grid* grid, int axis, double x) noexcept nogil:
-    cdef int64_t c = <int64_t>((x - grid.origin[axis]) * grid.inverse_width[axis])
-    # Rounding may put the outermost point one cell too far.
-    return min(max(c, 0), grid.shape[axis] - 1)
+        most_points, most_pairs : float
+            No structure may need more points with its images, or have more pairs (roughly).
 
+        Returns
+        -------
+        (structure, fault) or None
+            The first structure that cannot be searched, and the key of FAULTS that says why.
+        """
+        cdef:
+            int64_t k
+            Criterion criterion
+            Fault fault
+        criterion.cutoff = cutoff
+        criterion.limit = limit
+        criterion.half = half
+        criterion.selves = selves
+        criterion.ordered = ordered
+        # threads cost some microseconds, and more where others want the processor too
+        n_threads = max(1, min(n_threads, atom_offsets[atom_offsets.shape[0] - 1] // WORTH_A_THREAD))
+        self.n_threads = n_threads
+        self.allocate(atom_offsets)
+        self.make_grids(positions, atom_offsets, cells, periodic, cutoff, most_points, n_threads)
+        for k in range(self.n_structures):
+            # a sphere fills between a sixth and a third of the cells that are searched for it
+            if self.faults[k] == FINE and candidates(&self.grids[k], &self.around[k]) / 6 > most_pairs:
+                self.faults[k] = TOO_MANY_IMAGES
+            if self.faults[k] == NO_MEMORY:
+                raise MemoryError("neighbor search")
+            if self.faults[k] != FINE:
+                return k, self.faults[k]
+        self.share_out(n_threads)
+        self.search(&criterion, n_threads)
+        self.offsets = np.zeros(self.n_atoms + 1, dtype=np.int64)
+        np.cumsum(self.n_hits_, out=self.offsets[1:])
+        self.offsets_ = self.offsets
+        self.n_pairs = self.offsets_[self.n_atoms]
+        return None
 
-cdef int make_grid(const double[:, ::1] points, double cutoff, Grid* grid) except -1:
-    """Cells one cutoff wide, wider where that would give many more cells than points."""
-    cdef:
-        double[3] extent
-        double width, cells, most = 4.0 * points.shape[0] + 64.0
-        double lowest, highest
-        Py_ssize_t i
-        int axis
-    for axis in range(3):
-        lowest = highest = points[0, axis]
-        for i in range(points.shape[0]):
-            lowest = min(lowest, points[i, axis])
-            highest = max(highest, points[i, axis])
-        grid.origin[axis] = lowest
-        extent[axis] = highest - lowest
-    width = cutoff * (1 + 1e-9)  # so that rounding never puts a neighbor two cells away
-    while True:
-        cells = 1.0
-        for axis in range(3):
-            cells = cells * (floor(extent[axis] / width) + 1)
-        if cells <= most:
-            break
-        width = width * 1.26  # half as many cells a turn
-    for axis in range(3):
-        grid.shape[axis] = <int64_t>floor(extent[axis] / width) + 1
-        grid.inverse_width[axis] = 1.0 / width
-    return 0
+    cdef allocate(self, const int64_t[::1] atom_offsets):
+        cdef int64_t n = atom_offsets.shape[0] - 1
+        self.free_surroundings()
+        self.n_structures = 0  # until all is there
+        self.n_tasks = 0
+        self.atom_offsets = atom_offsets
+        self.n_atoms = atom_offsets[n]
+        self.grids = <Grid *>grown(self.grids, &self.grids_held, n, sizeof(Grid))
+        free(self.around)
+        free(self.faults)
+        self.around = <Surroundings *>zeros(n, sizeof(Surroundings))
+        self.faults = <int32_t *>zeros(n, sizeof(int32_t))
+        self.n_structures = n
+        self.home_ = np.empty(self.n_atoms + 1, dtype=np.int32)
+        self.first_hit_ = np.empty(self.n_atoms, dtype=np.int64)
+        self.n_hits_ = np.empty(self.n_atoms, dtype=np.int64)
+        self.task_of_ = np.empty(self.n_atoms, dtype=np.int32)
 
-
-cdef Py_ssize_t scan(
-    const Grid* grid,
-    const double* points,
-    const int64_t* starts,
-    const int32_t* order,
-    Py_ssize_t center,
-    double limit,
-    int32_t* found,
-) noexcept nogil:
-    """Count, and where found is not NULL write, the points within sqrt(limit) of a point.
-
-    points : (n, 3), sorted by cell; center counts among these.
-    starts : first point of each cell; order : index of each sorted point among the given ones.
-    """
-    cdef:
-        const double* home = points + 3 * center
-        int64_t cx = cell_along(grid, 0, home[0])
-        int64_t cy = cell_along(grid, 1, home[1])
-        int64_t cz = cell_along(grid, 2, home[2])
-        int64_t x_first = max(cx - 1, 0), x_last = min(cx + 1, grid.shape[0] - 1)
-        int64_t y, z, row, j
-        Py_ssize_t n = 0
-        double dx, dy, dz
-    for z in range(max(cz - 1, 0), min(cz + 1, grid.shape[2] - 1) + 1):
-        for y in range(max(cy - 1, 0), min(cy + 1, grid.shape[1] - 1) + 1):
-            row = (z * grid.shape[1] + y) * grid.shape[0]
-            for j in range(starts[row + x_first], starts[row + x_last + 1]):
-                dx = points[3 * j] - home[0]
-                dy = points[3 * j + 1] - home[1]
-                dz = points[3 * j + 2] - home[2]
-                if dx * dx + dy * dy + dz * dz < limit and j != center:
-                    if found != NULL:
-                        found[n] = order[j]
-                    n = n + 1
-    return n
-
-
-def pairs_within(
-    const double[:, ::1] points,
-    const int32_t[::1] centers,
-    double cutoff,
-    double limit,
-    int n_threads,
-):
-    """Find all points within a distance of some of them; cost grows with the number of points.
-
-    Parameters
-    ----------
-    points : (n, 3) float64
-    centers : (n_centers,) int32
-        The points whose neighbors are wanted.
-    cutoff : float
-        Distance in Å.
-    limit : float
-        Pairs with squared distance < limit are listed: cutoff² for "nearer than", the next
-        number after it for "not farther than".
-    n_threads : int
-
-    Returns
-    -------
-    offsets : (n_centers + 1,) int64
-    neighbors : (n_pairs,) int32
-        Row k, of centers[k], is ``neighbors[offsets[k]:offsets[k + 1]]``: indices of points,
-        not the center itself. In an order that does not depend on n_threads.
-    """
-    cdef:
-        Py_ssize_t n = points.shape[0], n_rows = centers.shape[0], i, k
-        int axis
-        Grid grid
-        int64_t[::1] offsets = np.zeros(n_rows + 1, dtype=np.int64)
-    if n == 0 or n_rows == 0:
-        return np.asarray(offsets), np.empty(0, dtype=np.int32)
-    make_grid(points, cutoff, &grid)
-    cdef:
-        int64_t n_cells = grid.shape[0] * grid.shape[1] * grid.shape[2]
-        int64_t[::1] home = np.empty(n, dtype=np.int64)
-        int64_t[::1] starts = np.zeros(n_cells + 1, dtype=np.int64)
-        int32_t[::1] order = np.empty(n, dtype=np.int32)
-        int32_t[::1] place = np.empty(n, dtype=np.int32)
-        double[:, ::1] sorted_points = np.empty((n, 3))
-        int32_t[::1] neighbors
-
-    with nogil:  # counting sort into cells
-        for i in range(n):
-            home[i] = (
-                cell_along(&grid, 2, points[i, 2]) * grid.shape[1]
-                + cell_along(&grid, 1, points[i, 1])
-            ) * grid.shape[0] + cell_along(&grid, 0, points[i, 0])
-            starts[home[i] + 1] += 1
-        for k in range(n_cells):
-            starts[k + 1] += starts[k]
-        for i in range(n):
-            k = starts[home[i]]
-            starts[home[i]] += 1
-            order[k] = <int32_t>i
-            place[i] = <int32_t>k
-            for axis in range(3):
-                sorted_points[k, axis] = points[i, axis]
-        for k in range(n_cells, 0, -1):  # the sort moved each start to its end
-            starts[k] = starts[k - 1]
-        starts[0] = 0
-
-    for k in prange(n_rows, nogil=True, num_threads=n_threads, schedule="static"):
-        offsets[k + 1] = scan(
-            &grid, &sorted_points[0, 0], &starts[0], &order[0], place[centers[k]], limit, NULL
-        )
-    for k in range(n_rows):
-        offsets[k + 1] += offsets[k]
-    neighbors = np.empty(offsets[n_rows], dtype=np.int32)
-    if neighbors.shape[0]:
-        for k in prange(n_rows, nogil=True, num_threads=n_threads, schedule="static"):
-            scan(
-                &grid, &sorted_points[0, 0], &starts[0], &order[0], place[centers[k]], limit,
-                &neighbors[0] + offsets[k],
+    cdef make_grids(
+        self,
+        const double[:, ::1] positions,
+        const int64_t[::1] atom_offsets,
+        const double[:, :, ::1] cells,
+        const int[:, ::1] periodic,
+        double cutoff,
+        double most_points,
+        int n_threads,
+    ):
+        cdef int64_t k
+        cdef const double *x = &positions[0, 0] if self.n_atoms else NULL
+        for k in prange(
+            self.n_structures, nogil=True, schedule="dynamic", num_threads=n_threads
+        ):
+            self.faults[k] = make_grid(
+                x + 3 * atom_offsets[k],
+                atom_offsets[k + 1] - atom_offsets[k],
+                &cells[k, 0, 0],
+                &periodic[k, 0],
+                cutoff,
+                most_points,
+                &self.home_[atom_offsets[k]],
+                &self.grids[k],
             )
-    return np.asarray(offsets), np.asarray(neighbors)
+            if self.faults[k] == FINE and not find_surroundings(
+                &self.grids[k], cutoff, &self.around[k]
+            ):
+                self.faults[k] = NO_MEMORY
+
+    cdef share_out(self, int n_threads):
+        """One structure is cut into a piece for each thread; of many, each is a task."""
+        cdef:
+            int64_t k, row, n_rows, seen, target
+            Grid *grid
+            int pieces = n_threads if self.n_structures == 1 else 1
+        free(self.tasks)
+        self.tasks = NULL
+        self.tasks = <Task *>zeros(self.n_structures * pieces, sizeof(Task))
+        for k in range(self.n_structures):
+            grid = &self.grids[k]
+            n_rows = grid.home[1] * grid.home[2]
+            row = seen = 0
+            for piece in range(pieces):
+                self.tasks[self.n_tasks].structure = k
+                self.tasks[self.n_tasks].first_row = row
+                target = self.n_atoms * (piece + 1) // pieces
+                while row < n_rows and (seen < target or piece == pieces - 1):
+                    seen += atoms_in_row(grid, row)
+                    row += 1
+                self.tasks[self.n_tasks].end_row = row
+                self.n_tasks += 1
+        self.hits = <Hits *>grown(self.hits, &self.hits_held, self.n_tasks, sizeof(Hits))
+
+    cdef search(self, const Criterion *criterion, int n_threads):
+        cdef:
+            int64_t t
+            int64_t[::1] first_hit = self.first_hit_
+            int64_t[::1] n_hits = self.n_hits_
+            int32_t[::1] task_of = self.task_of_
+            const int64_t[::1] atom_offsets = self.atom_offsets
+            int64_t first
+        if self.n_atoms == 0:
+            return
+        for t in prange(self.n_tasks, nogil=True, schedule="dynamic", num_threads=n_threads):
+            first = atom_offsets[self.tasks[t].structure]
+            if atom_offsets[self.tasks[t].structure + 1] > first:
+                self.tasks[t].failed = not search_rows(
+                    &self.grids[self.tasks[t].structure],
+                    &self.around[self.tasks[t].structure],
+                    criterion,
+                    self.tasks[t].first_row,
+                    self.tasks[t].end_row,
+                    <int32_t>t,
+                    &self.hits[t],
+                    &first_hit[first],
+                    &n_hits[first],
+                    &task_of[first],
+                )
+        for t in range(self.n_tasks):
+            if self.tasks[t].failed:
+                raise MemoryError("neighbor search")
+
+    def fill(
+        self,
+        int32_t[::1] i=None,
+        int32_t[::1] j=None,
+        int32_t[:, ::1] S=None,
+        double[:, ::1] D=None,
+        double[::1] d=None,
+        *,
+        int32_t first_atom=0,
+    ):
+        """Write the lists that are given, each as long as ``offsets[-1]`` says.
+
+        Atoms are counted among those of all structures, from first_atom.
+        """
+        cdef:
+            int64_t block, n_blocks = (self.n_atoms + ROWS_AT_ONCE - 1) // ROWS_AT_ONCE
+            Lists lists
+        if self.n_pairs == 0:
+            return
+        lists.i = &i[0] if i is not None else NULL
+        lists.j = &j[0] if j is not None else NULL
+        lists.S = &S[0, 0] if S is not None else NULL
+        lists.D = &D[0, 0] if D is not None else NULL
+        lists.d = &d[0] if d is not None else NULL
+        for block in prange(n_blocks, nogil=True, schedule="static", num_threads=self.n_threads):
+            self.write_rows(block * ROWS_AT_ONCE, first_atom, &lists)
+
+    cdef void write_rows(
+        self, int64_t first, int32_t first_atom, const Lists *lists
+    ) noexcept nogil:
+        """Write the rows of some atoms."""
+        cdef int64_t end = min(first + ROWS_AT_ONCE, self.n_atoms), atom
+        for atom in range(first, end):
+            write_row(
+                self.points_of(atom),
+                self.home_[atom],
+                self.row_of(atom),
+                self.offsets_[atom],
+                self.n_hits_[atom],
+                first_atom
+                + <int32_t>self.atom_offsets[self.tasks[self.task_of_[atom]].structure],
+                lists,
+            )
+        write_lengths(lists, self.offsets_[first], self.offsets_[end])
+
+    def particles(self, int32_t[::1] neighbors, int n_layers):
+        """Turn images into ghosts with numbers of their own. For one structure.
+
+        Parameters
+        ----------
+        neighbors : OUT (n_pairs,) int32
+            The particle that each pair's neighbor is: an atom, or a ghost, counted after them.
+        n_layers : int
+            Ghosts are all images within so many hops of an atom.
+
+        Returns
+        -------
+        (n_ghosts, 4) int32
+            Atom and cell shift of each ghost, in the order in which they are met.
+        """
+        cdef Ghosts ghosts
+        cdef int64_t n_known = 0, end
+        cdef int layer
+        cdef bint enough = start_ghosts(&ghosts)
+        cdef int32_t[:, ::1] found
+        try:
+            with nogil:
+                enough = enough and self.number_neighbors(&ghosts, neighbors)
+                for layer in range(1, n_layers):
+                    end = ghosts.n
+                    enough = enough and self.grow(&ghosts, n_known, end)
+                    n_known = end
+            if not enough:
+                raise MemoryError("neighbor search")
+            found = np.empty((ghosts.n, 4), dtype=np.int32)
+            if ghosts.n:
+                memcpy(&found[0, 0], ghosts.images, ghosts.n * sizeof(Image))
+            return np.asarray(found)
+        finally:
+            free_ghosts(&ghosts)
+
+    cdef bint number_neighbors(self, Ghosts *ghosts, int32_t[::1] neighbors) noexcept nogil:
+        cdef int64_t atom, k, pair = 0, number
+        cdef const int32_t *row
+        cdef Image image
+        for atom in range(self.n_atoms):
+            row = self.row_of(atom)
+            for k in range(self.n_hits_[atom]):
+                image = self.image_of(atom, row[k])
+                number = image.atom
+                if image.a or image.b or image.c:
+                    number = number_of(ghosts, image)
+                    if number < 0:
+                        return False
+                    number += self.n_atoms
+                neighbors[pair] = <int32_t>number
+                pair += 1
+        return True
+
+    cdef bint grow(self, Ghosts *ghosts, int64_t first, int64_t end) noexcept nogil:
+        """Add the images that are neighbors of some ghosts."""
+        cdef int64_t ghost, k
+        cdef const int32_t *row
+        cdef Image here, image
+        for ghost in range(first, end):
+            here = ghosts.images[ghost]
+            row = self.row_of(here.atom)
+            for k in range(self.n_hits_[here.atom]):
+                image = self.image_of(here.atom, row[k])
+                image.a += here.a
+                image.b += here.b
+                image.c += here.c
+                if (image.a or image.b or image.c) and number_of(ghosts, image) < 0:
+                    return False
+        return True
+
+    cdef inline const int32_t *row_of(self, int64_t atom) noexcept nogil:
+        return self.hits[self.task_of_[atom]].point + self.first_hit_[atom]
+
+    cdef inline const Point *points_of(self, int64_t atom) noexcept nogil:
+        return self.grids[self.tasks[self.task_of_[atom]].structure].points
+
+    cdef inline Image image_of(self, int64_t atom, int32_t point) noexcept nogil:
+        """A point as an image relative to where an atom stands."""
+        cdef const Point *here = &self.grids[0].points[self.home_[atom]]
+        cdef const Point *there = &self.grids[0].points[point]
+        cdef Image image
+        image.atom = there.atom
+        image.a = there.a - here.a
+        image.b = there.b - here.b
+        image.c = there.c - here.c
+        return image
+
+
+cdef void *zeros(int64_t n, size_t size) except NULL:
+    cdef void *made = calloc(n + 1, size)
+    if made == NULL:
+        raise MemoryError("neighbor search")
+    return made
+
+
+cdef void *grown(void *old, int64_t *held, int64_t n, size_t size) except NULL:
+    """At least n members, the new ones zero, so that all they hold can be used again."""
+    cdef void *made
+    if held[0] >= n and old != NULL:
+        return old
+    made = realloc(old, (n + 1) * size)
+    if made == NULL:
+        raise MemoryError("neighbor search")
+    memset(<char *>made + held[0] * size, 0, (n + 1 - held[0]) * size)
+    held[0] = n
+    return made
+
+
+def staged_edges(
+    const int64_t[::1] offsets, const int32_t[::1] neighbors, const uint8_t[::1] stage
+):
+    """The edges of one stage, and the particles of the next.
+
+    Parameters
+    ----------
+    offsets, neighbors : full lists of all particles, rows sorted
+    stage : (n_particles,) uint8
+        1 for the particles that this stage starts from.
+
+    Returns
+    -------
+    edges : (2, n_edges) int64
+        (i, j) and (j, i) for each particle i of the stage and each neighbor j; sorted.
+    reached : (n_particles,) uint8
+        1 for those j.
+    """
+    cdef:
+        int64_t i, j, k, n_edges = 0, n = stage.shape[0]
+        uint8_t[::1] reached = np.zeros(n, dtype=np.uint8)
+        int64_t[:, ::1] edges
+    with nogil:
+        for i in range(n):
+            for k in range(offsets[i], offsets[i + 1]):
+                n_edges += stage[i] | stage[neighbors[k]]
+                if stage[i]:
+                    reached[neighbors[k]] = 1
+    edges = np.empty((2, n_edges), dtype=np.int64)
+    n_edges = 0
+    with nogil:
+        for i in range(n):
+            for k in range(offsets[i], offsets[i + 1]):
+                j = neighbors[k]
+                if stage[i] | stage[j]:
+                    edges[0, n_edges] = i
+                    edges[1, n_edges] = j
+                    n_edges += 1
+    return np.asarray(edges), np.asarray(reached)
+
+
+cdef int64_t atoms_in_row(const Grid *grid, int64_t row) noexcept nogil:
+    cdef int64_t first = first_cell(grid, row)
+    return grid.starts[first + grid.home[0]] - grid.starts[first]
+
+
+cdef inline int64_t first_cell(const Grid *grid, int64_t row) noexcept nogil:
+    """The first home cell of a row, counted among all cells."""
+    cdef int64_t y = row % grid.home[1] + grid.reach[1]
+    cdef int64_t z = row // grid.home[1] + grid.reach[2]
+    return (z * grid.shape[1] + y) * grid.shape[0] + grid.reach[0]
+
+
+cdef bint search_rows(
+    const Grid *grid, const Surroundings *around, const Criterion *criterion, int64_t first_row,
+    int64_t end_row, int32_t task, Hits *hits, int64_t *first_hit, int64_t *n_hits,
+    int32_t *task_of,
+) noexcept nogil:
+    """Search the home cells of some rows; False if memory is short."""
+    cdef int64_t row, cell, p
+    # a copy of its own: what threads count in neighboring members would go from cache to cache
+    cdef Hits own = hits[0]
+    cdef bint enough = True
+    own.n = 0
+    for row in range(first_row, end_row):
+        cell = first_cell(grid, row)
+        for cell in range(cell, cell + grid.home[0]):
+            if grid.starts[cell + 1] == grid.starts[cell]:
+                continue
+            enough = search_cell(grid, around, criterion, cell, &own, first_hit, n_hits)
+            if not enough:
+                break
+            for p in range(grid.starts[cell], grid.starts[cell + 1]):
+                task_of[grid.points[p].atom] = task
+        if not enough:
+            break
+    hits[0] = own
+    return enough

@@ -4,10 +4,10 @@ import copy
 
 import numpy as np
 
-from torchml_core import ghosts
+from torchml_core import _memory
 from torchml_core.errors import InputError
 from torchml_core.graph import staged_graph
-from torchml_core.pairs import find_pairs
+from torchml_core.pairs import search_pairs
 from torchml_core.structure import as_structure, check_length, check_positions
 
 
@@ -152,16 +152,19 @@ class Configuration:
             raise InputError(f"n_layers = {n_layers!r}: a whole number of at least 1 is needed")
         if len(structure) == 0:
             raise InputError("structure has no atoms; at least one is needed")
-        codes, names = _species_codes(structure.symbols, species)
+        codes, names = _species_codes(structure, species)
 
-        pairs = find_pairs(structure, cutoff, inclusive=True, n_threads=n_threads)
-        parents, shifts, neighbors = ghosts.make_ghosts(pairs, int(n_layers))
+        n_atoms = len(structure)
+        search = search_pairs(structure, cutoff, inclusive=True, n_threads=n_threads)
+        neighbors = _memory.empty(search.n_pairs, np.int32)
+        ghosts = search.particles(neighbors, int(n_layers))
         made = cls.__new__(cls)  # all arrays are right by construction: no checks
-        made.species = codes[parents]
-        made.contributing = np.arange(len(parents)) < len(structure)
-        made.centers = np.arange(len(structure), dtype=np.int32)
-        made.offsets, made.neighbors = pairs.offsets, neighbors
-        made.parents, made.shifts = parents, shifts
+        made.parents = np.concatenate([np.arange(n_atoms, dtype=np.int32), ghosts[:, 0]])
+        made.shifts = np.concatenate([np.zeros((n_atoms, 3), dtype=np.int32), ghosts[:, 1:]])
+        made.species = codes[made.parents]
+        made.contributing = np.arange(len(made.parents)) < n_atoms
+        made.centers = np.arange(n_atoms, dtype=np.int32)
+        made.offsets, made.neighbors = search.offsets, neighbors
         made.species_names = names
         made.cell, made.pbc = structure.cell, structure.pbc
         made.cutoff, made.n_layers = cutoff, int(n_layers)
@@ -340,15 +343,21 @@ def check_species(names):
     return names
 
 
-def _species_codes(symbols, species):
-    if symbols is None:
+def _species_codes(structure, species):
+    """(n_atoms,) int32 codes and the names that they count."""
+    if structure.kinds is None:
         raise InputError("symbols: needed where positions are given instead of a structure")
-    names = check_species(sorted(set(symbols)) if species is None else species)
-    table = {name: code for code, name in enumerate(names)}
-    for atom, symbol in enumerate(symbols):
-        if symbol not in table:
-            raise InputError(f"species: atom {atom} is {symbol}, not one of {list(names)}")
-    return np.array([table[symbol] for symbol in symbols], dtype=np.int32), names
+    names = check_species(structure.kind_names if species is None else species)
+    table = np.array(
+        [names.index(name) if name in names else -1 for name in structure.kind_names],
+        dtype=np.int32,
+    )
+    codes = table[structure.kinds]
+    if (codes < 0).any():
+        atom = int(np.argmax(codes < 0))
+        symbol = structure.kind_names[structure.kinds[atom]]
+        raise InputError(f"species: atom {atom} is {symbol}, not one of {list(names)}")
+    return codes, names
 
 
 def _integers(name, values, shape, *, lowest=None, dtype=np.int32):

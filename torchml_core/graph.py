@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from torchml_core._neighbors import pairs_within
+from torchml_core import _memory
+from torchml_core._neighbors import staged_edges
 from torchml_core.errors import InputError
-from torchml_core.structure import check_length, check_positions
-from torchml_core.threads import resolve_n_threads
+from torchml_core.pairs import search_pairs
+from torchml_core.structure import as_structure, check_length
 
 
 def staged_graph(positions, contributing, cutoff, n_layers, *, n_threads=None):
@@ -24,6 +25,7 @@ def staged_graph(positions, contributing, cutoff, n_layers, *, n_threads=None):
     cutoff : float
         In Å.
     n_layers : int
+    n_threads : int, optional
 
     Returns
     -------
@@ -34,19 +36,22 @@ def staged_graph(positions, contributing, cutoff, n_layers, *, n_threads=None):
     ------
     InputError
         A cutoff that is not positive and finite, or n_layers below 1.
+
+    Notes
+    -----
+    All particles are searched once, with sorted rows; a stage then keeps those pairs that have an
+    end in its set, which come out sorted.
     """
-    positions = check_positions(positions)
+    structure = as_structure(positions=positions)
     cutoff = check_length(cutoff, "cutoff")
     if n_layers != int(n_layers) or n_layers < 1:
         raise InputError(f"n_layers = {n_layers!r}: a whole number of at least 1 is needed")
-    limit, n_threads = np.nextafter(cutoff**2, np.inf), resolve_n_threads(n_threads)
-    n = len(positions)
-    stage = np.flatnonzero(contributing).astype(np.int32)
+    search = search_pairs(structure, cutoff, inclusive=True, sorted_rows=True, n_threads=n_threads)
+    neighbors = _memory.empty(search.n_pairs, np.int32)
+    search.fill(j=neighbors)
+    stage = np.ascontiguousarray(contributing, dtype=np.uint8)
     graphs = []
     for _ in range(int(n_layers)):
-        offsets, j = pairs_within(positions, stage, cutoff, limit, n_threads)
-        i = np.repeat(stage, np.diff(offsets)).astype(np.int64)
-        edges = np.unique(np.concatenate([i * n + j, j.astype(np.int64) * n + i]))
-        graphs.append(np.stack(np.divmod(edges, max(n, 1))))
-        stage = np.unique(j)
+        edges, stage = staged_edges(search.offsets, neighbors, stage)
+        graphs.append(edges)
     return graphs

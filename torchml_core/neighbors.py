@@ -2,11 +2,42 @@
 
 import numpy as np
 
+from torchml_core import _memory
+from torchml_core._neighbors import PairSearch
+from torchml_core.batch import as_batch
 from torchml_core.errors import InputError
-from torchml_core.pairs import find_pairs
+from torchml_core.pairs import search_pairs
 from torchml_core.structure import as_structure, check_length
+from torchml_core.threads import resolve_n_threads
 
-QUANTITIES = "ijSDd"
+# what each quantity is: dtype, and shape of one pair's
+QUANTITIES = {
+    "i": (np.int32, ()),
+    "j": (np.int32, ()),
+    "S": (np.int32, (3,)),
+    "D": (np.float64, (3,)),
+    "d": (np.float64, ()),
+}
+AT_ONCE = 32  # structures of a batch that each thread searches before their lists are written
+
+
+class NeighborWorkspace:
+    """Memory of a neighbor search and of its results, for use in one call after another.
+
+    Pass it as ``out=`` to :func:`neighbor_list`: the arrays that come back lie in it and hold
+    until the next call with it, which writes over them. Not for two threads at once.
+    """
+
+    def __init__(self):
+        self._search = PairSearch()
+        self._buffers = {}
+
+    def _array(self, quantity, n):
+        held = self._buffers.get(quantity)
+        if held is None or len(held) < n:
+            room = n + n // 16  # there may be a few more pairs next time
+            held = self._buffers[quantity] = _memory.empty(*_form(quantity, room))
+        return held[:n]
 
 
 def neighbor_list(
@@ -19,6 +50,8 @@ def neighbor_list(
     pbc=None,
     half=False,
     self_interaction=False,
+    sorted_rows=False,
+    out=None,
     n_threads=None,
 ):
     """List all pairs of atoms nearer than a cutoff, periodic images included.
@@ -29,7 +62,8 @@ def neighbor_list(
         What to return, in this order, of ``i`` center, ``j`` neighbor, ``S`` cell shift,
         ``D`` vector, ``d`` distance.
     structure : ase.Atoms, optional
-        Or positions, cell and pbc as arrays.
+        Or positions, cell and pbc as arrays; with positions (and cell) as torch tensors, tensors
+        come back, and D and d can be differentiated by them.
     cutoff : float
         In Å; pairs with d < cutoff are listed.
     half : bool
@@ -37,54 +71,171 @@ def neighbor_list(
         S and -S.
     self_interaction : bool
         List each atom as its own neighbor too, with S = 0.
+    sorted_rows : bool
+        Neighbors of each atom in the order of j, then S. Otherwise their order is that of the
+        search: always the same for the same input, whatever the number of threads.
+    out : NeighborWorkspace, optional
+        Memory to use again; see there.
     n_threads : int, optional
+        Results do not depend on it.
 
     Returns
     -------
     tuple of arrays, or one array for one quantity
         i, j : (n_pairs,) int32, ascending in i; S : (n_pairs, 3) int32; D : (n_pairs, 3)
         float64, ``positions[j] - positions[i] + S @ cell``; d : (n_pairs,) float64, its length.
+        (Tensors: i and j int64, as torch wants indices; D and d of the positions' dtype.)
 
     Raises
     ------
     InputError
         Quantities that are not known, a cutoff that is not positive and finite, or a structure
         that :func:`torchml_core.structure.as_structure` refuses.
+
+    Notes
+    -----
+    Large arrays come from memory that earlier results gave back when they were dropped, where
+    there is some: see :func:`torchml_core.set_kept_memory`.
     """
-    if not isinstance(quantities, str) or not quantities or set(quantities) - set(QUANTITIES):
-        raise InputError(f"quantities = {quantities!r}: letters of {QUANTITIES!r} are needed")
+    _check_quantities(quantities)
+    if type(positions).__module__.partition(".")[0] == "torch":
+        from torchml_core.torch_neighbors import tensor_neighbor_list  # torch is loaded already
+
+        if structure is not None or out is not None:
+            raise InputError("structure, out: not with positions as a torch tensor")
+        return tensor_neighbor_list(
+            quantities,
+            cutoff,
+            positions,
+            cell,
+            pbc,
+            half=half,
+            self_interaction=self_interaction,
+            sorted_rows=sorted_rows,
+            n_threads=n_threads,
+        )
     structure = as_structure(structure, positions=positions, cell=cell, pbc=pbc)
-    cutoff = check_length(cutoff, "cutoff")
-    pairs = find_pairs(structure, cutoff, n_threads=n_threads)
-    found = {"i": pairs.i, "j": pairs.j, "S": pairs.S}
-    if half:
-        found = _select(found, _first_of_two(**found))
-    if self_interaction:
-        found = _with_selves(found, len(structure))
-    if "D" in quantities or "d" in quantities:
-        found["D"] = structure.positions[found["j"]] - structure.positions[found["i"]]
-        if structure.pbc.any():
-            found["D"] += found["S"] @ (structure.cell * structure.pbc[:, None])
-    if "d" in quantities:
-        found["d"] = np.sqrt(np.einsum("pk,pk->p", found["D"], found["D"]))
-    if len(quantities) == 1:
-        return found[quantities]
-    return tuple(found[quantity] for quantity in quantities)
+    if out is not None and not isinstance(out, NeighborWorkspace):
+        raise InputError(f"out is a {type(out).__name__}; a NeighborWorkspace is needed")
+    search = search_pairs(
+        structure,
+        check_length(cutoff, "cutoff"),
+        half=half,
+        self_interaction=self_interaction,
+        sorted_rows=sorted_rows,
+        n_threads=n_threads,
+        search=None if out is None else out._search,
+    )
+    found = _write(search, quantities, out)
+    return found[0] if len(found) == 1 else found
 
 
-def _first_of_two(i, j, S):
-    """Of each pair and its reverse, which one a half list keeps."""
-    forward = np.where(S[:, 0] != 0, S[:, 0], np.where(S[:, 1] != 0, S[:, 1], S[:, 2])) > 0
-    return (i < j) | ((i == j) & forward)
+def neighbor_lists(
+    quantities,
+    structures=None,
+    cutoff=None,
+    *,
+    positions=None,
+    atom_offsets=None,
+    cells=None,
+    pbc=None,
+    half=False,
+    self_interaction=False,
+    sorted_rows=False,
+    n_threads=None,
+):
+    """List the pairs of many structures in one call, one structure after another.
+
+    Parameters
+    ----------
+    quantities, cutoff, half, self_interaction, sorted_rows, n_threads
+        As in :func:`neighbor_list`.
+    structures : sequence of ase.Atoms, optional
+        Or, much faster for thousands of small ones, all their arrays:
+    positions : (n_atoms, 3) float64
+        Of all structures, one after another.
+    atom_offsets : (n_structures + 1,) int
+        Where the atoms of each structure begin; the last is n_atoms.
+    cells : (n_structures, 3, 3) float64
+    pbc : bool, (3,) or (n_structures, 3) of bool
+
+    Returns
+    -------
+    tuple of arrays
+        The quantities, atoms counted among those of all structures, as a batch of graphs wants
+        them; and last (n_structures + 1,) int64, where the pairs of each structure begin.
+
+    Raises
+    ------
+    InputError
+        As :func:`neighbor_list`; the message names the structure.
+    """
+    _check_quantities(quantities)
+    batch = as_batch(
+        structures, positions=positions, atom_offsets=atom_offsets, cells=cells, pbc=pbc
+    )
+    cutoff, n_threads = check_length(cutoff, "cutoff"), resolve_n_threads(n_threads)
+    options = {"half": half, "self_interaction": self_interaction, "sorted_rows": sorted_rows}
+    lists = _GrowingLists(quantities, len(batch.positions))
+    begins = [np.zeros(1, dtype=np.int64)]
+    # A few at a time: what a search leaves behind is then still in the cache when it is written.
+    for first in range(0, batch.n_structures, AT_ONCE * n_threads):
+        part = batch.part(first, first + AT_ONCE * n_threads)
+        search = search_pairs(part, cutoff, n_threads=n_threads, first_structure=first, **options)
+        begins.append(lists.n_pairs + search.offsets[part.atom_offsets[1:]])
+        lists.append(search, int(batch.atom_offsets[first]))
+    return *lists.arrays(), np.concatenate(begins)
 
 
-def _select(found, mask):
-    return {name: array[mask] for name, array in found.items()}
+class _GrowingLists:
+    """Lists of which nobody knows the length before the end."""
+
+    def __init__(self, quantities, n_atoms):
+        self._buffers = {quantity: _memory.empty(*_form(quantity, 0)) for quantity in quantities}
+        self._atoms_to_come = n_atoms
+        self.n_pairs = self._room = 0
+
+    def append(self, search, first_atom):
+        """Write what a search found after what is there."""
+        n = self.n_pairs + search.n_pairs
+        if n > self._room:
+            # all others have as many pairs an atom as these, and 5% more
+            n_atoms = len(search.offsets) - 1
+            self._room = n + int(1.05 * search.n_pairs * self._atoms_to_come / max(n_atoms, 1))
+            for quantity, old in self._buffers.items():
+                new = self._buffers[quantity] = _memory.empty(*_form(quantity, self._room))
+                new[: self.n_pairs] = old[: self.n_pairs]
+        self._atoms_to_come -= len(search.offsets) - 1
+        parts = {name: buffer[self.n_pairs : n] for name, buffer in self._buffers.items()}
+        search.fill(**parts, first_atom=first_atom)
+        self.n_pairs = n
+
+    def arrays(self):
+        return tuple(buffer[: self.n_pairs] for buffer in self._buffers.values())
 
 
-def _with_selves(found, n_atoms):
-    atoms = np.arange(n_atoms, dtype=np.int32)
-    selves = {"i": atoms, "j": atoms, "S": np.zeros((n_atoms, 3), dtype=np.int32)}
-    joined = {name: np.concatenate([selves[name], found[name]]) for name in found}
-    order = np.argsort(joined["i"], kind="stable")
-    return {name: array[order] for name, array in joined.items()}
+def _check_quantities(quantities):
+    if (
+        not isinstance(quantities, str)
+        or not quantities
+        or set(quantities) - set(QUANTITIES)
+        or len(set(quantities)) < len(quantities)
+    ):
+        raise InputError(f"quantities = {quantities!r}: letters of 'ijSDd' are needed, each once")
+
+
+def _write(search, quantities, out):
+    """Arrays of what a search found, atoms counted among all."""
+    n = search.n_pairs
+    if out is None:
+        arrays = {quantity: _memory.empty(*_form(quantity, n)) for quantity in quantities}
+    else:
+        arrays = {quantity: out._array(quantity, n) for quantity in quantities}
+    search.fill(**arrays)
+    return tuple(arrays.values())
+
+
+def _form(quantity, n):
+    """Shape and dtype of n pairs' quantity."""
+    dtype, shape = QUANTITIES[quantity]
+    return (n, *shape), dtype

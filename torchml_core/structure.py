@@ -1,5 +1,6 @@
 """Structures as this library takes them: ASE ``Atoms`` or plain arrays, checked once, here."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,14 +26,17 @@ class Structure:
         Cell vectors in rows; those of directions that are not periodic mean nothing.
     pbc : (3,) bool
         Which directions are periodic.
-    symbols : tuple of str or None
-        Chemical symbols; None for work that needs no species.
+    kinds : (n_atoms,) int64 or None
+        Which of ``kind_names`` each atom is; None for work that needs no species.
+    kind_names : tuple of str or None
+        The chemical symbols that occur, alphabetically.
     """
 
     positions: np.ndarray
     cell: np.ndarray
     pbc: np.ndarray
-    symbols: tuple | None = None
+    kinds: np.ndarray | None = None
+    kind_names: tuple | None = None
 
     def __len__(self):
         return len(self.positions)
@@ -68,14 +72,19 @@ def as_structure(structure=None, *, positions=None, cell=None, pbc=None, symbols
     else:
         if any(argument is not None for argument in (positions, cell, pbc, symbols)):
             raise InputError("structure: give either it or positions=, cell=, pbc=, symbols=")
-        positions, cell, pbc, symbols = _fields(structure)
+        if isinstance(structure, Structure):
+            return structure  # checked before
+        positions, cell, pbc, kinds, names = _fields_of_atoms(structure)
+        return Structure(check_positions(positions), *check_cell(cell, pbc), kinds, names)
     positions = check_positions(positions)
-    cell, pbc = _check_cell(cell, pbc)
-    if symbols is not None:
-        symbols = tuple(symbols)
-        if len(symbols) != len(positions):
-            raise InputError(f"symbols: {len(symbols)} of them for {len(positions)} positions")
-    return Structure(positions, cell, pbc, symbols)
+    cell, pbc = check_cell(cell, pbc)
+    if symbols is None:
+        return Structure(positions, cell, pbc)
+    symbols = np.asarray(symbols, dtype=str)
+    if symbols.shape != (len(positions),):
+        raise InputError(f"symbols: {symbols.size} of them for {len(positions)} positions")
+    names, kinds = np.unique(symbols, return_inverse=True)
+    return Structure(positions, cell, pbc, kinds, tuple(names.tolist()))
 
 
 def check_positions(positions, name="positions"):
@@ -108,33 +117,25 @@ def check_length(value, name):
     return length
 
 
-def _fields(structure):
-    if isinstance(structure, Structure):
-        return structure.positions, structure.cell, structure.pbc, structure.symbols
-    try:
-        symbols = structure.get_chemical_symbols()
-        return structure.positions, np.asarray(structure.cell), structure.pbc, symbols
-    except AttributeError:
-        kind = type(structure).__name__
-        raise InputError(f"structure is a {kind}; ASE Atoms are needed, or positions=") from None
-
-
-def _check_cell(cell, pbc):
+def check_cell(cell, pbc):
+    """Return a cell as (3, 3) float64 and pbc as (3,) bool, or raise InputError."""
     try:
         cell = np.array(cell, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(f"cell: an array of shape (3, 3) or (3,) is needed: {error}") from None
-    cell = np.diag(cell) if cell.shape == (3,) else cell
+    if cell.shape == (3,):
+        cell = np.diag(cell)
     if cell.shape != (3, 3):
         raise InputError(f"cell has shape {cell.shape}; (3, 3), or (3,) for lengths, is needed")
-    if np.shape(pbc) not in ((), (3,)):
-        raise InputError(f"pbc = {pbc!r}: one bool or three are needed")
-    pbc = np.array(np.broadcast_to(np.asarray(pbc, dtype=bool), 3))
-    periodic = cell[pbc]
-    if not np.isfinite(periodic).all():
+    pbc = np.array(pbc, dtype=bool)
+    if pbc.shape == ():
+        pbc = np.array([pbc, pbc, pbc])
+    if pbc.shape != (3,):
+        raise InputError(f"pbc has shape {pbc.shape}: one bool or three are needed")
+    vectors = [vector for vector, on in zip(cell.tolist(), pbc.tolist(), strict=True) if on]
+    if not all(math.isfinite(x) for vector in vectors for x in vector):
         raise InputError(f"cell = {cell.tolist()}: finite numbers are needed")
-    lengths = np.linalg.norm(periodic, axis=1)
-    if (lengths == 0).any() or _sine(periodic / lengths[:, None]) < SINGULAR:
+    if vectors and not _sine(vectors) >= SINGULAR:
         names = ", ".join(vector for vector, on in zip(CELL_VECTORS, pbc, strict=True) if on)
         raise InputError(
             f"cell = {cell.tolist()} is singular: its periodic vectors {names} must be"
@@ -143,6 +144,41 @@ def _check_cell(cell, pbc):
     return cell, pbc
 
 
-def _sine(unit_vectors):
-    """Volume spanned by up to three unit vectors."""
-    return np.sqrt(max(np.linalg.det(unit_vectors @ unit_vectors.T), 0.0))
+def _sine(vectors):
+    """What up to three vectors span, divided by their lengths; 0 if one has none.
+
+    In plain numbers: for so few, numpy's calls would take most of the time of a small search.
+    """
+    lengths = [math.hypot(*vector) for vector in vectors]
+    if 0.0 in lengths:
+        return 0.0
+    (ax, ay, az), *others = ([x / n for x in v] for v, n in zip(vectors, lengths, strict=True))
+    if not others:
+        return 1.0
+    bx, by, bz = others[0]
+    cross = (ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx)
+    if len(others) == 1:
+        return math.hypot(*cross)
+    return abs(sum(x * y for x, y in zip(cross, others[1], strict=True)))
+
+
+def _fields_of_atoms(atoms):
+    """Positions, cell, pbc, kinds and their names of ASE Atoms."""
+    try:
+        numbers = np.asarray(atoms.numbers)
+        positions, cell, pbc = atoms.positions, np.asarray(atoms.cell), atoms.pbc
+    except AttributeError:
+        kind = type(atoms).__name__
+        raise InputError(f"structure is a {kind}; ASE Atoms are needed, or positions=") from None
+    from ase.data import chemical_symbols  # whoever has Atoms has loaded it already
+
+    counts = np.bincount(numbers)
+    if len(counts) > len(chemical_symbols):
+        atom = int(numbers.argmax())
+        raise InputError(f"numbers: atom {atom} has {numbers[atom]}, which is no element")
+    present = counts.nonzero()[0].tolist()
+    names = sorted(chemical_symbols[number] for number in present)
+    table = np.zeros(len(counts), dtype=np.int64)
+    for number in present:
+        table[number] = names.index(chemical_symbols[number])
+    return positions, cell, pbc, table[numbers], tuple(names)

@@ -1,5 +1,7 @@
 """Neighbor lists that outlive small moves of the atoms, for molecular dynamics."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from torchml_core.configuration import Configuration
@@ -69,19 +71,16 @@ class VerletList:
             n_threads=self.n_threads,
         )
         # a copy: ASE moves atoms by writing into the same array
-        self._built = type(structure)(
-            structure.positions.copy(), structure.cell, structure.pbc, structure.symbols
-        )
+        self._built = replace(structure, positions=structure.positions.copy())
         self.n_builds += 1
         return self._configuration
 
     def _still_holds(self, structure):
         built = self._built
-        if built is None or built.symbols != structure.symbols:
+        if built is None or built.kind_names != structure.kind_names:
             return False
-        if not (
-            np.array_equal(built.pbc, structure.pbc) and np.array_equal(built.cell, structure.cell)
-        ):
-            return False
+        for name in ("kinds", "pbc", "cell"):
+            if not np.array_equal(getattr(built, name), getattr(structure, name)):
+                return False
         moves = structure.positions - built.positions
         return 4 * np.einsum("ak,ak->a", moves, moves).max() <= self.skin**2

@@ -1,0 +1,63 @@
+"""Print the speed of neighbor lists beside their peers: a table in Markdown.
+
+    python benchmarks/neighbors_table.py [case ...]
+
+All in one process and one thread, in turns, medians of several turns after a first that is not
+counted. Full lists with ijSDd from all (neighborlist_rs: half lists without vectors). "fresh" makes
+new arrays in each call, as the peers do; "reused" writes into those of the call before.
+"""
+
+import statistics
+import sys
+import time
+
+from cases import CASES
+from peers import PEERS, ours, ours_reused
+
+import torchml_core as tm
+
+SECONDS, FEWEST, MOST = 6.0, 3, 200
+SLOW = {"ase": 100}  # not for more atoms than this
+
+
+def ij_only(atoms, cutoff):
+    return tm.neighbor_list("ij", atoms, cutoff, n_threads=1)
+
+
+def from_atoms(atoms, cutoff):
+    return tm.Configuration.from_atoms(atoms, cutoff, n_threads=1)
+
+
+def main():
+    rows = {"fresh": ours, "reused": ours_reused, "ij": ij_only, "from_atoms": from_atoms, **PEERS}
+    print("| Mpairs/s | pairs |", " | ".join(rows), "| fresh / vesin | reused / vesin |")
+    print("|---" * (len(rows) + 4) + "|")
+    for name in sys.argv[1:] or CASES:
+        make, cutoff = CASES[name]
+        atoms = make()
+        usable = {k: f for k, f in rows.items() if len(atoms) <= SLOW.get(k, len(atoms))}
+        n_pairs = len(ours(atoms, cutoff)[0])
+        times = measure(usable, atoms, cutoff)
+        cells = [f"{n_pairs / times[k] / 1e6:.3g}" if k in times else "" for k in rows]
+        for k in ("fresh", "reused"):
+            cells.append(f"{times['vesin'] / times[k]:.1f}" if "vesin" in times else "")
+        print(f"| {name} | {n_pairs:,} |", " | ".join(cells), "|", flush=True)
+
+
+def measure(functions, atoms, cutoff):
+    """Median seconds of each, taken in turns so that a slow minute is slow for all."""
+    times = {name: [] for name in functions}
+    begin = time.perf_counter()
+    for turn in range(MOST):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            result = function(atoms, cutoff)
+            times[name].append(time.perf_counter() - start)
+            del result
+        if turn >= FEWEST and time.perf_counter() - begin > SECONDS:
+            break
+    return {name: statistics.median(found[1:]) for name, found in times.items()}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""Batches: many structures as one set of arrays."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from torchml_core.errors import InputError
+from torchml_core.structure import as_structure, check_cell, check_positions
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Many structures, their atoms one after another.
+
+    Attributes
+    ----------
+    positions : (n_atoms, 3) float64
+    atom_offsets : (n_structures + 1,) int64
+        Where the atoms of each structure begin.
+    cells : (n_structures, 3, 3) float64
+    pbc : (n_structures, 3) bool
+    """
+
+    positions: np.ndarray
+    atom_offsets: np.ndarray
+    cells: np.ndarray
+    pbc: np.ndarray
+
+    @property
+    def n_structures(self):
+        return len(self.cells)
+
+    def part(self, first, end):
+        """Return the structures from first up to end, or as many as there are."""
+        offsets = self.atom_offsets[first : end + 1]
+        return Batch(
+            self.positions[offsets[0] : offsets[-1]],
+            offsets - offsets[0],
+            self.cells[first:end],
+            self.pbc[first:end],
+        )
+
+
+def as_batch(structures=None, *, positions=None, atom_offsets=None, cells=None, pbc=None):
+    """Return a checked :class:`Batch` from a sequence of ASE ``Atoms``, or from its arrays.
+
+    Parameters
+    ----------
+    structures : sequence of ase.Atoms, optional
+        Instead of the arrays, whose shapes stand in :class:`Batch`.
+
+    Raises
+    ------
+    InputError
+        What is wrong, and in which structure.
+    """
+    arrays = (positions, atom_offsets, cells, pbc)
+    if structures is not None:
+        if any(array is not None for array in arrays):
+            raise InputError("structures: give either them or arrays")
+        return _join(structures)
+    if any(array is None for array in arrays):
+        raise InputError("structures: give ASE Atoms, or positions, atom_offsets, cells and pbc")
+    positions = check_positions(positions)
+    offsets = np.ascontiguousarray(atom_offsets)
+    if (
+        offsets.ndim != 1
+        or offsets.dtype.kind not in "iu"
+        or offsets.size == 0
+        or offsets[0] != 0
+        or offsets[-1] != len(positions)
+        or (np.diff(offsets) < 0).any()
+    ):
+        raise InputError(
+            f"atom_offsets must be whole numbers that ascend from 0 to {len(positions)}, the"
+            f" number of positions; got {offsets.ravel()[:5].tolist()} ..."
+        )
+    n = len(offsets) - 1
+    cells = np.array(cells, dtype=np.float64)
+    if cells.shape != (n, 3, 3):
+        raise InputError(f"cells has shape {cells.shape}; ({n}, 3, 3) is needed")
+    pbc = np.array(np.broadcast_to(np.asarray(pbc, dtype=bool), (n, 3)))
+    _check_cells(cells, pbc)
+    return Batch(positions, offsets.astype(np.int64), cells, pbc)
+
+
+def _join(structures):
+    found = []
+    for number, structure in enumerate(structures):
+        try:
+            found.append(as_structure(structure))
+        except InputError as error:
+            raise InputError(f"structure {number}: {error}") from None
+    counts = [len(structure) for structure in found]
+    return Batch(
+        np.concatenate([np.zeros((0, 3)), *(structure.positions for structure in found)]),
+        np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        np.array([structure.cell for structure in found]).reshape(-1, 3, 3),
+        np.array([structure.pbc for structure in found], dtype=bool).reshape(-1, 3),
+    )
+
+
+def _check_cells(cells, pbc):
+    """All at once where all are well; else the first that is not speaks for itself."""
+    vectors = cells * pbc[:, :, None]
+    lengths = np.linalg.norm(vectors, axis=2)
+    with np.errstate(all="ignore"):
+        unit = vectors / lengths[:, :, None]
+    unit = np.where(pbc[:, :, None], unit, 0.0)
+    # directions without period: any vector orthogonal to the others leaves the volume as it is
+    gram = unit @ unit.transpose(0, 2, 1) + np.eye(3) * ~pbc[:, :, None]
+    with np.errstate(all="ignore"):
+        suspect = ~(np.linalg.det(gram) > 1e-16)
+    for number in np.flatnonzero(suspect):
+        try:
+            check_cell(cells[number], pbc[number])
+        except InputError as error:
+            raise InputError(f"structure {number}: {error}") from None

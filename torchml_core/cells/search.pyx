@@ -1,0 +1,247 @@
+"""The search of one cell: which points are within a distance of its atoms.
+
+Points of cells that follow each other along x lie side by side, so the surroundings of a cell are a
+few runs of points. They are tested in single precision, many at a time. The test keeps what is
+within the cutoff plus more than single precision can be wrong; only where a pair is that close to
+the cutoff is the row tested again, in double precision.
+"""
+
+from libc.math cimport ceil, sqrt
+from libc.stdlib cimport free, llabs, malloc, realloc
+
+from torchml_core.cells.grid cimport PAST_THE_END, Point
+
+cdef extern from "near_points.h" nogil:
+    int64_t near_points(
+        const float *x, const float *y, const float *z, int32_t first, int64_t n, int64_t n_read,
+        float hx, float hy, float hz, float near, float far, int32_t self, int32_t *out,
+        int *doubtful,
+    )
+
+
+cdef enum:
+    MORE_HITS = 65536         # room for so many is added at least
+
+
+cdef bint find_surroundings(
+    const Grid *grid, double cutoff, Surroundings *out
+) noexcept nogil:
+    """Rows of cells that can hold a neighbor of a cell's atoms; False if memory is short."""
+    cdef int64_t most = (2 * grid.reach[1] + 1) * (2 * grid.reach[2] + 1)
+    cdef int64_t y, z
+    cdef double gap_y, gap_z, left
+    out.n_rows = 0
+    out.offset = <int64_t *>malloc(most * sizeof(int64_t))
+    out.reach = <int64_t *>malloc(most * sizeof(int64_t))
+    if out.offset == NULL or out.reach == NULL:
+        return False
+    for z in range(-grid.reach[2], grid.reach[2] + 1):
+        gap_z = max(llabs(z) - 1, 0) * grid.width[2]
+        for y in range(-grid.reach[1], grid.reach[1] + 1):
+            out.offset[out.n_rows] = (z * grid.shape[1] + y) * grid.shape[0]
+            out.reach[out.n_rows] = grid.reach[0]
+            if grid.orthogonal:  # else the gaps do not add up by Pythagoras
+                gap_y = max(llabs(y) - 1, 0) * grid.width[1]
+                left = (cutoff * (1 + 1e-9)) ** 2 - gap_y * gap_y - gap_z * gap_z
+                if left < 0:
+                    continue
+                out.reach[out.n_rows] = min(
+                    <int64_t>ceil(sqrt(left) / grid.width[0]), grid.reach[0]
+                )
+            out.n_rows += 1
+    return True
+
+
+cdef void free_surroundings(Surroundings *surroundings) noexcept nogil:
+    free(surroundings.offset)
+    free(surroundings.reach)
+
+
+cdef double candidates(const Grid *grid, const Surroundings *around) noexcept nogil:
+    """How many pairs a search of all home cells would test."""
+    cdef int64_t x, y, z, cell
+    cdef double n = 0
+    for z in range(grid.reach[2], grid.reach[2] + grid.home[2]):
+        for y in range(grid.reach[1], grid.reach[1] + grid.home[1]):
+            for x in range(grid.reach[0], grid.reach[0] + grid.home[0]):
+                cell = (z * grid.shape[1] + y) * grid.shape[0] + x
+                if grid.starts[cell + 1] > grid.starts[cell]:
+                    n += <double>(grid.starts[cell + 1] - grid.starts[cell]) * points_around(
+                        grid, around, cell
+                    )
+    return n
+
+
+cdef bint search_cell(
+    const Grid *grid, const Surroundings *around, const Criterion *criterion, int64_t cell,
+    Hits *hits, int64_t *first_hit, int64_t *n_hits,
+) noexcept nogil:
+    """Append the neighbors of a cell's atoms to the hits; False if memory is short.
+
+    first_hit, n_hits : OUT (n_atoms,) of each atom of the cell
+    """
+    cdef:
+        int64_t p, found
+        int doubtful
+        int64_t n_home = grid.starts[cell + 1] - grid.starts[cell]
+        # single precision is off by less than this in a distance
+        double doubt = 1e-6 * grid.span
+        float near = <float>max(criterion.cutoff - doubt, 0.0) ** 2
+        float far = <float>(criterion.cutoff + doubt) ** 2
+    if not find_runs(grid, around, cell, hits):
+        return False
+    if not make_room(hits, hits.points_around * n_home + PAST_THE_END):
+        return False
+    for p in range(grid.starts[cell], grid.starts[cell + 1]):
+        doubtful = False
+        found = points_near(
+            grid, hits, p, near, far, not criterion.selves, hits.point + hits.n, &doubtful
+        )
+        if doubtful:
+            found = recheck(grid, criterion, p, hits.point + hits.n, found)
+        if criterion.half:
+            found = keep_half(grid, p, hits.point + hits.n, found)
+        if criterion.ordered:
+            sort_row(grid, hits.point + hits.n, found)
+        first_hit[grid.points[p].atom] = hits.n
+        n_hits[grid.points[p].atom] = found
+        hits.n += found
+    return True
+
+
+cdef inline int64_t points_around(
+    const Grid *grid, const Surroundings *around, int64_t cell
+) noexcept nogil:
+    """How many points there are in the cells around one."""
+    cdef int64_t row, middle, n = 0
+    for row in range(around.n_rows):
+        middle = cell + around.offset[row]
+        n += (
+            grid.starts[middle + around.reach[row] + 1] - grid.starts[middle - around.reach[row]]
+        )
+    return n
+
+
+cdef bint find_runs(
+    const Grid *grid, const Surroundings *around, int64_t cell, Hits *hits
+) noexcept nogil:
+    """Find the runs of points around a cell; False if memory is short."""
+    cdef int64_t row, middle
+    if around.n_rows > hits.n_runs:
+        free(hits.runs)
+        hits.runs = <Run *>malloc(around.n_rows * sizeof(Run))
+        hits.n_runs = around.n_rows if hits.runs != NULL else 0
+        if hits.runs == NULL:
+            return False
+    hits.used_runs = around.n_rows
+    hits.longest_run = 0
+    hits.points_around = 0
+    for row in range(around.n_rows):
+        middle = cell + around.offset[row]
+        hits.runs[row].first = grid.starts[middle - around.reach[row]]
+        hits.runs[row].n = grid.starts[middle + around.reach[row] + 1] - hits.runs[row].first
+        hits.longest_run = max(hits.longest_run, hits.runs[row].n)
+        hits.points_around += hits.runs[row].n
+    return True
+
+
+cdef inline int64_t points_near(
+    const Grid *grid, const Hits *hits, int64_t p, float near, float far, bint without_self,
+    int32_t *out, int *doubtful,
+) noexcept nogil:
+    """Write the points of the runs around that are within sqrt(far) of point p."""
+    cdef int64_t k, first, n_read, found = 0
+    cdef int64_t at_once = (hits.longest_run + 7) // 8 * 8
+    for k in range(hits.used_runs):
+        first = hits.runs[k].first
+        n_read = at_once
+        if first + n_read > grid.n_points + PAST_THE_END:
+            n_read = hits.runs[k].n
+        found += near_points(
+            grid.x + first,
+            grid.y + first,
+            grid.z + first,
+            <int32_t>first,
+            hits.runs[k].n,
+            n_read,
+            grid.x[p],
+            grid.y[p],
+            grid.z[p],
+            near,
+            far,
+            <int32_t>p if without_self else -1,
+            out + found,
+            doubtful,
+        )
+    return found
+
+
+cdef void free_hits(Hits *hits) noexcept nogil:
+    free(hits.point)
+    free(hits.runs)
+
+
+cdef bint make_room(Hits *hits, int64_t more) noexcept nogil:
+    cdef int64_t capacity
+    cdef int32_t *point
+    if hits.n + more <= hits.capacity:
+        return True
+    capacity = hits.n + more + hits.capacity // 2 + MORE_HITS
+    point = <int32_t *>realloc(hits.point, capacity * sizeof(int32_t))
+    if point == NULL:
+        return False
+    hits.point = point
+    hits.capacity = capacity
+    return True
+
+
+cdef int64_t recheck(
+    const Grid *grid, const Criterion *criterion, int64_t p, int32_t *row, int64_t n
+) noexcept nogil:
+    """Keep those of a row that are within the limit in double precision."""
+    cdef int64_t k, kept = 0
+    cdef double dx, dy, dz
+    cdef const Point *here = grid.points + p
+    cdef const Point *there
+    for k in range(n):
+        there = grid.points + row[k]
+        dx = there.x - here.x
+        dy = there.y - here.y
+        dz = there.z - here.z
+        row[kept] = row[k]
+        kept += dx * dx + dy * dy + dz * dz < criterion.limit
+    return kept
+
+
+cdef int64_t keep_half(const Grid *grid, int64_t p, int32_t *row, int64_t n) noexcept nogil:
+    """Keep pairs with i < j; of an atom and its images those with the larger shift, and itself."""
+    cdef int64_t k, kept = 0
+    cdef const Point *here = grid.points + p
+    for k in range(n):
+        row[kept] = row[k]
+        kept += row[k] == p or precedes(here, grid.points + row[k])
+    return kept
+
+
+cdef inline bint precedes(const Point *one, const Point *other) noexcept nogil:
+    """Whether one point comes before another by atom, then by shift."""
+    if one.atom != other.atom:
+        return one.atom < other.atom
+    if one.a != other.a:
+        return one.a < other.a
+    if one.b != other.b:
+        return one.b < other.b
+    return one.c < other.c
+
+
+cdef void sort_row(const Grid *grid, int32_t *row, int64_t n) noexcept nogil:
+    """Insertion sort: rows are short, and partly sorted already."""
+    cdef int64_t k, at
+    cdef int32_t point
+    for k in range(1, n):
+        point = row[k]
+        at = k
+        while at > 0 and precedes(grid.points + point, grid.points + row[at - 1]):
+            row[at] = row[at - 1]
+            at -= 1
+        row[at] = point
