@@ -152,11 +152,18 @@ cdef class PairSearch:
                 return k, self.faults[k]
         self.share_out(n_threads)
         self.search(&criterion, n_threads)
-        self.offsets = np.zeros(self.n_atoms + 1, dtype=np.int64)
-        np.cumsum(self.n_hits_, out=self.offsets[1:])
-        self.offsets_ = self.offsets
+        self.add_up()
         self.n_pairs = self.offsets_[self.n_atoms]
         return None
+
+    cdef add_up(self):
+        """Where the rows begin, from their lengths."""
+        cdef int64_t atom
+        self.offsets = np.empty(self.n_atoms + 1, dtype=np.int64)
+        self.offsets_ = self.offsets
+        self.offsets_[0] = 0
+        for atom in range(self.n_atoms):
+            self.offsets_[atom + 1] = self.offsets_[atom] + self.n_hits_[atom]
 
     cdef allocate(self, const int64_t[::1] atom_offsets):
         cdef int64_t n = atom_offsets.shape[0] - 1
@@ -171,10 +178,11 @@ cdef class PairSearch:
         self.around = <Surroundings *>zeros(n, sizeof(Surroundings))
         self.faults = <int32_t *>zeros(n, sizeof(int32_t))
         self.n_structures = n
-        self.home_ = np.empty(self.n_atoms + 1, dtype=np.int32)
-        self.first_hit_ = np.empty(self.n_atoms, dtype=np.int64)
-        self.n_hits_ = np.empty(self.n_atoms, dtype=np.int64)
-        self.task_of_ = np.empty(self.n_atoms, dtype=np.int32)
+        if self.home_ is None or self.home_.shape[0] <= self.n_atoms:
+            self.home_ = np.empty(self.n_atoms + 1, dtype=np.int32)
+            self.task_of_ = np.empty(self.n_atoms + 1, dtype=np.int32)
+            self.first_hit_ = np.empty(self.n_atoms + 1, dtype=np.int64)
+            self.n_hits_ = np.empty(self.n_atoms + 1, dtype=np.int64)
 
     cdef make_grids(
         self,
@@ -189,7 +197,10 @@ cdef class PairSearch:
         cdef int64_t k
         cdef const double *x = &positions[0, 0] if self.n_atoms else NULL
         for k in prange(
-            self.n_structures, nogil=True, schedule="dynamic", num_threads=n_threads
+            self.n_structures,
+            nogil=True,
+            schedule="dynamic",
+            num_threads=1 if self.n_structures == 1 else n_threads,
         ):
             self.faults[k] = make_grid(
                 x + 3 * atom_offsets[k],
@@ -200,6 +211,7 @@ cdef class PairSearch:
                 most_points,
                 &self.home_[atom_offsets[k]],
                 &self.grids[k],
+                n_threads if self.n_structures == 1 else 1,
             )
             if self.faults[k] == FINE and not find_surroundings(
                 &self.grids[k], cutoff, &self.around[k]

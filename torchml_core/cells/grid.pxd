@@ -22,9 +22,10 @@ cdef struct Grid:
     bint orthogonal
     int64_t n_points
     Point *points             # sorted by cell
-    float *x                  # the same positions, from the middle of all points
+    float *x                  # the same positions from the middle, in single precision
     float *y
     float *z
+    double[3] middle          # Å
     double span               # no x, y or z is larger, Å
     int64_t *starts           # first point of each cell; one more at the end
     # memory that is used again
@@ -43,6 +44,6 @@ cdef enum Fault:
 
 cdef Fault make_grid(
     const double *positions, int64_t n_atoms, const double *cell, const int *periodic,
-    double cutoff, double most_points, int32_t *home_of, Grid *out,
+    double cutoff, double most_points, int32_t *home_of, Grid *out, int n_threads,
 ) noexcept nogil
 cdef void free_grid(Grid *grid) noexcept nogil

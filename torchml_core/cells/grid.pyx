@@ -5,6 +5,7 @@ whole grid cells are then copied as images to all sides. After that a search kno
 conditions: it looks at the cells around one.
 """
 
+from cython.parallel cimport prange
 from libc.math cimport ceil, fabs, floor
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
@@ -21,7 +22,7 @@ cdef enum:
 
 cdef Fault make_grid(
     const double *positions, int64_t n_atoms, const double *cell, const int *periodic,
-    double cutoff, double most_points, int32_t *home_of, Grid *out,
+    double cutoff, double most_points, int32_t *home_of, Grid *out, int n_threads,
 ) noexcept nogil:
     """Build the grid of one structure.
 
@@ -36,7 +37,7 @@ cdef Fault make_grid(
     make_lattice(cell, periodic, &lattice)
     if not room_for_atoms(out, n_atoms):
         return NO_MEMORY
-    fault = wrap_atoms(positions, n_atoms, &lattice, out.wrapped)
+    fault = wrap_atoms(positions, n_atoms, &lattice, out.wrapped, n_threads)
     if fault == FINE:
         fault = choose_cells(n_atoms, &lattice, cutoff, most_points, out)
     if fault != FINE:
@@ -47,9 +48,9 @@ cdef Fault make_grid(
     lay_out(&lattice, out)
     if not room_for_points(out):
         return NO_MEMORY
-    put_atoms(positions, n_atoms, &lattice, home_of, out)
-    put_images(&lattice, out)
-    round_positions(out)
+    sort_atoms(n_atoms, home_of, out)
+    put_atoms(positions, n_atoms, &lattice, home_of, out, n_threads)
+    put_images(&lattice, out, n_threads)
     if n_atoms > MANY:
         forget_atoms(out)
     return FINE
@@ -112,23 +113,29 @@ cdef void free_grid(Grid *grid) noexcept nogil:
 
 
 cdef Fault wrap_atoms(
-    const double *positions, int64_t n_atoms, const Lattice *lattice, double *wrapped
+    const double *positions, int64_t n_atoms, const Lattice *lattice, double *wrapped,
+    int n_threads,
 ) noexcept nogil:
     """wrapped : OUT (n_atoms, 6), u in [0, 1) where periodic, and the whole cells added."""
     cdef int64_t i
+    cdef int too_far = 0
+    for i in prange(n_atoms, schedule="static", num_threads=n_threads):
+        too_far += not wrap(positions + 3 * i, lattice, wrapped + 6 * i)
+    return TOO_FAR if too_far else FINE
+
+
+cdef inline bint wrap(const double *x, const Lattice *lattice, double *wrapped) noexcept nogil:
+    """Wrap one atom; False if it is too many cells away."""
     cdef int k
-    cdef const double *x
     cdef double u, shift
-    for i in range(n_atoms):
-        x = positions + 3 * i
-        for k in range(3):
-            u = x[0] * lattice.dual[0][k] + x[1] * lattice.dual[1][k] + x[2] * lattice.dual[2][k]
-            shift = -floor(u) if lattice.periodic[k] else 0.0
-            if fabs(shift) > 1e9:
-                return TOO_FAR
-            wrapped[6 * i + k] = u + shift
-            wrapped[6 * i + 3 + k] = shift
-    return FINE
+    for k in range(3):
+        u = x[0] * lattice.dual[0][k] + x[1] * lattice.dual[1][k] + x[2] * lattice.dual[2][k]
+        shift = -floor(u) if lattice.periodic[k] else 0.0
+        if fabs(shift) > 1e9:
+            return False
+        wrapped[k] = u + shift
+        wrapped[3 + k] = shift
+    return True
 
 
 cdef Fault choose_cells(
@@ -136,24 +143,24 @@ cdef Fault choose_cells(
 ) noexcept nogil:
     """Number and width of cells; coordinates without period are scaled to [0, 1] too."""
     cdef:
-        double[3] extent
-        double lowest, highest, u, fineness, points = n_atoms, volume = 1
+        double[3] extent, lowest
+        double highest, u, fineness, points = n_atoms, volume = 1
         double slack = cutoff * (1 + 1e-9)
         double *wrapped = out.wrapped
         int64_t i
         int k, longest
     for k in range(3):
-        if lattice.periodic[k]:
-            extent[k] = lattice.heights[k]
-        else:
-            lowest = highest = wrapped[k] if n_atoms else 0.0
+        lowest[k] = 0
+        extent[k] = lattice.heights[k]
+        if not lattice.periodic[k]:
+            lowest[k] = highest = wrapped[k] if n_atoms else 0.0
             for i in range(n_atoms):
                 u = wrapped[6 * i + k]
-                lowest = min(lowest, u)
+                lowest[k] = min(lowest[k], u)
                 highest = max(highest, u)
-            extent[k] = max(highest - lowest, slack)
+            extent[k] = max(highest - lowest[k], slack)
             for i in range(n_atoms):
-                wrapped[6 * i + k] = (wrapped[6 * i + k] - lowest) / extent[k]
+                wrapped[6 * i + k] = (wrapped[6 * i + k] - lowest[k]) / extent[k]
         volume *= extent[k]
     for k in range(3):
         # finer across the rows only: along them, points are read one after another anyway
@@ -175,7 +182,25 @@ cdef Fault choose_cells(
             return TOO_MANY_IMAGES
         out.reach[k] = <int64_t>u
         out.shape[k] = out.home[k] + 2 * out.reach[k]
+    find_middle(lattice, lowest, out)
     return FINE
+
+
+cdef void find_middle(const Lattice *lattice, const double *lowest, Grid *out) noexcept nogil:
+    """The middle of all cells, and how far from it along an axis a point can be."""
+    cdef int k, axis
+    cdef double half, reach
+    out.span = 0
+    for axis in range(3):
+        out.middle[axis] = 0
+        reach = 0
+        for k in range(3):
+            # a lattice vector is `heights` long between its faces; a unit vector, 1 Å
+            half = out.width[k] * out.home[k] / lattice.heights[k] / 2
+            out.middle[axis] += (lowest[k] + half) * lattice.vectors[k][axis]
+            half += out.width[k] * out.reach[k] / lattice.heights[k]
+            reach += half * fabs(lattice.vectors[k][axis])
+        out.span = max(out.span, reach)
 
 
 cdef void count_atoms(int64_t n_atoms, Grid *grid) noexcept nogil:
@@ -228,36 +253,41 @@ cdef void lay_out(const Lattice *lattice, Grid *grid) noexcept nogil:
     grid.n_points = n
 
 
-cdef void put_atoms(
-    const double *positions, int64_t n_atoms, const Lattice *lattice, int32_t *home_of, Grid *grid
-) noexcept nogil:
-    """Sort the atoms into their cells; starts are moved on meanwhile, and back at the end."""
-    cdef int64_t i, at
-    cdef int64_t[3] whole
-    cdef Point *p
-    cdef const double *x
-    cdef const double *shift
-    cdef int k
+cdef void sort_atoms(int64_t n_atoms, int32_t *home_of, Grid *grid) noexcept nogil:
+    """Give each atom its place; starts are moved on meanwhile, and back at the end."""
+    cdef int64_t i
     for i in range(n_atoms):
-        at = grid.cell_of[i]
-        home_of[i] = <int32_t>grid.starts[at]
-        p = &grid.points[grid.starts[at]]
-        grid.starts[at] += 1
-        x = positions + 3 * i
-        shift = grid.wrapped + 6 * i + 3
-        p.x, p.y, p.z, p.zero = x[0], x[1], x[2], 0
-        for k in range(3):
-            whole[k] = <int64_t>shift[k]
-        if whole[0] or whole[1] or whole[2]:
-            p.x += shift_along(lattice, whole, 0)
-            p.y += shift_along(lattice, whole, 1)
-            p.z += shift_along(lattice, whole, 2)
-        p.atom = <int32_t>i
-        p.a = shift_in_cells(lattice, whole, 0)
-        p.b = shift_in_cells(lattice, whole, 1)
-        p.c = shift_in_cells(lattice, whole, 2)
+        home_of[i] = <int32_t>grid.starts[grid.cell_of[i]]
+        grid.starts[grid.cell_of[i]] += 1
     for i in range(n_atoms):
         grid.starts[grid.cell_of[i]] -= 1
+
+
+cdef void put_atoms(
+    const double *positions, int64_t n_atoms, const Lattice *lattice, const int32_t *home_of,
+    Grid *grid, int n_threads,
+) noexcept nogil:
+    cdef int64_t i
+    for i in prange(n_atoms, schedule="static", num_threads=n_threads):
+        put_atom(positions + 3 * i, grid.wrapped + 6 * i + 3, lattice, i, home_of[i], grid)
+
+
+cdef void put_atom(
+    const double *x, const double *shift, const Lattice *lattice, int64_t i, int64_t place,
+    Grid *grid,
+) noexcept nogil:
+    cdef Point *p = &grid.points[place]
+    cdef int64_t[3] whole = [<int64_t>shift[0], <int64_t>shift[1], <int64_t>shift[2]]
+    p.x, p.y, p.z, p.zero = x[0], x[1], x[2], 0
+    if whole[0] or whole[1] or whole[2]:
+        p.x += shift_along(lattice, whole, 0)
+        p.y += shift_along(lattice, whole, 1)
+        p.z += shift_along(lattice, whole, 2)
+    p.atom = <int32_t>i
+    p.a = shift_in_cells(lattice, whole, 0)
+    p.b = shift_in_cells(lattice, whole, 1)
+    p.c = shift_in_cells(lattice, whole, 2)
+    round_position(grid, place)
 
 
 cdef inline double shift_along(const Lattice *lattice, const int64_t *s, int axis) noexcept nogil:
@@ -279,62 +309,60 @@ cdef inline int32_t shift_in_cells(
     )
 
 
-cdef void put_images(const Lattice *lattice, Grid *grid) noexcept nogil:
+cdef void put_images(const Lattice *lattice, Grid *grid, int n_threads) noexcept nogil:
     """Copy whole home cells to where their images are."""
-    cdef int64_t x, y, z, fx, fy, fz, at, p
-    cdef int64_t[3] shift
-    cdef double dx, dy, dz
-    cdef int32_t a, b, c
-    cdef const Point *original
-    cdef Point *image
-    for z in range(grid.shape[2]):
-        if not source(lattice, grid, 2, z, &fz, &shift[2]):
+    cdef int64_t z
+    for z in prange(grid.shape[2], schedule="static", num_threads=n_threads):
+        put_images_of_layer(lattice, grid, z)
+
+
+cdef void put_images_of_layer(const Lattice *lattice, Grid *grid, int64_t z) noexcept nogil:
+    cdef int64_t x, y
+    cdef int64_t[3] home, shift
+    if not source(lattice, grid, 2, z, &home[2], &shift[2]):
+        return
+    for y in range(grid.shape[1]):
+        if not source(lattice, grid, 1, y, &home[1], &shift[1]):
             continue
-        for y in range(grid.shape[1]):
-            if not source(lattice, grid, 1, y, &fy, &shift[1]):
-                continue
-            for x in range(grid.shape[0]):
-                if not source(lattice, grid, 0, x, &fx, &shift[0]):
-                    continue
-                if shift[0] == 0 and shift[1] == 0 and shift[2] == 0:
-                    continue
-                at = (z * grid.shape[1] + y) * grid.shape[0] + x
-                original = grid.points + grid.starts[extended(grid, fx, fy, fz)]
-                image = grid.points + grid.starts[at]
-                dx = shift_along(lattice, shift, 0)
-                dy = shift_along(lattice, shift, 1)
-                dz = shift_along(lattice, shift, 2)
-                a = shift_in_cells(lattice, shift, 0)
-                b = shift_in_cells(lattice, shift, 1)
-                c = shift_in_cells(lattice, shift, 2)
-                for p in range(grid.starts[at + 1] - grid.starts[at]):
-                    image[p].x = original[p].x + dx
-                    image[p].y = original[p].y + dy
-                    image[p].z = original[p].z + dz
-                    image[p].zero = 0
-                    image[p].atom = original[p].atom
-                    image[p].a = original[p].a + a
-                    image[p].b = original[p].b + b
-                    image[p].c = original[p].c + c
+        for x in range(grid.shape[0]):
+            if source(lattice, grid, 0, x, &home[0], &shift[0]) and (
+                shift[0] or shift[1] or shift[2]
+            ):
+                put_image(
+                    lattice,
+                    grid,
+                    extended(grid, home[0], home[1], home[2]),
+                    (z * grid.shape[1] + y) * grid.shape[0] + x,
+                    shift,
+                )
 
 
-cdef void round_positions(Grid *grid) noexcept nogil:
-    """Positions in single precision, from the middle of all points so that few digits are lost."""
-    cdef int64_t p, n = grid.n_points
-    cdef double[3] low = [0, 0, 0]
-    cdef double[3] high = [0, 0, 0]
-    cdef const Point *points = grid.points
-    for p in range(n):
-        if p == 0:
-            low = [points[p].x, points[p].y, points[p].z]
-            high = [points[p].x, points[p].y, points[p].z]
-        low[0], high[0] = min(low[0], points[p].x), max(high[0], points[p].x)
-        low[1], high[1] = min(low[1], points[p].y), max(high[1], points[p].y)
-        low[2], high[2] = min(low[2], points[p].z), max(high[2], points[p].z)
-    for p in range(n):
-        grid.x[p] = <float>(points[p].x - (low[0] + high[0]) / 2)
-        grid.y[p] = <float>(points[p].y - (low[1] + high[1]) / 2)
-        grid.z[p] = <float>(points[p].z - (low[2] + high[2]) / 2)
-    grid.span = 0
-    if n:
-        grid.span = max(high[0] - low[0], max(high[1] - low[1], high[2] - low[2])) / 2
+cdef void put_image(
+    const Lattice *lattice, Grid *grid, int64_t from_, int64_t to, const int64_t *shift
+) noexcept nogil:
+    """Copy one cell's points, shifted by so many reduced lattice vectors."""
+    cdef int64_t p
+    cdef const Point *original = grid.points + grid.starts[from_]
+    cdef Point *image = grid.points + grid.starts[to]
+    cdef double dx = shift_along(lattice, shift, 0)
+    cdef double dy = shift_along(lattice, shift, 1)
+    cdef double dz = shift_along(lattice, shift, 2)
+    cdef int32_t a = shift_in_cells(lattice, shift, 0)
+    cdef int32_t b = shift_in_cells(lattice, shift, 1)
+    cdef int32_t c = shift_in_cells(lattice, shift, 2)
+    for p in range(grid.starts[to + 1] - grid.starts[to]):
+        image[p] = original[p]
+        image[p].x += dx
+        image[p].y += dy
+        image[p].z += dz
+        image[p].a += a
+        image[p].b += b
+        image[p].c += c
+        round_position(grid, grid.starts[to] + p)
+
+
+cdef inline void round_position(Grid *grid, int64_t p) noexcept nogil:
+    """Single precision, from the middle so that few digits are lost."""
+    grid.x[p] = <float>(grid.points[p].x - grid.middle[0])
+    grid.y[p] = <float>(grid.points[p].y - grid.middle[1])
+    grid.z[p] = <float>(grid.points[p].z - grid.middle[2])
