@@ -24,7 +24,7 @@ cdef:
     void *kept[SLOTS]             # NULL where a slot is free; all under the GIL
     int64_t kept_size[SLOTS]
     int64_t kept_total = 0
-    int64_t limit = 256 << 20
+    int64_t limit = 512 << 20
     int k
 for k in range(SLOTS):
     kept[k] = NULL
@@ -112,7 +112,7 @@ def set_kept_memory(int64_t n_bytes):
     Returns
     -------
     int
-        What it was before; 256 MiB at first.
+        What it was before; 512 MiB at first.
     """
     global limit
     cdef int64_t before = limit
