@@ -8,7 +8,7 @@ the cells, so that results depend neither on threads nor on how often arrays had
 import numpy as np
 
 from cython.parallel cimport prange
-from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
@@ -423,47 +423,6 @@ cdef void *grown(void *old, int64_t *held, int64_t n, size_t size) except NULL:
     memset(<char *>made + held[0] * size, 0, (n + 1 - held[0]) * size)
     held[0] = n
     return made
-
-
-def staged_edges(
-    const int64_t[::1] offsets, const int32_t[::1] neighbors, const uint8_t[::1] stage
-):
-    """The edges of one stage, and the particles of the next.
-
-    Parameters
-    ----------
-    offsets, neighbors : full lists of all particles, rows sorted
-    stage : (n_particles,) uint8
-        1 for the particles that this stage starts from.
-
-    Returns
-    -------
-    edges : (2, n_edges) int64
-        (i, j) and (j, i) for each particle i of the stage and each neighbor j; sorted.
-    reached : (n_particles,) uint8
-        1 for those j.
-    """
-    cdef:
-        int64_t i, j, k, n_edges = 0, n = stage.shape[0]
-        uint8_t[::1] reached = np.zeros(n, dtype=np.uint8)
-        int64_t[:, ::1] edges
-    with nogil:
-        for i in range(n):
-            for k in range(offsets[i], offsets[i + 1]):
-                n_edges += stage[i] | stage[neighbors[k]]
-                if stage[i]:
-                    reached[neighbors[k]] = 1
-    edges = np.empty((2, n_edges), dtype=np.int64)
-    n_edges = 0
-    with nogil:
-        for i in range(n):
-            for k in range(offsets[i], offsets[i + 1]):
-                j = neighbors[k]
-                if stage[i] | stage[j]:
-                    edges[0, n_edges] = i
-                    edges[1, n_edges] = j
-                    n_edges += 1
-    return np.asarray(edges), np.asarray(reached)
 
 
 cdef int64_t atoms_in_row(const Grid *grid, int64_t row) noexcept nogil:

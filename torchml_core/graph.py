@@ -3,7 +3,7 @@
 import numpy as np
 
 from torchml_core import _memory
-from torchml_core._neighbors import staged_edges
+from torchml_core._graph import staged_edges
 from torchml_core.errors import InputError
 from torchml_core.pairs import search_pairs
 from torchml_core.structure import as_structure, check_length

@@ -104,6 +104,7 @@ def neighbor_list(
         if structure is not None or out is not None:
             raise InputError("structure, out: not with positions as a torch tensor")
         return tensor_neighbor_list(
+            neighbor_list,
             quantities,
             cutoff,
             positions,

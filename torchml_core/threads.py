@@ -4,6 +4,19 @@ import os
 
 from torchml_core.errors import InputError
 
+# GNU's OpenMP waits forever in a forked child whose parent has used threads, as workers of
+# multiprocessing and of torch's data loaders are. There one thread has to do.
+_forked = False
+
+
+def _in_child():
+    global _forked
+    _forked = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
+
 
 def resolve_n_threads(n_threads=None):
     """Return the number of threads to use, at least 1.
@@ -12,15 +25,20 @@ def resolve_n_threads(n_threads=None):
     ----------
     n_threads : int, optional
         Threads to use. None: what ``OMP_NUM_THREADS`` says, else the processors that this
-        process may run on. Results never depend on it, to the last bit.
+        process may run on. Results never depend on it, to the last bit. In a forked child
+        process it is always 1.
     """
-    if n_threads is None:
-        setting = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-        if setting.isdigit() and int(setting) > 0:
-            return int(setting)
-        if hasattr(os, "sched_getaffinity"):
-            return len(os.sched_getaffinity(0))
-        return os.cpu_count() or 1
-    if isinstance(n_threads, bool) or int(n_threads) != n_threads or n_threads < 1:
+    if n_threads is not None and (
+        isinstance(n_threads, bool) or int(n_threads) != n_threads or n_threads < 1
+    ):
         raise InputError(f"n_threads = {n_threads!r}: a whole number of at least 1, or None")
-    return int(n_threads)
+    if _forked:
+        return 1
+    if n_threads is not None:
+        return int(n_threads)
+    setting = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    if setting.isdigit() and int(setting) > 0:
+        return int(setting)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

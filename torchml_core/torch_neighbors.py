@@ -3,15 +3,14 @@
 import torch
 
 from torchml_core.errors import InputError
-from torchml_core.neighbors import neighbor_list
 
 
-def tensor_neighbor_list(quantities, cutoff, positions, cell, pbc, **options):
+def tensor_neighbor_list(find, quantities, cutoff, positions, cell, pbc, **options):
     """Do what :func:`torchml_core.neighbor_list` does, from tensors to tensors.
 
-    The search is done on the processor in float64; i, j and S are put where positions are. D and d
-    are computed there from positions and cell, and can be differentiated by them as often as one
-    likes (d not where it is 0).
+    ``find`` is that function, for arrays. The search is done on the processor in float64; i, j and
+    S are put where positions are. D and d are computed there from positions and cell, and can be
+    differentiated by them as often as one likes (d not where it is 0).
     """
     if not positions.is_floating_point():
         raise InputError(f"positions is of dtype {positions.dtype}; a floating type is needed")
@@ -22,7 +21,7 @@ def tensor_neighbor_list(quantities, cutoff, positions, cell, pbc, **options):
         cell_on_cpu = cell.detach().to("cpu", torch.float64).numpy()
     i, j, S = (
         torch.from_numpy(array).to(positions.device)
-        for array in neighbor_list(
+        for array in find(
             "ijS", positions=on_cpu, cell=cell_on_cpu, pbc=pbc, cutoff=cutoff, **options
         )
     )
