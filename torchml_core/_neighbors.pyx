@@ -55,7 +55,7 @@ cdef class PairSearch:
     """A search, and what it found. Can be used again, and keeps its memory for that."""
 
     cdef:
-        int64_t n_structures, n_tasks, n_atoms
+        int64_t n_structures, n_tasks, n_atoms, room  # for atoms
         Grid *grids            # of each structure
         Surroundings *around
         int32_t *faults
@@ -71,7 +71,7 @@ cdef class PairSearch:
         readonly int64_t n_pairs
 
     def __cinit__(self):
-        self.n_structures = self.n_tasks = self.hits_held = self.grids_held = 0
+        self.n_structures = self.n_tasks = self.hits_held = self.grids_held = self.room = 0
 
     def __dealloc__(self):
         cdef int64_t k
@@ -178,7 +178,8 @@ cdef class PairSearch:
         self.around = <Surroundings *>zeros(n, sizeof(Surroundings))
         self.faults = <int32_t *>zeros(n, sizeof(int32_t))
         self.n_structures = n
-        if self.home_ is None or self.home_.shape[0] <= self.n_atoms:
+        if self.room <= self.n_atoms:
+            self.room = self.n_atoms + 1
             self.home_ = np.empty(self.n_atoms + 1, dtype=np.int32)
             self.task_of_ = np.empty(self.n_atoms + 1, dtype=np.int32)
             self.first_hit_ = np.empty(self.n_atoms + 1, dtype=np.int64)
