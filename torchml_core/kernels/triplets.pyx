@@ -16,8 +16,8 @@ all channels at once.
 
 from torchml_core.kernels.cutoff cimport CutoffFunction, cutoff_of_square
 from torchml_core.kernels.simd cimport (
-    MOST_LANES, below, fill, get, lanes_of, pack_at, simd_count, simd_pack_index, splat, splat_at,
-    store_at, take, vec, vsqrt,
+    MOST_LANES, below, fill, get, lanes_of, load_at, pack_at, simd_count, simd_pack_index, splat,
+    splat_at, store_at, take, vec, vsqrt,
 )
 
 
@@ -44,13 +44,11 @@ cdef void lay_out_triplets(Triplets *t, char **free_bytes) noexcept nogil:
     t.slope_jk = take(free_bytes, n_bytes)
 
 
-cdef inline unsigned lanes_within(
-    Py_ssize_t first, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t lanes
-) noexcept nogil:
-    """Which lanes of the vector from number ``first`` on are among begin ... end - 1: a bit each."""
+cdef inline unsigned first_lanes(Py_ssize_t n, Py_ssize_t lanes) noexcept nogil:
+    """The first n > 0 lanes of a vector, or all: one bit each."""
     cdef unsigned every = (1 << lanes) - 1
-    cdef int before = <int> max(begin - first, 0), behind = <int> max(first + lanes - end, 0)
-    return (every << before) & (every >> behind)
+    cdef int behind = <int> max(lanes - n, 0)
+    return every >> behind
 
 
 cdef inline vec square_sum(const Selection *which, vec u, vec v, vec w) noexcept nogil:
@@ -99,7 +97,8 @@ cdef inline bint collect(
     cdef double rc = which.fading.cutoffs[a * hood.n_classes + b], limit = rc * rc
     cdef bint full = False
     cdef unsigned near
-    cdef vec dx, dy, dz, w, xj, yj, zj, square_of_j, half_inverse, fc_of_j, sum
+    cdef vec dx, dy, dz, w, xj, yj, zj, sum
+    cdef vec square_of_j, half_inverse, fc_of_j, square_of_k, inverse_of_k, fc_of_k
     for j in range(max(cursor.j, hood.begin[a]), end_a):
         begin = max(cursor.k, j + 1 if a == b else begin_b)
         cursor.k = 0
@@ -113,34 +112,40 @@ cdef inline bint collect(
         half_inverse = splat_at(inverse, j) * 0.5
         fc_of_j = splat_at(fc, j)
         run.begin = at
-        for k in range(begin // lanes, (end_b + lanes - 1) // lanes):
+        # Vectors begin at k, aligned or not: short lists fit into fewer.
+        k = begin
+        while k < end_b:
             if at + lanes > TRIPLETS_AT_ONCE:
                 full = True
                 cursor.j = j
-                cursor.k = max(begin, k * lanes)
+                cursor.k = k
                 break
-            dx = x[k] - xj
-            dy = y[k] - yj
-            dz = z[k] - zj
+            dx = load_at(x, k) - xj
+            dy = load_at(y, k) - yj
+            dz = load_at(z, k) - zj
             w = dx * dx + dy * dy + dz * dz
-            near = lanes_within(k * lanes, begin, end_b, lanes)
+            near = first_lanes(end_b - k, lanes)
             if chosen.with_jk:
                 near &= below(w, limit)
-            sum = square_of_j + square[k]
+            square_of_k = load_at(square, k)
+            inverse_of_k = load_at(inverse, k)
+            fc_of_k = load_at(fc, k)
+            sum = square_of_j + square_of_k
             pack_at(square_jk, at, w, near)
-            pack_at(cosines, at, (sum - w) * (half_inverse * inverse[k]), near)
-            pack_at(squares, at, square_sum(&chosen, square_of_j, square[k], w), near)
-            pack_at(fcs, at, fc_of_j * fc[k], near)
+            pack_at(cosines, at, (sum - w) * (half_inverse * inverse_of_k), near)
+            pack_at(squares, at, square_sum(&chosen, square_of_j, square_of_k, w), near)
+            pack_at(fcs, at, fc_of_j * fc_of_k, near)
             if purpose != VALUES:
                 store_at(inverse_j, at, splat_at(inverse, j))
-                pack_at(inverse_k, at, inverse[k], near)
-                pack_at(slope_j, at, splat_at(slope, j) * fc[k], near)
-                pack_at(slope_k, at, fc_of_j * slope[k], near)
+                pack_at(inverse_k, at, inverse_of_k, near)
+                pack_at(slope_j, at, splat_at(slope, j) * fc_of_k, near)
+                pack_at(slope_k, at, fc_of_j * load_at(slope, k), near)
             if purpose == GRADIENTS:
-                simd_pack_index(indices + at, <int32_t> (k * lanes), near, <int> lanes)
+                simd_pack_index(indices + at, <int32_t> k, near, <int> lanes)
             if purpose == TANGENTS:
                 collect_changes(hood, t, at, j, k, dx, dy, dz, near)
             at += simd_count(near)
+            k += lanes
         if purpose == GRADIENTS and at > run.begin:
             run.j = j
             run.end = at
@@ -159,11 +164,11 @@ cdef inline void collect_changes(
     vec dx, vec dy, vec dz, unsigned near,
 ) noexcept nogil:
     """The changes of the squares along the directions."""
-    dx = dx * ((<const vec *> hood.dx)[k] - splat_at(<const vec *> hood.dx, j))
-    dy = dy * ((<const vec *> hood.dy)[k] - splat_at(<const vec *> hood.dy, j))
-    dz = dz * ((<const vec *> hood.dz)[k] - splat_at(<const vec *> hood.dz, j))
+    dx = dx * (load_at(<const vec *> hood.dx, k) - splat_at(<const vec *> hood.dx, j))
+    dy = dy * (load_at(<const vec *> hood.dy, k) - splat_at(<const vec *> hood.dy, j))
+    dz = dz * (load_at(<const vec *> hood.dz, k) - splat_at(<const vec *> hood.dz, j))
     pack_at(<vec *> t.square_jk_dot, at, 2 * (dx + dy + dz), near)
-    pack_at(<vec *> t.square_k_dot, at, (<const vec *> hood.square_dot)[k], near)
+    pack_at(<vec *> t.square_k_dot, at, load_at(<const vec *> hood.square_dot, k), near)
     store_at(<vec *> t.square_j_dot, at, splat_at(<const vec *> hood.square_dot, j))
 
 
