@@ -197,8 +197,7 @@ cdef void chain(
     cdef const vec *square_jk = <const vec *> t.square_jk
     cdef const vec *inverse_j = <const vec *> t.inverse_j
     cdef const vec *inverse_k = <const vec *> t.inverse_k
-    cdef const vec *fc_j = <const vec *> t.fc_j
-    cdef const vec *fc_k = <const vec *> t.fc_k
+    cdef const vec *fc = <const vec *> t.fc
     cdef const vec *fc_jk = <const vec *> t.fc_jk
     cdef const vec *slope_j = <const vec *> t.slope_j
     cdef const vec *slope_k = <const vec *> t.slope_k
@@ -217,18 +216,18 @@ cdef void chain(
         e_cutoff = 2 * by_cutoff[v]
         half = (
             e_square * square_slope_jk(block, square_jk[v])
-            + e_cutoff * fc_j[v] * fc_k[v] * slope_jk[v]
+            + e_cutoff * fc[v] * slope_jk[v]
         )
         tilt = e_cosine * cosine[v]
         by_square[v] = (
             half - tilt * inverse_j[v] * inverse_j[v]
             + e_square * square_slope(shift, inverse_j[v])
-            + e_cutoff * fc_k[v] * fc_jk[v] * slope_j[v]
+            + e_cutoff * fc_jk[v] * slope_j[v]
         )
         by_cutoff[v] = (
             half - tilt * inverse_k[v] * inverse_k[v]
             + e_square * square_slope(shift, inverse_k[v])
-            + e_cutoff * fc_j[v] * fc_jk[v] * slope_k[v]
+            + e_cutoff * fc_jk[v] * slope_k[v]
         )
         by_cosine[v] = e_cosine * inverse_j[v] * inverse_k[v] - half
 
@@ -298,8 +297,7 @@ cdef inline void changes(
     cdef const vec *square_jk = <const vec *> t.square_jk
     cdef const vec *inverse_j = <const vec *> t.inverse_j
     cdef const vec *inverse_k = <const vec *> t.inverse_k
-    cdef const vec *fc_j = <const vec *> t.fc_j
-    cdef const vec *fc_k = <const vec *> t.fc_k
+    cdef const vec *fc = <const vec *> t.fc
     cdef const vec *fc_jk = <const vec *> t.fc_jk
     cdef const vec *slope_j = <const vec *> t.slope_j
     cdef const vec *slope_k = <const vec *> t.slope_k
@@ -330,8 +328,8 @@ cdef inline void changes(
             + dw * square_slope_jk(block, square_jk[v])
         )
         by_cutoff[v] = (
-            fc_jk[v] * (slope_j[v] * fc_k[v] * du + fc_j[v] * slope_k[v] * dv)
-            + fc_j[v] * fc_k[v] * slope_jk[v] * dw
+            fc_jk[v] * (slope_j[v] * du + slope_k[v] * dv)
+            + fc[v] * slope_jk[v] * dw
         )
 
 

@@ -35,6 +35,19 @@ static inline vfloat simd_splat_f(float x) { return x - (vfloat){0}; }
 static inline void simd_store_d(double *to, vdouble x) { memcpy(to, &x, sizeof x); }
 static inline void simd_store_f(float *to, vfloat x) { memcpy(to, &x, sizeof x); }
 
+static inline vdouble simd_load_d(const double *from)
+{
+    vdouble x;
+    memcpy(&x, from, sizeof x);
+    return x;
+}
+static inline vfloat simd_load_f(const float *from)
+{
+    vfloat x;
+    memcpy(&x, from, sizeof x);
+    return x;
+}
+
 /* 1 where x > 0, else 0. */
 static inline vdouble simd_step_d(vdouble x)
 {

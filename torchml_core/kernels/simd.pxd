@@ -15,6 +15,8 @@ cdef extern from "simd.h" nogil:
     ctypedef float vfloat
     vdouble simd_splat_d(double)
     vfloat simd_splat_f(float)
+    vdouble simd_load_d(const double *)
+    vfloat simd_load_f(const float *)
     void simd_store_d(double *, vdouble)
     void simd_store_f(float *, vfloat)
     vdouble simd_step_d(vdouble)
@@ -89,6 +91,14 @@ cdef inline vec splat_at(const vec *array, Py_ssize_t at) noexcept nogil:
         return simd_splat_f((<const float *> array)[at])
     else:
         return simd_splat_d((<const double *> array)[at])
+
+
+cdef inline vec load_at(const vec *array, Py_ssize_t at) noexcept nogil:
+    """Load a vector from any place, aligned or not."""
+    if vec is vfloat:
+        return simd_load_f((<const float *> array) + at)
+    else:
+        return simd_load_d((<const double *> array) + at)
 
 
 cdef inline void store_at(vec *array, Py_ssize_t at, vec x) noexcept nogil:

@@ -8,7 +8,6 @@ from torchml_core.kernels.simd cimport vec
 
 cdef enum:
     TRIPLETS_AT_ONCE = 256      # so many at most: their arrays stay in the nearest cache
-    CANDIDATES_AT_ONCE = 128    # neighbors k that are tested against one j at a time
 
 
 cdef enum Purpose:              # what triplets are wanted for, and so what is collected
@@ -46,25 +45,22 @@ cdef struct Triplets:
     Py_ssize_t n                # with padding: whole vectors
     Py_ssize_t n_runs
     Py_ssize_t n_segments
-    Run *runs
+    Run *runs                   # with GRADIENTS
     Segment *segments
     int32_t *k                  # which entry of the neighborhood, with GRADIENTS
-    void *square_jk             # gathered: R_jk², and of j and of k: R², 1/R, fc, slope
+    void *square_jk             # R_jk²
     void *per_square            # 1/rc² of j and k
-    void *square_j
-    void *square_k
-    void *inverse_j
+    void *cosine                # cosθ = (R_j² + R_k² - R_jk²) / (2 R_j R_k)
+    void *square                # S
+    void *fc                    # fc(R_j) fc(R_k)
+    void *inverse_j             # 1/R; from here on not with VALUES
     void *inverse_k
-    void *fc_j
-    void *fc_k
-    void *slope_j               # not with VALUES
+    void *slope_j               # derivative of fc(R_j) fc(R_k) by R_j²
     void *slope_k
     void *square_jk_dot         # changes along the directions, with TANGENTS
     void *square_j_dot
     void *square_k_dot
-    void *cosine                # what the functions see: cosθ
-    void *square                # S
-    void *cutoff                # C
+    void *cutoff                # C, filled by see
     void *fc_jk                 # fc(R_jk) and its derivative by R_jk²
     void *slope_jk
 
