@@ -86,6 +86,37 @@ def test_tangent_equal_to_the_reference(name, structure):
     np.testing.assert_allclose(d.jvp(c, direction), expected, rtol=1e-10, atol=1e-12 * scale)
 
 
+def crowd(n, seed=0):
+    """One atom with n neighbors, all within its cutoffs; none of them contributes."""
+    rng = np.random.default_rng(seed)
+    directions = rng.standard_normal((n, 3))
+    radii = rng.uniform(0.8, 2.9, n) / np.linalg.norm(directions, axis=1)
+    return tm.Configuration(
+        np.concatenate([np.zeros((1, 3)), directions * radii[:, None]]),
+        np.concatenate([[0], rng.integers(0, 2, n)]),
+        np.arange(n + 1) == 0,
+        [0],
+        [0, n],
+        np.arange(1, n + 1),
+        species_names=["Si", "C"],
+    )
+
+
+@pytest.mark.parametrize("n", [64, 170])
+@pytest.mark.parametrize("name", ["pooled", "resolved", "weighted"])
+def test_more_triplets_than_are_collected_at_once(name, n):
+    d, c = make(name), crowd(n)
+    expected = reference(d, c)
+    np.testing.assert_allclose(d.compute(c), expected, rtol=1e-11, atol=1e-12 * expected.max())
+    direction = np.random.default_rng(3).standard_normal(c.positions.shape)
+    tangent = reference(d, c, c.positions + 1e-30j * direction).imag / 1e-30
+    scale = np.abs(tangent).max()
+    np.testing.assert_allclose(d.jvp(c, direction), tangent, rtol=1e-9, atol=1e-12 * scale)
+    weights = np.random.default_rng(4).standard_normal(expected.shape)
+    adjoint = (d.vjp(c, weights) * direction).sum()
+    np.testing.assert_allclose(adjoint, (weights * tangent).sum(), rtol=1e-10)
+
+
 @pytest.mark.parametrize("kind", ["cos", "poly1", "poly2", "poly3", "tanh3"])
 def test_cutoff_functions_equal_to_the_reference(kind):
     d = tm.SymmetryFunctions(["C", "Si"], 4.0, ALL_TYPES, cutoff_function=kind)
