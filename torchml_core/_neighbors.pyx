@@ -337,9 +337,13 @@ cdef class PairSearch:
         cdef int layer
         cdef bint enough = start_ghosts(&ghosts)
         cdef int32_t[:, ::1] found
+        cdef int32_t[::1] number_at
         try:
+            if enough and self.n_pairs:
+                number_at = np.full(self.grids[0].n_points, -1, dtype=np.int32)
+                with nogil:
+                    enough = self.number_neighbors(&ghosts, &number_at[0], &neighbors[0])
             with nogil:
-                enough = enough and self.number_neighbors(&ghosts, neighbors)
                 for layer in range(1, n_layers):
                     end = ghosts.n
                     enough = enough and self.grow(&ghosts, n_known, end)
@@ -353,22 +357,38 @@ cdef class PairSearch:
         finally:
             free_ghosts(&ghosts)
 
-    cdef bint number_neighbors(self, Ghosts *ghosts, int32_t[::1] neighbors) noexcept nogil:
-        cdef int64_t atom, k, pair = 0, number
+    cdef bint number_neighbors(
+        self, Ghosts *ghosts, int32_t *number_at, int32_t *neighbors
+    ) noexcept nogil:
+        """Write the particle that each pair's neighbor is; False if memory is short.
+
+        number_at : (n_points,) IN all -1. A point is the same image for all atoms that stand in
+        the cell, so its number is looked up once; for the others each time.
+        """
+        cdef int64_t atom, k, number
+        cdef const Point *points = self.grids[0].points
+        cdef const Point *here
+        cdef const Point *there
         cdef const int32_t *row
-        cdef Image image
+        cdef bint in_cell
         for atom in range(self.n_atoms):
+            here = points + self.home_[atom]
+            in_cell = not (here.a | here.b | here.c)
             row = self.row_of(atom)
             for k in range(self.n_hits_[atom]):
-                image = self.image_of(atom, row[k])
-                number = image.atom
-                if image.a or image.b or image.c:
-                    number = number_of(ghosts, image)
+                there = points + row[k]
+                number = there.atom
+                if (there.a - here.a) | (there.b - here.b) | (there.c - here.c):
+                    number = number_at[row[k]] if in_cell else -1
                     if number < 0:
-                        return False
+                        number = number_of(ghosts, self.image_of(atom, row[k]))
+                        if number < 0:
+                            return False
+                        if in_cell:
+                            number_at[row[k]] = <int32_t>number
                     number += self.n_atoms
-                neighbors[pair] = <int32_t>number
-                pair += 1
+                neighbors[k] = <int32_t>number
+            neighbors += self.n_hits_[atom]
         return True
 
     cdef bint grow(self, Ghosts *ghosts, int64_t first, int64_t end) noexcept nogil:

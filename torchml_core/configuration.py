@@ -326,10 +326,15 @@ class Configuration:
         return (np.cumsum(self.contributing) - 1)[self.parents]
 
     def _place(self, atom_positions):
+        """All particles' positions from those of the contributing ones."""
         if self.parents is None or self.shifts is None:
             raise InputError("parents, shifts: needed to move ghosts with their atoms")
-        shift = 0.0 if self.cell is None else self.shifts @ self.cell
-        return atom_positions[(np.cumsum(self.contributing) - 1)[self.parents]] + shift
+        positions = atom_positions[self._atoms()]
+        if self.cell is not None:
+            ghosts = ~self.contributing
+            # as floats: numpy multiplies matrices of whole numbers slowly
+            positions[ghosts] += self.shifts[ghosts].astype(np.float64) @ self.cell
+        return positions
 
 
 def check_species(names):
