@@ -22,11 +22,6 @@ from setuptools.command.build_ext import build_ext
 DEBUG = os.environ.get("TORCHML_CORE_DEBUG", "0") not in ("", "0")
 MARCH = os.environ.get("TORCHML_CORE_MARCH", "native")
 
-# Kernels whose inner loops call exp, cos or pow: those vectorise only when the compiler may
-# reorder sums and ignore NaN. Given to the compiler alone, never to the linker: linking with it
-# makes gcc before 13 switch denormal numbers off in the whole process.
-FAST_MATH = {}
-
 OPENMP_PROBE = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
 
 
@@ -37,7 +32,7 @@ class BuildExt(build_ext):
         if self.compiler.compiler_type == "unix":
             openmp = self.openmp_flags()
             for extension in self.extensions:
-                extension.extra_compile_args += compile_flags(extension.name) + openmp
+                extension.extra_compile_args += compile_flags() + openmp
                 extension.extra_link_args += openmp
         super().build_extensions()
 
@@ -58,11 +53,11 @@ class BuildExt(build_ext):
         return ["-fopenmp"]
 
 
-def compile_flags(name):
+def compile_flags():
     if DEBUG:
         return ["-O1", "-g"]
     march = [] if MARCH == "none" else [f"-march={MARCH}"]
-    return ["-O3", "-fno-math-errno", *march, *FAST_MATH.get(name, [])]
+    return ["-O3", "-fno-math-errno", *march]
 
 
 def extensions():

@@ -108,8 +108,7 @@ def test_atomic_numbers_are_tried_in_the_trial_only(run, shared_data, monkeypatc
 
 def test_examples_are_good(run, examples):
     folders = [file.parent for file in sorted((examples / "models").glob("*/*.param"))]
-    if not folders:
-        pytest.skip("no example models have been made yet")
+    assert folders
     for folder in folders:
         result = run("inspect", folder)
         assert result.exit_code == 0, result.output

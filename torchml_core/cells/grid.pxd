@@ -32,7 +32,7 @@ cdef struct Grid:
     double *wrapped           # (n_atoms, 6) coordinates along the vectors, whole cells added
     int64_t *cell_of          # (n_atoms,)
     int64_t *counts           # (n_cells,)
-    int64_t[4] capacity       # of points, cells, atoms; last not used
+    int64_t[3] capacity       # of points, cells, atoms
 
 
 cdef enum Fault:

@@ -5,7 +5,7 @@ are few cells away. Directions without period get unit vectors orthogonal to all
 everything after this can treat the three directions alike.
 """
 
-from libc.math cimport fabs, rint, sqrt
+from libc.math cimport rint, sqrt
 
 
 cdef inline double dot(const double *a, const double *b) noexcept nogil:
