@@ -60,6 +60,37 @@ def test_a_distance_equal_to_the_cutoff_is_an_edge():
     assert graph.tolist() == [[0, 1], [1, 0]]
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 3))
+def test_given_rows_make_the_graph_that_a_search_makes(seed, n_layers):
+    """Rows in any order, unsorted, and reaching further than the cutoff."""
+    rng = np.random.default_rng(seed)
+    positions = rng.uniform(0, 4, (rng.integers(1, 40), 3))
+    contributing = rng.random(len(positions)) < 0.4
+    near = np.linalg.norm(positions[:, None] - positions[None], axis=2) <= 1.3 + rng.random()
+    np.fill_diagonal(near, False)
+    particles = rng.permutation(len(positions)).astype(np.int32)
+    rows = [rng.permutation(np.flatnonzero(near[i])) for i in particles]
+    c = tm.Configuration(
+        positions,
+        np.zeros(len(positions), dtype=np.int32),
+        contributing,
+        np.flatnonzero(contributing),
+        np.zeros(contributing.sum() + 1, dtype=np.int64),
+        [],
+        all_rows=(particles, np.cumsum([0, *map(len, rows)]), np.concatenate(rows)),
+    )
+    expected = staged_graph(positions, contributing, 1.3, n_layers)
+    for graph, edges in zip(c.staged_graph(1.3, n_layers), expected, strict=True):
+        np.testing.assert_array_equal(graph, edges)
+
+
+def test_rows_that_are_not_those_of_all_particles_are_refused():
+    arrays = ([[0.0, 0, 0], [1, 0, 0]], [0, 0], [True, False], [0], [0, 1], [1])
+    with pytest.raises(tm.InputError, match="all_rows: its rows must be those of all 2 particles"):
+        tm.Configuration(*arrays, all_rows=([0, 0], [0, 1, 2], [1, 1]))
+
+
 def test_no_contributing_particles_no_edges():
     (graph,) = staged_graph(np.zeros((2, 3)), [False, False], 1.0, 1)
     assert graph.shape == (2, 0)

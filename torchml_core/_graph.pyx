@@ -3,6 +3,62 @@
 import numpy as np
 
 from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdlib cimport qsort
+
+
+def near_rows(
+    const double[:, ::1] positions, const int32_t[::1] particles, const int64_t[::1] offsets,
+    const int32_t[::1] neighbors, double square,
+):
+    """Lists as staged_edges takes them, from lists of any order that may reach further.
+
+    Parameters
+    ----------
+    positions : (n_particles, 3)
+    particles, offsets, neighbors : a row for every particle
+    square : square of the cutoff; pairs up to it, and at it, are kept
+
+    Returns
+    -------
+    offsets : (n_particles + 1,) int64
+    neighbors : (n_pairs,) int32
+        Row i is that of particle i, sorted.
+    """
+    cdef:
+        int64_t row, k, at, n = particles.shape[0]
+        int32_t i
+        int64_t[::1] begin = np.zeros(n + 1, dtype=np.int64)
+        int32_t[::1] near = np.empty(neighbors.shape[0], dtype=np.int32)
+    with nogil:
+        for row in range(n):
+            i = particles[row]
+            for k in range(offsets[row], offsets[row + 1]):
+                begin[i + 1] += is_near(positions, i, neighbors[k], square)
+        for k in range(n):
+            begin[k + 1] += begin[k]
+        for row in range(n):
+            i = particles[row]
+            at = begin[i]
+            for k in range(offsets[row], offsets[row + 1]):
+                if is_near(positions, i, neighbors[k], square):
+                    near[at] = neighbors[k]
+                    at += 1
+            if at - begin[i] > 1:
+                qsort(&near[begin[i]], at - begin[i], sizeof(int32_t), compare)
+    return np.asarray(begin), np.asarray(near)
+
+
+cdef inline bint is_near(
+    const double[:, ::1] positions, int32_t i, int32_t j, double square
+) noexcept nogil:
+    cdef double x = positions[j, 0] - positions[i, 0]
+    cdef double y = positions[j, 1] - positions[i, 1]
+    cdef double z = positions[j, 2] - positions[i, 2]
+    return x * x + y * y + z * z <= square
+
+
+cdef int compare(const void *a, const void *b) noexcept nogil:
+    return (<const int32_t *> a)[0] - (<const int32_t *> b)[0]
 
 
 def staged_edges(

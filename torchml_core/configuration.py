@@ -5,10 +5,23 @@ import copy
 import numpy as np
 
 from torchml_core import _memory
+from torchml_core.configuration_checks import (
+    check_all_rows,
+    check_cell,
+    check_centers,
+    check_integers,
+    check_lists,
+    check_parents,
+)
 from torchml_core.errors import InputError
 from torchml_core.graph import staged_graph
 from torchml_core.pairs import search_pairs
 from torchml_core.structure import as_structure, check_length, check_positions
+
+# What Configuration.unchecked need not be given.
+_NOT_KNOWN = dict.fromkeys(
+    ("parents", "shifts", "species_names", "cell", "pbc", "cutoff", "n_layers", "all_rows")
+)
 
 
 class Configuration:
@@ -52,6 +65,9 @@ class Configuration:
     n_layers : int, optional
         Staged graphs of this many layers, each of ``cutoff``, find all their particles here.
         None: taken on trust.
+    all_rows : (particles, offsets, neighbors), optional
+        Lists as above with a row for every particle, ghosts too, in any order: those that a
+        staged graph is made of. None: it searches for its edges.
 
     Raises
     ------
@@ -79,28 +95,45 @@ class Configuration:
         pbc=None,
         cutoff=None,
         n_layers=None,
+        all_rows=None,
     ):
         self.positions = check_positions(positions)
         n = len(self.positions)
-        self.species = _integers("species", species, (n,), lowest=0)
+        self.species = check_integers("species", species, (n,), lowest=0)
         self.contributing = np.ascontiguousarray(contributing, dtype=bool)
         if self.contributing.shape != (n,):
             raise InputError(f"contributing has shape {self.contributing.shape}; ({n},) is needed")
-        self.centers = _check_centers(centers, self.contributing)
-        self.offsets, self.neighbors = _check_lists(self.centers, offsets, neighbors, n)
+        self.centers = check_centers(centers, self.contributing)
+        self.offsets, self.neighbors = check_lists(self.centers, offsets, neighbors, n)
         self.parents = None
         if parents is not None:
-            self.parents = _check_parents(parents, self.contributing)
-        self.shifts = None if shifts is None else _integers("shifts", shifts, (n, 3))
+            self.parents = check_parents(parents, self.contributing)
+        self.shifts = None if shifts is None else check_integers("shifts", shifts, (n, 3))
         self.species_names = None if species_names is None else check_species(species_names)
         if self.species_names is not None and n and self.species.max() >= len(self.species_names):
             raise InputError(
                 f"species: code {self.species.max()} of particle {self.species.argmax()} names"
                 f" none of {list(self.species_names)}"
             )
-        self.cell, self.pbc = _check_cell(cell, pbc)
+        self.cell, self.pbc = check_cell(cell, pbc)
         self.cutoff = None if cutoff is None else check_length(cutoff, "cutoff")
         self.n_layers = n_layers
+        self.all_rows = None if all_rows is None else check_all_rows(*all_rows, n)
+
+    @classmethod
+    def unchecked(cls, **arrays):
+        """Make a configuration of what is right by construction, without a check or a copy.
+
+        Parameters
+        ----------
+        **arrays
+            Those of the constructor, each of the dtype, shape and order that it documents, C-
+            contiguous; NumPy arrays all. Whatever is wrong with them shows as a wrong result or
+            a crash.
+        """
+        made = cls.__new__(cls)
+        vars(made).update(_NOT_KNOWN, **arrays)
+        return made
 
     @classmethod
     def from_atoms(
@@ -158,16 +191,21 @@ class Configuration:
         search = search_pairs(structure, cutoff, inclusive=True, n_threads=n_threads)
         neighbors = _memory.empty(search.n_pairs, np.int32)
         ghosts = search.particles(neighbors, int(n_layers))
-        made = cls.__new__(cls)  # all arrays are right by construction: no checks
-        made.parents = np.concatenate([np.arange(n_atoms, dtype=np.int32), ghosts[:, 0]])
-        made.shifts = np.concatenate([np.zeros((n_atoms, 3), dtype=np.int32), ghosts[:, 1:]])
-        made.species = codes[made.parents]
-        made.contributing = np.arange(len(made.parents)) < n_atoms
-        made.centers = np.arange(n_atoms, dtype=np.int32)
-        made.offsets, made.neighbors = search.offsets, neighbors
-        made.species_names = names
-        made.cell, made.pbc = structure.cell, structure.pbc
-        made.cutoff, made.n_layers = cutoff, int(n_layers)
+        parents = np.concatenate([np.arange(n_atoms, dtype=np.int32), ghosts[:, 0]])
+        made = cls.unchecked(
+            species=codes[parents],
+            contributing=np.arange(len(parents)) < n_atoms,
+            centers=np.arange(n_atoms, dtype=np.int32),
+            offsets=search.offsets,
+            neighbors=neighbors,
+            parents=parents,
+            shifts=np.concatenate([np.zeros((n_atoms, 3), dtype=np.int32), ghosts[:, 1:]]),
+            species_names=names,
+            cell=structure.cell,
+            pbc=structure.pbc,
+            cutoff=cutoff,
+            n_layers=int(n_layers),
+        )
         made.positions = made._place(structure.positions)
         return made
 
@@ -290,7 +328,9 @@ class Configuration:
                 f"the configuration's ghosts reach {self.n_layers} layers, the staged graph needs"
                 f" {n_layers}: make it with n_layers={n_layers}"
             )
-        return staged_graph(self.positions, self.contributing, cutoff, n_layers)
+        return staged_graph(
+            self.positions, self.contributing, cutoff, n_layers, all_rows=self.all_rows
+        )
 
     def particle_positions(self, positions, cell=None):
         """Return all particles' positions as a differentiable torch function of the atoms'.
@@ -363,77 +403,3 @@ def _species_codes(structure, species):
         symbol = structure.kind_names[structure.kinds[atom]]
         raise InputError(f"species: atom {atom} is {symbol}, not one of {list(names)}")
     return codes, names
-
-
-def _integers(name, values, shape, *, lowest=None, dtype=np.int32):
-    """Values as a C-contiguous integer array of the shape asked for."""
-    array = np.asarray(values)
-    if array.size == 0 and array.dtype.kind == "f":
-        array = array.astype(dtype)  # an empty list
-    if array.dtype.kind not in "iu":
-        raise InputError(f"{name} is of dtype {array.dtype}; integers are needed")
-    if array.shape != shape:
-        raise InputError(f"{name} has shape {array.shape}; {shape} is needed")
-    if lowest is not None and array.size and array.min() < lowest:
-        where = int(np.argmin(array))
-        raise InputError(f"{name}[{where}] = {array.flat[where]}; at least {lowest} is needed")
-    return np.ascontiguousarray(array, dtype=dtype)
-
-
-def _check_centers(centers, contributing):
-    centers = _integers("centers", centers, np.shape(centers), lowest=0)
-    expected = np.flatnonzero(contributing)
-    if centers.ndim != 1 or not np.array_equal(np.sort(centers), expected):
-        raise InputError(
-            f"centers must be the {len(expected)} contributing particles, each once: got"
-            f" {centers[:10].tolist()}{' ...' if len(centers) > 10 else ''}"
-        )
-    return centers
-
-
-def _check_lists(centers, offsets, neighbors, n_particles):
-    offsets = _integers("offsets", offsets, (len(centers) + 1,), lowest=0, dtype=np.int64)
-    neighbors = _integers("neighbors", neighbors, np.shape(neighbors), lowest=0)
-    if neighbors.ndim != 1:
-        raise InputError(f"neighbors has shape {neighbors.shape}; one dimension is needed")
-    if offsets[0] != 0 or offsets[-1] != len(neighbors) or (np.diff(offsets) < 0).any():
-        raise InputError(
-            f"offsets must ascend from 0 to the number of neighbors, {len(neighbors)}: got"
-            f" {offsets[0]} ... {offsets[-1]}"
-        )
-    if neighbors.size and neighbors.max() >= n_particles:
-        raise InputError(
-            f"neighbors[{neighbors.argmax()}] = {neighbors.max()}, but there are {n_particles}"
-            " particles"
-        )
-    own = neighbors == np.repeat(centers, np.diff(offsets))
-    if own.any():
-        particle = neighbors[np.argmax(own)]
-        raise InputError(f"neighbors: particle {particle} is in its own row")
-    return offsets, neighbors
-
-
-def _check_parents(parents, contributing):
-    n = len(contributing)
-    parents = _integers("parents", parents, (n,), lowest=0)
-    if n and (parents.max() >= n or not contributing[parents].all()):
-        bad = int(np.argmax((parents >= n) | ~contributing[np.minimum(parents, n - 1)]))
-        raise InputError(f"parents[{bad}] = {parents[bad]} is not a contributing particle")
-    own = parents == np.arange(n)
-    if not own[contributing].all():
-        bad = int(np.flatnonzero(contributing & ~own)[0])
-        raise InputError(
-            f"parents[{bad}] = {parents[bad]}: a contributing particle is its own parent"
-        )
-    return parents
-
-
-def _check_cell(cell, pbc):
-    if cell is None:
-        return None, None if pbc is None else np.broadcast_to(np.asarray(pbc, dtype=bool), 3)
-    cell = np.ascontiguousarray(cell, dtype=np.float64)
-    if cell.shape != (3, 3):
-        raise InputError(f"cell has shape {cell.shape}; (3, 3) is needed")
-    if pbc is None:
-        raise InputError("pbc: say it where a cell is given")
-    return cell, np.array(np.broadcast_to(np.asarray(pbc, dtype=bool), 3))

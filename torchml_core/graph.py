@@ -3,13 +3,13 @@
 import numpy as np
 
 from torchml_core import _memory
-from torchml_core._graph import staged_edges
+from torchml_core._graph import near_rows, staged_edges
 from torchml_core.errors import InputError
 from torchml_core.pairs import search_pairs
 from torchml_core.structure import as_structure, check_length
 
 
-def staged_graph(positions, contributing, cutoff, n_layers, *, n_threads=None):
+def staged_graph(positions, contributing, cutoff, n_layers, *, all_rows=None, n_threads=None):
     """Build the staged graph of a set of particles.
 
     Stage 1 starts from the contributing particles. Each stage adds, for every particle i of its
@@ -25,6 +25,9 @@ def staged_graph(positions, contributing, cutoff, n_layers, *, n_threads=None):
     cutoff : float
         In Å.
     n_layers : int
+    all_rows : (particles, offsets, neighbors), optional
+        A row of neighbors for every particle, up to the cutoff at least, as
+        :class:`~torchml_core.Configuration` has them. None: they are searched for.
     n_threads : int, optional
 
     Returns
@@ -39,19 +42,27 @@ def staged_graph(positions, contributing, cutoff, n_layers, *, n_threads=None):
 
     Notes
     -----
-    All particles are searched once, with sorted rows; a stage then keeps those pairs that have an
+    The rows of all particles are made once, sorted; a stage then keeps those pairs that have an
     end in its set, which come out sorted.
     """
-    structure = as_structure(positions=positions)
     cutoff = check_length(cutoff, "cutoff")
     if n_layers != int(n_layers) or n_layers < 1:
         raise InputError(f"n_layers = {n_layers!r}: a whole number of at least 1 is needed")
-    search = search_pairs(structure, cutoff, inclusive=True, sorted_rows=True, n_threads=n_threads)
-    neighbors = _memory.empty(search.n_pairs, np.int32)
-    search.fill(j=neighbors)
+    if all_rows is None:
+        offsets, neighbors = _search_rows(positions, cutoff, n_threads)
+    else:
+        offsets, neighbors = near_rows(positions, *all_rows, cutoff**2)
     stage = np.ascontiguousarray(contributing, dtype=np.uint8)
     graphs = []
     for _ in range(int(n_layers)):
-        edges, stage = staged_edges(search.offsets, neighbors, stage)
+        edges, stage = staged_edges(offsets, neighbors, stage)
         graphs.append(edges)
     return graphs
+
+
+def _search_rows(positions, cutoff, n_threads):
+    structure = as_structure(positions=positions)
+    search = search_pairs(structure, cutoff, inclusive=True, sorted_rows=True, n_threads=n_threads)
+    neighbors = _memory.empty(search.n_pairs, np.int32)
+    search.fill(j=neighbors)
+    return search.offsets, neighbors
