@@ -31,6 +31,7 @@ def test_unknown_names_are_attribute_errors():
 def test_every_error_is_the_built_in_one_too():
     for error, kind in [
         (tm.InputError, ValueError),
+        (tm.InstallationError, RuntimeError),
         (tm.FileFormatError, ValueError),
         (tm.MissingFileError, FileNotFoundError),
         (tm.ModelError, RuntimeError),

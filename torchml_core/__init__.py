@@ -9,6 +9,7 @@ _HOME = {
     "ElementSymmetryFunctions": "descriptors.element_symmetry_functions",
     "FileFormatError": "errors",
     "InputError": "errors",
+    "InstallationError": "errors",
     "MissingFileError": "errors",
     "ModelError": "errors",
     "NeighborWorkspace": "neighbors",

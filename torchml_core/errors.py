@@ -37,3 +37,7 @@ class ModelError(TorchMLError, RuntimeError):
 
 class UnsupportedError(TorchMLError, NotImplementedError):
     """What is asked for is not there for this model or convention; the message says why."""
+
+
+class InstallationError(TorchMLError, RuntimeError):
+    """A program or library outside of this one is missing or failed; the message says which."""

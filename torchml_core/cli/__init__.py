@@ -9,7 +9,7 @@ import errno
 import click
 
 from torchml_core import __version__
-from torchml_core.cli import evaluate, inspect
+from torchml_core.cli import evaluate, inspect, kim
 from torchml_core.errors import TorchMLError
 
 
@@ -51,3 +51,4 @@ def main(debug):
 
 main.add_command(evaluate.command)
 main.add_command(inspect.command)
+main.add_command(kim.group)

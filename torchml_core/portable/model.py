@@ -39,12 +39,15 @@ class PortableModel:
     descriptor : Descriptor or None
     folder : pathlib.Path
         Where it was loaded from.
+    files : tuple of str
+        The names of its files there.
     device : torch.device
         Where it runs.
     """
 
     def __init__(self, folder, files, parameters, executor, descriptor=None):
         self.folder, self._files = folder, files
+        self.files = tuple(file.name for file in files)
         self.parameters, self.descriptor = parameters, descriptor
         self.species = parameters.species
         self.cutoff = parameters.cutoff

@@ -1,0 +1,146 @@
+"""Build and install the model driver, and portable models under it, with KIM's own tools."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from torchml_core.errors import InputError, InstallationError
+from torchml_core.kim import system
+
+DEFAULT_DRIVER = "TorchMLModelDriver"
+COLLECTIONS = ("user", "environment", "system")
+MARK = "torchml_core driver of "  # in the library, so that the doctor knows it
+HERE = Path(__file__).parent
+
+
+def install_driver(name=DEFAULT_DRIVER, collection="user"):
+    """Build the model driver, bound to the Python that runs this, and install it.
+
+    Parameters
+    ----------
+    name : str
+        The name that models ask for. Models of the OpenKIM repository ask for
+        ``TorchML__MD_173118614730_000`` or ``_001``.
+    collection : {"user", "environment", "system"}
+        Where to; an item of that name that is there is replaced.
+
+    Raises
+    ------
+    InputError
+        A name that KIM does not take, an unknown collection.
+    InstallationError
+        The KIM-API, a compiler or a header is missing, or the build fails; the message says.
+    """
+    _check_name("name", name)
+    if not (system.python_headers() / "Python.h").is_file():
+        raise InstallationError(
+            f"Python.h is not in {system.python_headers()}: install the headers of Python"
+            f" {system.PYTHON_VERSION} (Debian, Ubuntu: python{system.PYTHON_VERSION}-dev)"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, name)
+        shutil.copytree(HERE / "driver_library", source)
+        shutil.copy(HERE / "bridge.h", source)
+        source.joinpath("installed_from.cmake").write_text(_driver_settings(name))
+        source.joinpath("installed_from.h").write_text(_installed_from())
+        _install(source, collection)
+
+
+def install_model(folder, name=None, *, driver=DEFAULT_DRIVER, collection="user"):
+    """Package a portable model's folder for KIM and install it.
+
+    Parameters
+    ----------
+    folder : path-like
+        Its ``.param``, ``.pt`` or ``.pt2`` and ``.dat`` files are packed into the model's library.
+    name : str, optional
+        KIM's name of it. None: that of the folder.
+    driver : str
+        The name of the driver that it asks for, which must be installed.
+    collection : {"user", "environment", "system"}
+
+    Returns
+    -------
+    str
+        KIM's name of it.
+
+    Raises
+    ------
+    InputError, InstallationError
+        As :func:`install_driver`.
+    TorchMLError
+        The model cannot be loaded.
+    """
+    from torchml_core.portable.model import PortableModel
+
+    folder = Path(folder)
+    model = PortableModel.load(folder)
+    name = folder.resolve().name if name is None else name
+    _check_name("name", name)
+    _check_name("driver", driver)
+    if driver not in {item.name for item in system.installed_items("model_drivers")}:
+        raise InstallationError(
+            f"the driver {driver} is not installed: `torchml-core kim install-driver --name"
+            f" {driver}` installs it"
+        )
+    with tempfile.TemporaryDirectory() as temporary:
+        source = Path(temporary, name)
+        shutil.copytree(HERE / "model_library", source)
+        model.save(source)
+        files = " ".join(_quoted(file) for file in model.files)
+        source.joinpath("model.cmake").write_text(
+            f"set(MODEL_NAME {name})\nset(DRIVER_NAME {driver})\nset(MODEL_FILES {files})\n"
+        )
+        _install(source, collection)
+    return name
+
+
+def _install(source, collection):
+    if collection not in COLLECTIONS:
+        raise InputError(f"collection = {collection!r}: one of {', '.join(COLLECTIONS)}")
+    command = [system.find_management(), "install", "--force", collection, source]
+    made = subprocess.run(
+        command, env=system.kim_environment(), capture_output=True, text=True, cwd=source.parent
+    )
+    if made.returncode != 0:
+        said = (made.stdout + made.stderr).strip()
+        raise InstallationError(
+            f"{source.name} was not installed; `torchml-core kim doctor` tells what is missing."
+            f" KIM's tools said:\n{said[-4000:]}"
+        )
+
+
+def _check_name(argument, name):
+    # KIM's rule: a C identifier
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise InputError(
+            f"{argument} = {name!r}: KIM takes names of letters, digits and underscores that do"
+            " not begin with a digit"
+        )
+
+
+def _driver_settings(name):
+    return f"set(DRIVER_NAME {name})\nset(PYTHON_INCLUDE {_quoted(system.python_headers())})\n"
+
+
+def _installed_from():
+    """The header that binds the driver to this Python."""
+    library = system.find_libpython() or f"libpython{system.PYTHON_VERSION}.so.1.0"
+    packages = ", ".join(_quoted(folder) for folder in system.package_folders())
+    doctor = _quoted(f"{sys.executable} -m torchml_core.cli kim doctor")
+    return (
+        f"#define PYTHON_EXECUTABLE {_quoted(sys.executable)}\n"
+        f"#define PYTHON_LIBRARY {_quoted(library)}\n"
+        f"#define PYTHON_VERSION {_quoted(system.PYTHON_VERSION)}\n"
+        f"#define PYTHON_PACKAGES {packages}\n"
+        f"#define DOCTOR {doctor}\n"
+        f"#define MARK {_quoted(MARK + sys.executable)}\n"
+    )
+
+
+def _quoted(text):
+    """A string of CMake and of C."""
+    return '"' + str(text).replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$") + '"'

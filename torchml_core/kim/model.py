@@ -1,0 +1,148 @@
+"""A portable model as KIM sees it: its lengths and results in the units of the simulator."""
+
+import contextlib
+import os
+import traceback
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from torchml_core.errors import InputError, TorchMLError
+from torchml_core.kim.ranks import device_of_this_rank
+from torchml_core.portable.model import PortableModel
+from torchml_core.portable.prediction import VOIGT
+
+THREADS = "TORCHML_CORE_KIM_THREADS"
+
+
+class Results(NamedTuple):
+    """The simulator's arrays to be filled, None where nobody asked.
+
+    Attributes
+    ----------
+    energy : (1, 1) float64
+    particle_energies : (n_particles, 1) float64
+    forces : (n_particles, 3) float64
+    virial : (1, 6) float64
+    particle_virials : (n_particles, 6) float64
+        KIM's virials are -sum of x ⊗ f, minus ours, in the order xx yy zz yz xz xy.
+    """
+
+    energy: np.ndarray | None
+    particle_energies: np.ndarray | None
+    forces: np.ndarray | None
+    virial: np.ndarray | None
+    particle_virials: np.ndarray | None
+
+
+class KimModel:
+    """A portable model under the KIM-API.
+
+    Parameters
+    ----------
+    folder : path-like
+        The model's files. KIM deletes them when the driver has returned, so all are read here.
+    length, energy : float
+        How many of the simulator's units an Å and an eV are.
+
+    Attributes
+    ----------
+    species : tuple of str
+        In the order of their codes.
+    cutoff, influence_distance : float
+        In the simulator's unit of length.
+    needs_ghost_rows : bool
+        Whether lists of ghosts are needed: for staged graphs.
+    gives_particle_virials : bool
+        Descriptor models only; a raw or graph model gives forces on particles, from which the
+        share of each cannot be told.
+    n_threads : int
+        For descriptors and for torch: 1, since each core has a rank of its own, or what the
+        environment variable TORCHML_CORE_KIM_THREADS says.
+    """
+
+    def __init__(self, folder, length=1.0, energy=1.0):
+        files = sorted(f for f in Path(folder).iterdir() if f.is_file())
+        self._files = {file.name: file.read_bytes() for file in files}
+        self._model = PortableModel.load(folder, device=device_of_this_rank())
+        self._length, self._energy = length, energy
+        self.species = self._model.species
+        self.cutoff = self._model.cutoff * length
+        self.influence_distance = self._model.influence_distance * length
+        self.needs_ghost_rows = self._model.convention == "graph"
+        self.gives_particle_virials = self._model.convention == "descriptor"
+        self.n_threads = _n_threads()
+
+    def compute(self, configuration, results):
+        """Evaluate a configuration, in the simulator's units, and fill the results asked for.
+
+        Raises
+        ------
+        InputError, ModelError, UnsupportedError
+            As :meth:`torchml_core.PortableModel.evaluate`.
+        """
+        if self._length != 1:
+            configuration.positions = configuration.positions / self._length
+        virial = results.virial is not None or results.particle_virials is not None
+        with _torch_threads(self.n_threads):
+            found = self._model.evaluate(
+                configuration,
+                forces=results.forces is not None,
+                virial=virial,
+                n_threads=self.n_threads,
+            )
+            self._fill(results, found)
+
+    def write(self, folder):
+        """Write the model's files into a folder, as they were read; return their names."""
+        for name, content in self._files.items():
+            Path(folder, name).write_bytes(content)
+        return list(self._files)
+
+    def _fill(self, results, found):
+        energy = self._energy
+        if results.energy is not None:
+            results.energy[...] = found.energy * energy
+        if results.particle_energies is not None:
+            np.multiply(found.particle_energies[:, None], energy, out=results.particle_energies)
+        if results.forces is not None:
+            np.multiply(found.forces, energy / self._length, out=results.forces)
+        if results.virial is not None:
+            results.virial[...] = -energy * _as_voigt(found.virial)
+        if results.particle_virials is not None:
+            results.particle_virials[...] = -energy * _as_voigt(found.particle_virials)
+
+
+def describe(error):
+    """Say what went wrong, for logs: on purpose in one line, otherwise with all that is known."""
+    if isinstance(error, TorchMLError):
+        return str(error)
+    return "".join(traceback.format_exception(error))
+
+
+def _as_voigt(virial):
+    """(..., 6) from (..., 3, 3), symmetrised: xx yy zz yz xz xy."""
+    return (virial[..., VOIGT[0], VOIGT[1]] + virial[..., VOIGT[1], VOIGT[0]]) / 2
+
+
+def _n_threads():
+    text = os.environ.get(THREADS, "1")
+    if not text.isdigit() or int(text) == 0:
+        raise InputError(f"{THREADS} = {text!r}: a whole number of threads, at least 1, is needed")
+    return int(text)
+
+
+@contextlib.contextmanager
+def _torch_threads(n_threads):
+    """So many threads of torch for a while: the process may be somebody else's."""
+    before = torch.get_num_threads()
+    if before == n_threads:
+        yield
+        return
+    torch.set_num_threads(n_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

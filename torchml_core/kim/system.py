@@ -1,0 +1,99 @@
+"""What this machine has: the KIM-API with its collections, and the Python that runs."""
+
+import ctypes.util
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import NamedTuple
+
+from torchml_core.errors import InstallationError
+
+MANAGEMENT = "kim-api-collections-management"
+PYTHON_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
+GET_KIM = (
+    "install the KIM-API (Debian, Ubuntu: apt-get install libkim-api-dev; conda: conda install -c"
+    " conda-forge kim-api) and have its programs on PATH"
+)
+
+
+class Item(NamedTuple):
+    """An item of KIM's collections: a model driver or a portable model."""
+
+    collection: str  # as KIM's tools take it: "user", "environment", ...
+    name: str
+    folder: Path
+
+
+def find_management():
+    """Return the path of the KIM-API's program that installs items.
+
+    Raises
+    ------
+    InstallationError
+        It is not on PATH.
+    """
+    found = shutil.which(MANAGEMENT)
+    if found is None:
+        raise InstallationError(f"{MANAGEMENT} is not on PATH: {GET_KIM}")
+    return Path(found)
+
+
+def kim_environment():
+    """Return the environment for KIM's programs: CMake must find the KIM-API beside them."""
+    prefix = find_management().resolve().parents[1]
+    return {"KIM_API_CMAKE_PREFIX_DIR": str(prefix), **os.environ}
+
+
+def installed_items(kind):
+    """Return the items of all collections.
+
+    Parameters
+    ----------
+    kind : {"model_drivers", "portable_models"}
+
+    Returns
+    -------
+    list of Item
+        The KIM-API takes the first of several of the same name.
+    """
+    program = find_management().resolve().parents[1] / "libexec/kim-api/kim-api-collections-info"
+    listed = subprocess.run([program, kind], capture_output=True, text=True)
+    if listed.returncode != 0:
+        raise InstallationError(f"{program} {kind} failed: {listed.stderr or listed.stdout}")
+    items = []
+    for line in listed.stdout.splitlines():
+        collection, name, place = line.split(" ", 2)
+        collection = collection.replace("environmentVariable", "environment")  # its other name
+        items.append(Item(collection, name, Path(place, name)))
+    return items
+
+
+def find_libpython():
+    """Return the path of this Python's shared library, None if there is none.
+
+    It is loaded in simulators that have no Python of their own. Where Python was built without
+    one, the system's of the same minor version serves.
+    """
+    names = {sysconfig.get_config_var("INSTSONAME"), sysconfig.get_config_var("LDLIBRARY")}
+    folders = [sysconfig.get_config_var("LIBDIR"), Path(sys.base_prefix, "lib")]
+    for folder in filter(None, folders):
+        for name in sorted(filter(None, names)):
+            path = Path(folder, name)
+            if ".so" in name and path.is_file():
+                return str(path)
+    return ctypes.util.find_library(f"python{PYTHON_VERSION}")
+
+
+def package_folders():
+    """Return the folders that hold torchml_core and what it needs, in the order to search."""
+    paths = sysconfig.get_paths()
+    own = Path(__file__).resolve().parents[2]
+    return list(dict.fromkeys([paths["purelib"], paths["platlib"], str(own)]))
+
+
+def python_headers():
+    """Return the folder of Python.h, whether it is there or not."""
+    return Path(sysconfig.get_paths()["include"])
