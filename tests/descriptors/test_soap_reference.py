@@ -1,0 +1,164 @@
+"""The slow SOAP that others are measured by, measured itself: by books, DScribe, libdescriptor."""
+
+import math
+import warnings
+from types import SimpleNamespace
+
+import mpmath
+import numpy as np
+import pytest
+from descriptors import soap_reference as ref
+from descriptors.soap_cases import SOAP_DEFAULTS
+from scipy.special import gammaln, lpmv
+
+
+def test_harmonics_are_those_of_associated_legendre_functions():
+    rng = np.random.default_rng(0)
+    for v in [*rng.standard_normal((5, 3)), [0, 0, 1.0], [0, 0, -2.0], [0, 3.0, 0], [1.0, 0, 0]]:
+        v = np.asarray(v)
+        cosine, phi = v[2] / np.linalg.norm(v), math.atan2(v[1], v[0])
+        for l in range(13):
+            for m, value in zip(range(-l, l + 1), ref.harmonics(l, v), strict=True):
+                a = abs(m)
+                size = (2 * l + 1) / (4 * np.pi) * np.exp(gammaln(l - a + 1) - gammaln(l + a + 1))
+                turn = math.cos(a * phi) if m > 0 else math.sin(a * phi)
+                # lpmv has the phase (-1)^m, which these harmonics have not
+                expected = (-1) ** a * math.sqrt(size) * lpmv(a, l, cosine)
+                expected *= math.sqrt(2) * turn if m else 1
+                assert value == pytest.approx(expected, rel=1e-11, abs=1e-11)
+
+
+def test_harmonics_of_first_order_are_y_z_x():
+    np.testing.assert_allclose(
+        ref.harmonics(1, np.array([0.1, 0.2, 0.3])) / math.sqrt(3 / (4 * math.pi)),
+        np.array([0.2, 0.3, 0.1]) / math.sqrt(0.14),
+        rtol=1e-14,
+    )
+
+
+@pytest.mark.parametrize(("basis", "l"), [("polynomial", 0), ("gto", 0), ("gto", 4)])
+@pytest.mark.parametrize("n_max", [1, 5, 9])
+def test_bases_are_orthonormal(basis, l, n_max):
+    r, weighted = ref.quadrature(basis, n_max, 5.0, l, 0.5)
+    with mpmath.workdps(ref.DIGITS):
+        g = [ref.radial_function(basis, n_max, 5.0, l, mpmath.mpf(point)) for point in r]
+    overlap = weighted @ np.array(g, dtype=float)
+    np.testing.assert_allclose(overlap, np.eye(n_max), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("basis", "l", "R"),
+    [("polynomial", 0, 1e-3), ("polynomial", 6, 4.9), ("gto", 1, 0.4), ("gto", 6, 4.9)],
+)
+def test_radial_integrals_are_those_of_mpmath(basis, l, R):
+    n_max, cutoff, eta = 3, 5.0, 2.0
+    found = ref.radial_integrals(basis, n_max, cutoff, l, eta, R)
+    end = [0, 1, 2, 3, 4, cutoff] + ([6, 8, 11] if basis == "gto" else [])
+    with mpmath.workdps(20):
+        for n in range(n_max):
+
+            def integrand(r, n=n):
+                g = ref.radial_function(basis, n_max, cutoff, l, r)[n]
+                x = 2 * eta * r * R
+                i_l = mpmath.sqrt(mpmath.pi / (2 * x)) * mpmath.besseli(l + 0.5, x) if x else l == 0
+                return r * r * g * i_l * mpmath.exp(-eta * (r * r + R * R))
+
+            expected = mpmath.quad(integrand, end, maxdegree=4)
+            assert found[n] == pytest.approx(float(expected), rel=1e-10, abs=1e-14)
+
+
+@pytest.mark.parametrize("l", [0, 3, 12])
+@pytest.mark.parametrize("R", [0.0, 0.7, 4.5])
+def test_gto_integrals_are_those_in_closed_form(l, R):
+    """√π/4 (ηR)^l (α+η)^-(l+3/2) exp(-αη R²/(α+η)) for each primitive: DScribe's way."""
+    n_max, cutoff, eta = 6, 5.0, 2.0
+    alpha, C = ref.gto_coefficients(n_max, cutoff, l)
+    with mpmath.workdps(ref.DIGITS):
+        primitives = [
+            mpmath.sqrt(mpmath.pi) / 4 * mpmath.mpf(eta * R) ** l * (a + eta) ** (-l - 1.5)
+            * mpmath.exp(-a * eta * mpmath.mpf(R) ** 2 / (a + eta))
+            for a in alpha
+        ]
+        expected = [
+            float(mpmath.fdot((C[a, n], primitives[a]) for a in range(n_max))) for n in range(n_max)
+        ]
+    found = ref.radial_integrals("gto", n_max, cutoff, l, eta, R)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("basis", ["polynomial", "gto"])
+@pytest.mark.parametrize("l", [0, 2, 9])
+def test_slopes_of_integrals_are_their_differences(basis, l):
+    def value(R):
+        return ref.radial_integrals(basis, 5, 5.0, l, 2.0, R)
+
+    h = 1e-3
+    difference = (8 * (value(2 + h) - value(2 - h)) - value(2 + 2 * h) + value(2 - 2 * h)) / (12 * h)
+    slope = value(2 + 1e-30j).imag / 1e-30
+    np.testing.assert_allclose(slope, difference, rtol=0, atol=1e-9 * np.abs(slope).max())
+
+
+def settings(**given):
+    return SimpleNamespace(**(SOAP_DEFAULTS | {"smoothing": None} | given))
+
+
+def dscribe_order(n_species, n_max, l_max):
+    """[(z, z', n, n', l)] in DScribe's order: l outside of n, n'."""
+    return [
+        (a, b, n, k, l)
+        for a in range(n_species)
+        for b in range(a, n_species)
+        for l in range(l_max + 1)
+        for n in range(n_max)
+        for k in range(n if a == b else 0, n_max)
+    ]
+
+
+@pytest.mark.parametrize("symbols", ["Si7", "SiCSiCCSiC", "HCOHHCO"])
+@pytest.mark.parametrize(
+    ("basis", "n_max", "l_max", "sigma", "cutoff"),
+    [
+        ("gto", 1, 0, 0.5, 6.0),
+        ("gto", 4, 4, 0.5, 5.5),
+        ("gto", 8, 6, 0.5, 5.5),
+        ("gto", 6, 9, 0.3, 5.3),
+        ("polynomial", 1, 0, 0.5, 6.0),
+        ("polynomial", 4, 4, 0.5, 5.5),
+        ("polynomial", 5, 9, 0.3, 5.3),  # from 6 on its root in double precision is wrong by more
+    ],
+)
+def test_equal_to_dscribe(symbols, basis, n_max, l_max, sigma, cutoff):
+    """A cluster that fits into the cutoff: DScribe counts neighbors beyond it too."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dscribe = pytest.importorskip("dscribe.descriptors")
+    from ase import Atoms
+
+    atoms = Atoms(symbols, positions=np.random.default_rng(0).uniform(0, 3, (7, 3)))
+    names = atoms.get_chemical_symbols()
+    species = sorted(set(names), key=["H", "C", "O", "Si"].index)
+    peer = dscribe.SOAP(
+        species=species,
+        r_cut=cutoff,
+        n_max=n_max,
+        l_max=l_max,
+        sigma=sigma,
+        rbf=basis,
+        weighting={"w0": 0},
+        periodic=False,
+    )
+    told = settings(
+        species=species,
+        cutoff=cutoff,
+        n_max=n_max,
+        l_max=l_max,
+        eta=1 / (2 * sigma**2),
+        radial_basis=basis,
+    )
+    rows = [np.delete(np.arange(7), i) for i in range(7)]
+    expected = ref.soap(told, names, atoms.positions, np.arange(7), rows)
+    place = {key: k for k, key in enumerate(dscribe_order(len(species), n_max, l_max))}
+    order = ref.power_spectrum_order(len(species), n_max, "full")
+    columns = [place[(*key, l)] for key in order for l in range(l_max + 1)]
+    found = peer.create(atoms)[:, columns]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-8 * np.abs(expected).max())
