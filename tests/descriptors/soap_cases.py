@@ -70,7 +70,9 @@ def rows_of(c):
 def reference(program, told, c, positions=None):
     """The slow program's values for the rows of a configuration."""
     names = [c.species_names[code] for code in c.species]
-    return program(told, names, c.positions if positions is None else positions, c.centers, rows_of(c))
+    return program(
+        told, names, c.positions if positions is None else positions, c.centers, rows_of(c)
+    )
 
 
 def reference_tangent(program, told, c, direction):
@@ -143,4 +145,3 @@ ENVIRONMENTS = {
     "130 neighbors": lambda: crowd(130, 4.2),
     "301 neighbors": lambda: crowd(301, 4.2, seed=1),
 }
-

@@ -13,9 +13,8 @@ NOTATION
     p_zz'nn'l = π √(8/(2l+1)) Σ_m c_znlm c_z'n'lm       (libdescriptor: that, over cutoff²)
 
     i_l: modified spherical Bessel function. polynomial: g_n from (rc - r)^(a+2), a = 1..n_max, on
-    (0, rc). gto: g_nl from r^l exp(-α_al r²) on (0, ∞), α such that the function before its power is
-    10⁻³ at a-th of n_max radii evenly from 1 to rc (Himanen et al., Comput. Phys. Commun. 247,
-    106949 (2020), and DScribe's source for the radii).
+    (0, rc). gto: g_nl from r^l exp(-α_al r²) on (0, ∞), α such that this is 10⁻³ at the a-th of n_max
+    radii evenly from 1 to rc (Himanen et al., Comput. Phys. Commun. 247, 106949 (2020)).
 """
 
 import functools
@@ -138,14 +137,17 @@ def harmonics(l, v):
     values = []
     for m in range(-l, l + 1):
         a = abs(m)
-        in_z = sum(
-            (-1) ** k
-            * math.comb(l, k)
-            * math.comb(2 * l - 2 * k, l)
-            * math.perm(l - 2 * k, a)
-            * z ** (l - 2 * k - a)
-            for k in range((l - a) // 2 + 1)
-        ) / 2**l
+        in_z = (
+            sum(
+                (-1) ** k
+                * math.comb(l, k)
+                * math.comb(2 * l - 2 * k, l)
+                * math.perm(l - 2 * k, a)
+                * z ** (l - 2 * k - a)
+                for k in range((l - a) // 2 + 1)
+            )
+            / 2**l
+        )
         around = [math.comb(a, p) * x**p * y ** (a - p) for p in range(a + 1)]
         turns = [1, 0, -1, 0] if m >= 0 else [0, 1, 0, -1]
         in_xy = sum(turns[(a - p) % 4] * term for p, term in enumerate(around))
@@ -221,7 +223,7 @@ def power_spectrum_order(n_channels, n_max, cross_blocks):
 
 
 def soap(d, names, positions, centers, rows):
-    """(n_centers, width) SOAP; beside the above ``d`` has cross_blocks, normalization, unit_norm."""
+    """(n_centers, width) SOAP; ``d`` has cross_blocks, normalization, unit_norm too."""
     values = []
     for i, row in zip(centers, rows, strict=True):
         c = coefficients(d, names, positions, i, row)

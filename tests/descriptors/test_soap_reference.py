@@ -75,7 +75,10 @@ def test_gto_integrals_are_those_in_closed_form(l, R):
     alpha, C = ref.gto_coefficients(n_max, cutoff, l)
     with mpmath.workdps(ref.DIGITS):
         primitives = [
-            mpmath.sqrt(mpmath.pi) / 4 * mpmath.mpf(eta * R) ** l * (a + eta) ** (-l - 1.5)
+            mpmath.sqrt(mpmath.pi)
+            / 4
+            * mpmath.mpf(eta * R) ** l
+            * (a + eta) ** (-l - 1.5)
             * mpmath.exp(-a * eta * mpmath.mpf(R) ** 2 / (a + eta))
             for a in alpha
         ]
@@ -93,7 +96,9 @@ def test_slopes_of_integrals_are_their_differences(basis, l):
         return ref.radial_integrals(basis, 5, 5.0, l, 2.0, R)
 
     h = 1e-3
-    difference = (8 * (value(2 + h) - value(2 - h)) - value(2 + 2 * h) + value(2 - 2 * h)) / (12 * h)
+    difference = (8 * (value(2 + h) - value(2 - h)) - value(2 + 2 * h) + value(2 - 2 * h)) / (
+        12 * h
+    )
     slope = value(2 + 1e-30j).imag / 1e-30
     np.testing.assert_allclose(slope, difference, rtol=0, atol=1e-9 * np.abs(slope).max())
 
