@@ -13,8 +13,8 @@ NOTATION
     p_zz'nn'l = π √(8/(2l+1)) Σ_m c_znlm c_z'n'lm       (libdescriptor: that, over cutoff²)
 
     i_l: modified spherical Bessel function. polynomial: g_n from (rc - r)^(a+2), a = 1..n_max, on
-    (0, rc). gto: g_nl from r^l exp(-α_al r²) on (0, ∞), α such that this is 10⁻³ at the a-th of n_max
-    radii evenly from 1 to rc (Himanen et al., Comput. Phys. Commun. 247, 106949 (2020)).
+    (0, rc). gto: g_nl from r^l exp(-α_al r²) on (0, ∞), α such that this is 10⁻³ at the a-th of
+    n_max radii evenly from 1 to rc (Himanen et al., Comput. Phys. Commun. 247, 106949 (2020)).
 """
 
 import functools
