@@ -1,9 +1,10 @@
 """SOAP beside DScribe, featomic, MDescriptor and quippy (`pip install torchml_core[peers]`).
 
 1000 rattled silicon atoms, cutoff 5 Å, 28 neighbors each; n_max 8, l_max 6. One thread, in one
-process, so that ratios mean something on a machine that others use too. Ours with and without making
-the neighbor lists, since peers make theirs. That values are DScribe's is for the tests to say: in a
-crystal it counts neighbors beyond the cutoff too. ``python benchmarks/soap_table.py`` prints ratios.
+process, so that ratios mean something on a machine that others use too. Ours with and without
+making the neighbor lists, since peers make theirs. That values are DScribe's is for the tests to
+say: in a crystal it counts neighbors beyond the cutoff too. ``python benchmarks/soap_table.py``
+prints ratios.
 
 Threads of peers: set RAYON_NUM_THREADS=1 for featomic, OMP_NUM_THREADS=1 for quippy.
 """
