@@ -1,14 +1,11 @@
-"""The slow SOAP that others are measured by, measured itself: by books, DScribe, libdescriptor."""
+"""The slow SOAP that others are measured by, measured itself: by books; by DScribe in ../test_dscribe.py."""
 
 import math
-import warnings
-from types import SimpleNamespace
 
 import mpmath
 import numpy as np
 import pytest
 from descriptors import soap_reference as ref
-from descriptors.soap_cases import SOAP_DEFAULTS
 from scipy.special import gammaln, lpmv
 
 
@@ -101,69 +98,3 @@ def test_slopes_of_integrals_are_their_differences(basis, l):
     )
     slope = value(2 + 1e-30j).imag / 1e-30
     np.testing.assert_allclose(slope, difference, rtol=0, atol=1e-9 * np.abs(slope).max())
-
-
-def settings(**given):
-    return SimpleNamespace(**(SOAP_DEFAULTS | {"smoothing": None} | given))
-
-
-def dscribe_order(n_species, n_max, l_max):
-    """[(z, z', n, n', l)] in DScribe's order: l outside of n, n'."""
-    return [
-        (a, b, n, k, l)
-        for a in range(n_species)
-        for b in range(a, n_species)
-        for l in range(l_max + 1)
-        for n in range(n_max)
-        for k in range(n if a == b else 0, n_max)
-    ]
-
-
-@pytest.mark.parametrize("symbols", ["Si7", "SiCSiCCSiC", "HCOHHCO"])
-@pytest.mark.parametrize(
-    ("basis", "n_max", "l_max", "sigma", "cutoff"),
-    [
-        ("gto", 1, 0, 0.5, 6.0),
-        ("gto", 4, 4, 0.5, 5.5),
-        ("gto", 8, 6, 0.5, 5.5),
-        ("gto", 6, 9, 0.3, 5.3),
-        ("polynomial", 1, 0, 0.5, 6.0),
-        ("polynomial", 4, 4, 0.5, 5.5),
-        ("polynomial", 5, 9, 0.3, 5.3),  # from 6 on its root in double precision is wrong by more
-    ],
-)
-def test_equal_to_dscribe(symbols, basis, n_max, l_max, sigma, cutoff):
-    """A cluster that fits into the cutoff: DScribe counts neighbors beyond it too."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        dscribe = pytest.importorskip("dscribe.descriptors")
-    from ase import Atoms
-
-    atoms = Atoms(symbols, positions=np.random.default_rng(0).uniform(0, 3, (7, 3)))
-    names = atoms.get_chemical_symbols()
-    species = sorted(set(names), key=["H", "C", "O", "Si"].index)
-    peer = dscribe.SOAP(
-        species=species,
-        r_cut=cutoff,
-        n_max=n_max,
-        l_max=l_max,
-        sigma=sigma,
-        rbf=basis,
-        weighting={"w0": 0},
-        periodic=False,
-    )
-    told = settings(
-        species=species,
-        cutoff=cutoff,
-        n_max=n_max,
-        l_max=l_max,
-        eta=1 / (2 * sigma**2),
-        radial_basis=basis,
-    )
-    rows = [np.delete(np.arange(7), i) for i in range(7)]
-    expected = ref.soap(told, names, atoms.positions, np.arange(7), rows)
-    place = {key: k for k, key in enumerate(dscribe_order(len(species), n_max, l_max))}
-    order = ref.power_spectrum_order(len(species), n_max, "full")
-    columns = [place[(*key, l)] for key in order for l in range(l_max + 1)]
-    found = peer.create(atoms)[:, columns]
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-8 * np.abs(expected).max())
