@@ -1,4 +1,4 @@
-"""The .dat files of SOAP: every way of writing them that occurs, every way of getting them wrong."""
+"""The .dat files of SOAP: every way of writing them, every way of getting them wrong."""
 
 import numpy as np
 import pytest

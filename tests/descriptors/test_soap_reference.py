@@ -1,4 +1,4 @@
-"""The slow SOAP that others are measured by, measured itself: by books; by DScribe in ../test_dscribe.py."""
+"""The slow SOAP that others are measured by, measured itself (by DScribe: test_dscribe.py)."""
 
 import math
 
