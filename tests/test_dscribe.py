@@ -1,7 +1,7 @@
 """SOAP equal to DScribe's, after reordering; and the slow SOAP of the tests too.
 
-Clusters that fit into the cutoff: DScribe counts neighbors beyond it too. Not in descriptors/, whose
-tests are run with the address sanitizer as well: what DScribe loads is not for that.
+Clusters that fit into the cutoff: DScribe counts neighbors beyond it too. Not in descriptors/:
+those tests are run with the address sanitizer as well, and what DScribe loads is not for that.
 """
 
 import warnings

@@ -81,35 +81,46 @@ def test_the_order_of_neighbors_does_not_matter(neighbors, basis, random):
     assert_close(shuffled, values, 1e-12)
 
 
-@settings(max_examples=40, deadline=None)
-@given(neighborhoods(), BASES)
-def test_blocks_of_one_species_are_positive_semidefinite(neighbors, basis):
-    """p_nn' of one l is a Gram matrix: over species and n together."""
-    values = descriptor(basis).compute(place(*neighbors))[0]
+def gram(values):
+    """(l_max + 1, 8, 8): p of one l, by species and n on either side."""
     n, l_max = 4, 3
-    gram = np.zeros((l_max + 1, 2, n, 2, n))
+    matrix = np.zeros((l_max + 1, 2, n, 2, n))
     k = 0
     for q, p in ((0, 0), (0, 1), (1, 1)):
         for a in range(n):
             for b in range(a if q == p else 0, n):
-                gram[:, q, a, p, b] = gram[:, p, b, q, a] = values[k : k + l_max + 1]
+                matrix[:, q, a, p, b] = matrix[:, p, b, q, a] = values[k : k + l_max + 1]
                 k += l_max + 1
     assert k == len(values)
-    eigenvalues = np.linalg.eigvalsh(gram.reshape(l_max + 1, 2 * n, 2 * n))
+    return matrix.reshape(l_max + 1, 2 * n, 2 * n)
+
+
+@settings(max_examples=40, deadline=None)
+@given(neighborhoods(), BASES)
+def test_values_are_those_of_a_gram_matrix(neighbors, basis):
+    """Positive semidefinite, of rank 2 l + 1 at most."""
+    values = descriptor(basis).compute(place(*neighbors))[0]
+    eigenvalues = np.linalg.eigvalsh(gram(values))
     assert eigenvalues.min() >= -1e-12 * np.abs(values).max()
+    for l, own in enumerate(eigenvalues):
+        assert np.abs(own[: max(0, 8 - (2 * l + 1))]).max(initial=0) <= 1e-12 * np.abs(values).max()
 
 
 @settings(max_examples=40, deadline=None)
 @given(neighborhoods(), st.floats(0.2, 5.0))
-def test_lengths_have_no_unit_in_the_polynomial_basis(neighbors, scale):
-    """All lengths times s: values times s³ (DScribe's), s (libdescriptor's)."""
+def test_lengths_have_no_unit_in_the_polynomial_space(neighbors, scale):
+    """Lengths times s: what does not depend on the choice of g_n grows as s³ (libdescriptor: s).
+
+    The g_n themselves are mixed: S^(-1/2) is not that of powers of another unit.
+    """
     positions, symbols = neighbors
     assume(away_from_the_cutoff(positions))
     for normalization, power in (("dscribe", 3), ("libdescriptor", 1)):
         one = descriptor("polynomial", normalization=normalization)
-        other = scaled(normalization, scale)
-        expected = one.compute(place(positions, symbols)) * scale**power
-        assert_close(other.compute(place(positions * scale, symbols)), expected, 1e-9)
+        expected = np.linalg.eigvalsh(gram(one.compute(place(positions, symbols))[0]))
+        other = scaled(normalization, scale).compute(place(positions * scale, symbols))[0]
+        found = np.linalg.eigvalsh(gram(other))
+        assert_close(found, expected * scale**power, 1e-9)
 
 
 def scaled(normalization, scale):

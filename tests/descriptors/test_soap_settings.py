@@ -88,7 +88,7 @@ def test_options_are_keywords(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_numbers_may_be_numpys(kind):
     one = kind(["Si"], np.float64(5), np.int64(4), np.int32(3), sigma=np.float32(0.5))
-    assert one == kind(["Si"], 5, 4.0, 3, sigma=0.5)
+    assert one == kind(["Si"], 5, 4, 3, sigma=0.5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -142,8 +142,7 @@ def test_equality_sees_every_setting(kind, names):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_width_that_smooths_nothing_makes_no_difference(kind):
     one, other = (kind(**GOOD, smoothing=None, smoothing_width=w) for w in (0.5, 1.0))
-    c = environment([[0, 0, 2.0], [0, 4.8, 0]])
-    np.testing.assert_array_equal(one.compute(c), other.compute(c))
+    assert one == other
 
 
 @pytest.mark.parametrize(("kind", "names"), [(tm.SOAP, SOAPS), (tm.SphericalExpansion, EXPANSIONS)])
