@@ -37,6 +37,8 @@ cdef extern from "simd.h" nogil:
     void simd_pack_f(float *, vfloat, unsigned)
     void simd_pack_index(int32_t *, int32_t, unsigned, int)
     int simd_count(unsigned)
+    void simd_transpose_d(double *, Py_ssize_t, const double *, Py_ssize_t)
+    void simd_transpose_f(float *, Py_ssize_t, const float *, Py_ssize_t)
     double simd_total_d(vdouble)
     float simd_total_f(vfloat)
 
@@ -72,6 +74,14 @@ cdef inline void put(vec *array, Py_ssize_t at, double x) noexcept nogil:
         (<float *> array)[at] = <float> x
     else:
         (<double *> array)[at] = x
+
+
+cdef inline vec *number_at(const vec *array, Py_ssize_t at) noexcept nogil:
+    """The array that begins with this number; to be read number by number."""
+    if vec is vfloat:
+        return <vec *> (<float *> array + at)
+    else:
+        return <vec *> (<double *> array + at)
 
 
 # ---- whole vectors. ``like`` is never read: it tells which type is meant.
@@ -130,6 +140,17 @@ cdef inline void fill(vec *array, Py_ssize_t begin, Py_ssize_t end, vec x) noexc
     while begin < end:
         store_at(array, begin, x)
         begin += lanes_of(array)
+
+
+cdef inline void transpose(
+    vec *to, Py_ssize_t to_row, const vec *array, Py_ssize_t row
+) noexcept nogil:
+    """Transpose a square of as many vectors as they have lanes; rows are so many vectors apart."""
+    cdef Py_ssize_t lanes = lanes_of(to)
+    if vec is vfloat:
+        simd_transpose_f(<float *> to, to_row * lanes, <const float *> array, row * lanes)
+    else:
+        simd_transpose_d(<double *> to, to_row * lanes, <const double *> array, row * lanes)
 
 
 cdef inline double total(vec x) noexcept nogil:
