@@ -26,9 +26,9 @@ EXPANSIONS = {
     "gto": {},
     "polynomial": {"radial_basis": "polynomial", "smoothing_width": 1.1},
     "polynomial unsmoothed": {"radial_basis": "polynomial", "smoothing": None},
-    "sigma": {"n_max": 3, "l_max": 2, "sigma": 0.35},
+    "sigma": {"n_max": 2, "l_max": 1, "sigma": 0.35},
     "one function": {"n_max": 1, "l_max": 0, "eta": 1.3},
-    "odd sizes": {"n_max": 5, "l_max": 7, "sigma": 0.6, "smoothing_width": 4.2},
+    "odd sizes": {"n_max": 5, "l_max": 4, "sigma": 0.6, "smoothing_width": 4.2},
     "two channels": {"species_weights": TWO_CHANNELS},
     "one channel": {"species_weights": [[0.7], [1.9]]},
     "three channels": {"species_weights": [[1, 0, 0.4], [0, 1, -1.2]]},
@@ -55,7 +55,7 @@ SOAPS = EXPANSIONS | {
 def make(kind, name, species=("Si", "C"), cutoff=4.2, **more):
     """(descriptor, what the reference needs to know of it) of kind SOAP or SphericalExpansion."""
     known = SOAPS if kind is tm.SOAP else EXPANSIONS
-    arguments = {"n_max": 4, "l_max": 3} | known[name] | more
+    arguments = {"n_max": 3, "l_max": 2} | known[name] | more
     descriptor = kind(list(species), cutoff, **arguments)
     told = (SOAP_DEFAULTS if kind is tm.SOAP else DEFAULTS) | arguments
     if "sigma" in told:

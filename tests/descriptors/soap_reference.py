@@ -182,7 +182,7 @@ def coefficients(d, names, positions, i, neighbors):
     for j in neighbors:
         v = positions[j] - positions[i]
         R = np.sqrt(v @ v)
-        if R.real >= d.cutoff:
+        if R.real > d.cutoff:
             continue
         fc = smoothing(d.smoothing, d.smoothing_width, d.cutoff, R)
         share = weights[list(d.species).index(names[j])]

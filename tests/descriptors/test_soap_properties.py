@@ -208,17 +208,17 @@ def test_smoothed_values_and_gradients_vanish_at_the_cutoff(basis):
     d = descriptor(basis)
     without = d.compute(environment([[0.3, 1.9, 0.2]], ["Si", "Si"]))[0]
     size = np.abs(without).max()
-    value, slope = values_and_slope(d, np.nextafter(CUTOFF, 0))
+    value, slope = values_and_slope(d, CUTOFF - 1e-9)
     assert np.abs(value - without).max() <= 1e-14 * size
-    assert np.abs(slope).max() <= 1e-13 * size
+    assert 0 < np.abs(slope).max() <= 1e-7 * size
 
 
 def test_without_smoothing_there_is_a_jump():
     """What libdescriptor does: the test above can fail, and this is where."""
     for basis in ("gto", "polynomial"):
         d = descriptor(basis, None)
-        inside, _ = values_and_slope(d, np.nextafter(CUTOFF, 0))
-        outside, _ = values_and_slope(d, CUTOFF)
+        inside, _ = values_and_slope(d, CUTOFF - 1e-9)
+        outside, _ = values_and_slope(d, CUTOFF + 1e-9)
         assert np.abs(inside - outside).max() > 1e-3 * np.abs(outside).max()
 
 

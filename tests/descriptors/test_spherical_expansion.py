@@ -70,7 +70,7 @@ def test_environments_at_the_edge(name, place):
     np.testing.assert_allclose(adjoint, (weights * tangent).sum(), rtol=1e-8)
 
 
-@pytest.mark.parametrize(("n_max", "l_max"), [(1, 12), (3, 0), (6, 9), (8, 6)])
+@pytest.mark.parametrize(("n_max", "l_max"), [(3, 12), (8, 6)])
 @pytest.mark.parametrize("basis", ["gto", "polynomial"])
 def test_each_order_to_its_own_scale(basis, n_max, l_max):
     """Functions of high n and l are small: their relative error must be small too.
@@ -97,9 +97,9 @@ def test_a_lone_neighbor_is_known_in_closed_form():
     d, told = expansion("gto", species=["Si"])
     v = np.array([0.4, -1.5, 1.1])
     R = np.linalg.norm(v)
-    c = d.compute(environment([v], species=("Si",))).reshape(4, 16)
+    c = d.compute(environment([v], species=("Si",))).reshape(3, 9)
     for l, angular in ((0, [1.0]), (1, np.sqrt(3) * v[[1, 2, 0]] / R)):
-        integrals = ref.radial_integrals("gto", 4, 4.2, l, told.eta, R)
+        integrals = ref.radial_integrals("gto", 3, 4.2, l, told.eta, R)
         expected = np.sqrt(4 * np.pi) * np.outer(integrals, angular)
         found = c[:, l * l : (l + 1) ** 2]
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-10 * np.abs(c).max())

@@ -105,9 +105,7 @@ class DensityDescriptor(Descriptor):
     def _kernel_settings(self, factors):
         """Of packing.density; ``factors`` (l_max + 1,): by which coefficients of l are multiplied."""
         return {
-            "table": radial_table(
-                self.radial_basis, self.n_max, self.l_max, self.cutoff, self.eta
-            ),
+            "table": radial_table(self.radial_basis, self.n_max, self.l_max, self.cutoff, self.eta),
             "n_species": len(self.species),
             "cutoff": self.cutoff,
             "smoothing": self.smoothing,
