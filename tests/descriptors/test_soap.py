@@ -135,8 +135,8 @@ def test_four_species():
     atoms = Atoms(rng.choice(species, 24), positions=positions, cell=[6, 6.5, 7], pbc=True)
     c = tm.Configuration.from_atoms(atoms, 3.0, species)
     for cross_blocks in ("full", "upper"):
-        d, told = soap("gto", species=species, cutoff=3.0, cross_blocks=cross_blocks, n_max=3)
-        assert d.width == {"full": (4 * 6 + 6 * 9) * 4, "upper": 10 * 6 * 4}[cross_blocks]
+        d, told = soap("gto", species=species, cutoff=3.0, cross_blocks=cross_blocks)
+        assert d.width == {"full": (4 * 6 + 6 * 9) * 3, "upper": 10 * 6 * 3}[cross_blocks]
         expected = reference(ref.soap, told, c)
         scale = np.abs(expected).max()
         np.testing.assert_allclose(d.compute(c), expected, rtol=0, atol=1e-10 * scale)

@@ -33,7 +33,7 @@ def test_harmonics_of_first_order_are_y_z_x():
     )
 
 
-@pytest.mark.parametrize(("basis", "l"), [("polynomial", 0), ("gto", 0), ("gto", 4)])
+@pytest.mark.parametrize(("basis", "l"), [("polynomial", 0), ("gto", 4)])
 @pytest.mark.parametrize("n_max", [1, 5, 16])
 def test_bases_are_orthonormal(basis, l, n_max):
     r, weighted = ref.quadrature(basis, n_max, 5.0, l, 0.5)
@@ -48,7 +48,7 @@ def test_bases_are_orthonormal(basis, l, n_max):
     [("polynomial", 0, 1e-3), ("polynomial", 6, 4.9), ("gto", 1, 0.4), ("gto", 6, 4.9)],
 )
 def test_radial_integrals_are_those_of_mpmath(basis, l, R):
-    n_max, cutoff, eta = 3, 5.0, 2.0
+    n_max, cutoff, eta = 2, 5.0, 2.0
     found = ref.radial_integrals(basis, n_max, cutoff, l, eta, R)
     end = [0, 1, 2, 3, 4, cutoff] + ([6, 8, 11] if basis == "gto" else [])
     with mpmath.workdps(20):
