@@ -103,7 +103,7 @@ class DensityDescriptor(Descriptor):
         )
 
     def _kernel_settings(self, factors):
-        """Of packing.density; ``factors`` (l_max + 1,): by which coefficients of l are multiplied."""
+        """Of packing.density; ``factors`` (l_max + 1,) multiply the coefficients of each l."""
         return {
             "table": radial_table(self.radial_basis, self.n_max, self.l_max, self.cutoff, self.eta),
             "n_species": len(self.species),
@@ -165,7 +165,8 @@ def _check_smoothing_width(width, cutoff):
     width = number("smoothing_width", width)
     if not 0 < width <= cutoff:
         raise InputError(
-            f"smoothing_width = {width:g}: more than 0 and at most the cutoff, {cutoff:g}, is needed"
+            f"smoothing_width = {width:g}: more than 0 and at most the cutoff, {cutoff:g}, is"
+            " needed"
         )
     return width
 

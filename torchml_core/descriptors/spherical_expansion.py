@@ -66,8 +66,9 @@ class SphericalExpansion(DensityDescriptor):
     Examples
     --------
     >>> import torchml_core as tm
-    >>> tm.SphericalExpansion(["Si"], 5.0, n_max=1, l_max=1).labels
-    ['c[Si](n=1, l=0, m=0)', 'c[Si](n=1, l=1, m=-1)', 'c[Si](n=1, l=1, m=0)', 'c[Si](n=1, l=1, m=1)']
+    >>> expansion = tm.SphericalExpansion(["Si"], 5.0, n_max=8, l_max=6)
+    >>> expansion.width, expansion.labels[1]
+    (392, 'c[Si](n=1, l=1, m=-1)')
     """
 
     def __init__(

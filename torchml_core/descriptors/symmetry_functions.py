@@ -135,7 +135,8 @@ class SymmetryFunctions(Descriptor):
             The format has no words for resolved species, for polynomial cutoff functions, or for
             a species whose name has blanks or ``#`` or is a number.
         """
-        from torchml_core.descriptors.files import write_symmetry_functions  # it imports this
+        # It imports this.
+        from torchml_core.descriptors.symmetry_functions_file import write_symmetry_functions
 
         write_symmetry_functions(self, path)
 

@@ -41,7 +41,7 @@ cdef struct Expansion:
     void *coefficients
     void *changes               # of the coefficients, with TANGENTS
     void *turned                # (n_l, n_max, 2): rows and slopes of one vector of entries
-    void *by_harmonic           # (n_lm, 2) of one vector of entries
+    void *by_harmonic           # (2, n_lm) of one vector of entries: A and B
     void *gradients             # (3, n_lm) of one vector of entries
 
 

@@ -106,6 +106,7 @@ cdef inline void sum_up(
     p.b_outer = lanes * length
     p.b_inner = length
     p.out_row = plan.n_species * n
+    p.out_vector = 1
     for species in range(plan.n_species):
         first = hood.begin[species] // lanes
         p.n_outer = (hood.end[species] + lanes - 1) // lanes - first
@@ -207,6 +208,22 @@ cdef inline void turn(
         transpose(turned + 2 * v * lanes_of(rows) + 1, 2, slopes + v, length)
 
 
+cdef inline vec sum_of_products(Py_ssize_t n, const vec *a, const vec *b) noexcept nogil:
+    """Σ a b, in four sums at once."""
+    cdef vec s0 = splat(0, a), s1 = s0, s2 = s0, s3 = s0
+    cdef Py_ssize_t k = 0
+    while k + 4 <= n:
+        s0 = s0 + a[k] * b[k]
+        s1 = s1 + a[k + 1] * b[k + 1]
+        s2 = s2 + a[k + 2] * b[k + 2]
+        s3 = s3 + a[k + 3] * b[k + 3]
+        k += 4
+    while k < n:
+        s0 = s0 + a[k] * b[k]
+        k += 1
+    return (s0 + s1) + (s2 + s3)
+
+
 cdef void expand_vjp(
     const ExpansionPlan *plan, const Environment *env, Expansion *work, const vec *by_coefficient,
     vec *out,
@@ -234,7 +251,8 @@ cdef void expand_vjp(
     p.a_inner = 1
     p.a_row = plan.n_species * n * lanes
     p.b_inner = 2
-    p.out_row = 2
+    p.out_row = 1
+    p.out_vector = plan.n_lm
     for species in range(plan.n_species):
         for b in range(
             work.hood.begin[species] // lanes, (work.hood.end[species] + lanes - 1) // lanes
@@ -246,13 +264,10 @@ cdef void expand_vjp(
             for l in range(plan.l_max + 1):
                 product(
                     &p, weights + (l * l * plan.n_species + species) * n,
-                    turned + 2 * l * n * lanes, by_harmonic + 2 * l * l, 2 * l + 1, 2, False,
+                    turned + 2 * l * n * lanes, by_harmonic + l * l, 2 * l + 1, 2, False,
                 )
             harmonics = <const vec *> work.harmonics + b * plan.n_lm
-            sum = splat(0, out)
-            for k in range(plan.n_lm):
-                sum = sum + by_harmonic[2 * k + 1] * harmonics[k]
-                by_harmonic[k] = by_harmonic[2 * k]
+            sum = sum_of_products(plan.n_lm, harmonics, by_harmonic + plan.n_lm)
             solid_harmonics_vjp(plan.l_max, harmonics, by_harmonic, &x, &y, &z)
             x = scale * x + 2 * sum * xs[b]
             y = scale * y + 2 * sum * ys[b]

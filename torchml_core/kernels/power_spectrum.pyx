@@ -48,6 +48,7 @@ cdef inline void products_of(
     p.a_row = 1
     p.b_inner = row
     p.out_row = row
+    p.out_vector = 1
     for l in range(plan.l_max + 1):
         p.n_inner = 2 * l + 1
         product(
@@ -152,6 +153,7 @@ cdef void power_spectrum_vjp(
     p.a_row = row * lanes
     p.b_inner = row
     p.out_row = row
+    p.out_vector = 1
     for l in range(plan.l_max + 1):
         product(
             &p, coefficients + l * l * row, weights + l * row * row * lanes,

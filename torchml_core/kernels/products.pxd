@@ -15,7 +15,7 @@ cdef struct Product:
     Py_ssize_t n_outer, n_inner
     Py_ssize_t a_outer, a_inner, a_row
     Py_ssize_t b_outer, b_inner
-    Py_ssize_t out_row
+    Py_ssize_t out_row, out_vector
 
 
 cdef enum:
@@ -55,8 +55,8 @@ cdef inline void tile(
         out[r * q.out_row] = first[r]
         if two:
             if more:
-                second[r] = second[r] + out[r * q.out_row + 1]
-            out[r * q.out_row + 1] = second[r]
+                second[r] = second[r] + out[r * q.out_row + q.out_vector]
+            out[r * q.out_row + q.out_vector] = second[r]
 
 
 cdef inline void tile_of(
@@ -76,23 +76,31 @@ cdef inline void tile_of(
         tile(p, a, b, out, 1, two, more)
 
 
+cdef inline Py_ssize_t tile_rows(Py_ssize_t left) noexcept nogil:
+    """Such that tiles are of about the same size, without a division."""
+    if left <= TILE_ROWS:
+        return left
+    return (left + 1) // 2 if left <= 2 * TILE_ROWS else TILE_ROWS - 1
+
+
 cdef inline void product(
     const Product *p, const vec *a, const vec *b, vec *out, Py_ssize_t n_rows,
     Py_ssize_t n_vectors, bint more,
 ) noexcept nogil:
     """Set out to the product, or add it where ``more``."""
-    cdef Py_ssize_t v, r = 0, tiles, rows
+    cdef Py_ssize_t v, r = 0, rows
     while r < n_rows:
-        tiles = (n_rows - r + TILE_ROWS - 1) // TILE_ROWS
-        rows = (n_rows - r + tiles - 1) // tiles  # tiles of about the same size
+        rows = tile_rows(n_rows - r)
         v = 0
         while v + 2 <= n_vectors:
             tile_of(
-                p, number_at(a, r * p.a_row), b + v, out + r * p.out_row + v, rows, True, more
+                p, number_at(a, r * p.a_row), b + v,
+                out + r * p.out_row + v * p.out_vector, rows, True, more
             )
             v += 2
         if v < n_vectors:
             tile_of(
-                p, number_at(a, r * p.a_row), b + v, out + r * p.out_row + v, rows, False, more
+                p, number_at(a, r * p.a_row), b + v,
+                out + r * p.out_row + v * p.out_vector, rows, False, more
             )
         r += rows

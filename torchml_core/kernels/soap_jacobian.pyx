@@ -94,6 +94,7 @@ cdef inline void sum_over_m(
     p.a_inner = 4 * lanes
     p.a_row = lanes
     p.b_inner = p.out_row = row
+    p.out_vector = 1
     for l in range(spectrum.l_max + 1):
         p.n_inner = 2 * l + 1
         product(
