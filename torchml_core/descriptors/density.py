@@ -184,9 +184,11 @@ def _check_species_weights(weights, species):
             f"species_weights has shape {array.shape}; ({len(species)}, n_channels), a row for each"
             " of the species, is needed"
         )
-    if not np.isfinite(array).all():
+    finite = np.isfinite(array)
+    if not finite.all():
+        where = tuple(int(k) for k in np.argwhere(~finite)[0])
         raise InputError(
-            f"species_weights has {array[~np.isfinite(array)].flat[0]}; finite is needed"
+            f"species_weights[{where[0]}, {where[1]}] = {array[where]}: it must be finite"
         )
     array.flags.writeable = False
     return array

@@ -70,27 +70,28 @@ def radial_table(radial_basis, n_max, l_max, cutoff, eta):
     InputError
         The density is so sharp that MOST_INTERVALS do not suffice.
     """
-    make = _GaussianTypeOrbitals if radial_basis == "gto" else _Polynomials
-    functions = make(n_max, l_max, cutoff, eta)
+    integrals = _Integrals(radial_basis, n_max, l_max, cutoff, eta)
     softening = min(1 / math.sqrt(eta), cutoff)
     n = FIRST_INTERVALS
     while n <= MOST_INTERVALS:
-        first = softening / cutoff  # s and q = (R/rc)² in units of the cutoff
+        first = softening / cutoff  # s in units of the cutoff, and q = s² - first²
         step = (math.hypot(1.0, first) - first) / (2 * n)
-        s = (first + step * np.arange(2 * n + 1))[:, None, None]
-        by_q = functions.at(first, step, 2 * n + 1)
+        steps = step * np.arange(2 * n + 1)
+        q = steps * (2 * first + steps)
+        s = (first + steps)[:, None, None]
+        by_q = integrals.at(q)
         by_s = np.stack(
             [by_q[:, 0], 2 * s * by_q[:, 1], 2 * by_q[:, 1] + 4 * s**2 * by_q[:, 2]], axis=1
         )
         by_s *= np.array([1.0, 2 * step, 4 * step**2])[:, None, None]
-        errors = _errors(by_s[::2], by_s[1::2], np.sqrt(np.maximum(s[1::2] ** 2 - first**2, 0)))
+        errors = _errors(by_s[::2], by_s[1::2], np.sqrt(q[1::2])[:, None, None])
         worst = max(errors[0] / VALUE_TOLERANCE, errors[1] / SLOPE_TOLERANCE)
         if worst <= 1:
             nodes = np.ascontiguousarray(by_s[::2])
             nodes.flags.writeable = False
             return RadialTable(softening, 1 / (2 * step * cutoff), nodes, *errors)
         # The error goes with the sixth power of the interval, once that is short.
-        n = math.ceil(n * min(2.0, 1.03 * worst ** (1 / 6)))
+        n = math.ceil(n * min(4.0, 1.03 * worst ** (1 / 6)))
     raise InputError(
         f"sigma = {1 / math.sqrt(2 * eta):g} (eta = {eta:g}) is too small for cutoff = {cutoff:g}:"
         f" a table of {MOST_INTERVALS} intervals does not resolve it"
@@ -120,169 +121,147 @@ def _errors(nodes, middle, r):
 # ---- extended precision
 
 
-def _inverse_root(overlap):
-    """S^(-1/2), symmetric, of an mpmath matrix."""
-    import mpmath as mp  # slow to import, and for this alone
+def _inverse_root(overlap, bits):
+    """S^(-1/2), symmetric, in whole numbers, of one in whole numbers.
 
-    eigenvalues, vectors = mp.eigsy(overlap)
-    n = overlap.rows
-    scaled = vectors.copy()
-    for k in range(n):
-        for a in range(n):
-            scaled[a, k] /= mp.sqrt(eigenvalues[k])
-    return scaled * vectors.T
+    By Newton-Schulz iteration, which needs products alone: Y and Z go to S^(1/2) and S^(-1/2), the
+    eigenvalues x² of Z Y to 1. While the smallest is far from it, x ρ (3 - ρ² x²)/2 with the largest
+    ρ that keeps the order of the interval m ... 1 takes it there fastest (J. Chen, E. Chow, A
+    stable scaling of Newton-Schulz, 2014). ``bits`` hold S's condition number, and 40 digits more.
+    """
+    one = 1 << bits
+    unit = one * np.eye(len(overlap), dtype=object)
+    scale = np.trace(overlap)  # at least the largest eigenvalue
+    y, z = overlap * one // scale, unit
+    m = 10.0 ** (-(bits / 3.33 - 36) / 2)  # below every x
+    for _ in range(500):
+        x2 = z.dot(y) >> bits
+        if np.abs(x2 - unit).max() < 1 << (bits // 4):
+            root = math.isqrt(scale << bits)  # of the scale
+            return z * one // root
+        rho = math.sqrt(3 / (1 + m + m * m)) if m < 0.99 else 1.0
+        m = rho * m * (3 - rho**2 * m**2) / 2
+        rho = int(rho * one)
+        step = (rho * (3 * unit - (rho * (rho * x2 >> bits) >> bits)) >> bits) // 2
+        y, z = y.dot(step) >> bits, step.dot(z) >> bits
+    raise AssertionError("the overlap of radial functions has no inverse root to these digits")
 
 
-def _whole(matrix, bits):
-    """An array of Python's whole numbers in units of 2^-bits, of an mpmath matrix or list."""
+def _whole(numbers, bits):
+    """A table of Python's whole numbers in units of 2^-bits, of an mpmath matrix or of rows."""
     import mpmath as mp
 
-    def whole(x):
-        return int(mp.nint(mp.ldexp(x, bits)))
-
-    if isinstance(matrix, mp.matrix):
-        return np.array(
-            [[whole(matrix[a, b]) for b in range(matrix.cols)] for a in range(matrix.rows)],
-            dtype=object,
-        )
-    return np.array([whole(x) for x in matrix], dtype=object)
+    rows = numbers.tolist() if isinstance(numbers, mp.matrix) else numbers
+    return np.array([[int(mp.nint(mp.ldexp(x, bits))) for x in row] for row in rows], dtype=object)
 
 
 def _floats(whole, bits):
     return np.array(whole / 2**bits, dtype=np.float64)
 
 
-# ---- the bases. Each: at(first, step, count) -> (count, 3, l_max + 1, n_max), f / (R/rc)^l and its
-# first two derivatives by q, for q = s² - first², s = first + k step.
+# ---- the bases, on nodes ρ: (n_l, n_max, len(ρ)) float64, n_l = 1 where all l have the same
 
 
-class _GaussianTypeOrbitals:
+def _gaussian_type_orbitals(n_max, l_max, cutoff, rho):
     """g_nl = Σ_a S_l^(-1/2)_na ρ^l exp(-α_al ρ²), decaying to 1e-3 at R_a = 1 ... rc.
 
-    L. Himanen et al., Comput. Phys. Commun. 247, 106949 (2020). The integrals, from 0 to infinity,
-    are known:
-
-        f_nl = 4π Σ_a S^(-1/2)_na √π/4 (eta R)^l (α_al + eta)^(-l-3/2) exp(-b_al R²),
-        b = eta α / (eta + α)
+    L. Himanen et al., Comput. Phys. Commun. 247, 106949 (2020): α_al = (ln 1000 + l ln R_a) / R_a².
     """
+    import mpmath as mp  # slow to import, and for this alone
 
-    def __init__(self, n_max, l_max, cutoff, eta):
-        self.shape = (l_max + 1, n_max)
-        self.cutoff, self.eta = cutoff, eta
-        self.factors, self.rates, self.digits = [], [], []
+    digits = int(40 + 1.2 * n_max + (2 * l_max + 3) * math.log10(cutoff))
+    bits = int(3.33 * digits)
+    out = np.empty((l_max + 1, n_max, len(rho)))
+    with mp.workdps(digits):
+        rc, thousand = mp.mpf(cutoff), mp.log(1000)
+        ends = [1 + (rc - 1) * k / max(n_max - 1, 1) for k in range(n_max)]
+        squares = [[(mp.mpf(x) / end) ** 2 for x in rho] for end in ends]
+        # ρ^l exp(-α ρ²) grows by a factor with l
+        powers = _whole([[mp.exp(-thousand * x) for x in row] for row in squares], bits)
+        factors = _whole(
+            [
+                [rho_k * mp.exp(-mp.log(end) * x) for rho_k, x in zip(rho, row, strict=True)]
+                for end, row in zip(ends, squares, strict=True)
+            ],
+            bits,
+        )
         for l in range(l_max + 1):
-            self._add(l)
-
-    def _add(self, l):
-        import mpmath as mp
-
-        n_max = self.shape[1]
-        digits = int(40 + 1.2 * n_max + (2 * l + 3) * abs(math.log10(self.cutoff)))
-        with mp.workdps(digits):
-            rc, eta, half = mp.mpf(self.cutoff), mp.mpf(self.eta), mp.mpf(1) / 2
-            ends = [1 + (rc - 1) * k / max(n_max - 1, 1) for k in range(n_max)]
-            alphas = [-mp.log(mp.mpf("1e-3") / end**l) / end**2 for end in ends]
-            overlap = mp.matrix(n_max, n_max)
-            for a in range(n_max):
-                for b in range(n_max):
-                    overlap[a, b] = (alphas[a] + alphas[b]) ** (-l - 3 * half)
-            overlap *= mp.gamma(l + 3 * half) / 2
-            factors = _inverse_root(overlap)
-            for a in range(n_max):
-                column = mp.pi**1.5 * (eta * rc) ** l * (alphas[a] + eta) ** (-l - 3 * half)
-                for n in range(n_max):
-                    factors[n, a] *= column
-            bits = int(3.33 * digits)
-            self.factors.append(_whole(factors, bits))
-            self.rates.append([rc**2 * eta * alpha / (eta + alpha) for alpha in alphas])
-            self.digits.append(digits)
-
-    def at(self, first, step, count):
-        out = np.empty((count, 3, *self.shape))
-        for l in range(self.shape[0]):
-            out[:, :, l] = self._of(l, first, step, count)
-        return out
-
-    def _of(self, l, first, step, count):
-        import mpmath as mp
-
-        bits = int(3.33 * self.digits[l])
-        with mp.workdps(self.digits[l]):
-            rates = self.rates[l]
-            powers = np.empty((count, len(rates)), dtype=object)
-            # q grows by steps that themselves grow by the same each time.
-            first, step = mp.mpf(first), mp.mpf(step)
-            powers[0] = 1 << bits
-            ratio = _whole([mp.exp(-rate * step * (2 * first + step)) for rate in rates], bits)
-            growth = _whole([mp.exp(-rate * 2 * step**2) for rate in rates], bits)
-            rates = _whole(rates, bits)
-        for k in range(1, count):
-            powers[k] = (powers[k - 1] * ratio) >> bits
-            ratio = (ratio * growth) >> bits
-        factors = self.factors[l].T
-        out = np.empty((count, 3, self.shape[1]))
-        for derivative in range(3):
-            out[:, derivative] = _floats(powers.dot(factors) >> bits, bits)
-            factors = (-rates[:, None] * factors) >> bits
-        return out
+            alphas = [(thousand + l * mp.log(end)) / end**2 for end in ends]
+            power = -l - mp.mpf(3) / 2
+            overlap = mp.matrix([[(a + b) ** power for b in alphas] for a in alphas])
+            root = _inverse_root(_whole(overlap * mp.gamma(-power) / 2, bits), bits)
+            out[l] = _floats(root.dot(powers) >> bits, bits)
+            powers = (powers * factors) >> bits
+    return out
 
 
-class _Polynomials:
-    """g_n = Σ_a S^(-1/2)_na (rc - ρ)^(a+2), a = 1 ... n_max, for all l.
-
-    The integrals are sums over Gauss-Legendre nodes, in double precision: nothing cancels once
-    g_n is known. With x = 2 eta ρ R and s = 2 eta ρ rc, so that x² = s² q, and
-    k_l(x) = i_l(x) / x^l:  d k_l/dq = s²/2 k_(l+1).
-    """
-
-    def __init__(self, n_max, l_max, cutoff, eta):
-        self.l_max, self.cutoff, self.eta = l_max, cutoff, eta
-        n_nodes = max(100, 64 + int(10 * cutoff * math.sqrt(eta)))
-        x, w = np.polynomial.legendre.leggauss(n_nodes)
-        self.rho = cutoff * (x + 1) / 2
-        basis = _polynomial_basis(n_max, cutoff, self.rho)
-        self.weighted = 2 * np.pi * cutoff * (w * self.rho**2)[:, None] * basis.T
-
-    def at(self, first, step, count):
-        q = step * np.arange(count) * (2 * first + step * np.arange(count))
-        at_once = max(1, 200_000 // len(self.rho))
-        return np.concatenate([self._of(q[k : k + at_once]) for k in range(0, count, at_once)])
-
-    def _of(self, q):
-        s = 2 * self.eta * self.cutoff * self.rho
-        beta = self.eta * self.cutoff**2
-        bessel = _scaled_bessel(self.l_max + 2, s, q[:, None])
-        bessel *= np.exp(-self.eta * (self.rho - self.cutoff * np.sqrt(q)[:, None]) ** 2)
-        out = np.empty((len(q), 3, self.l_max + 1, self.weighted.shape[1]))
-        for l in range(self.l_max + 1):
-            f0, f1, f2 = bessel[l], s / 2 * bessel[l + 1], s**2 / 4 * bessel[l + 2]
-            out[:, 0, l] = f0 @ self.weighted
-            out[:, 1, l] = (f1 - beta * f0) @ self.weighted
-            out[:, 2, l] = (f2 - 2 * beta * f1 + beta**2 * f0) @ self.weighted
-        return out
-
-
-def _polynomial_basis(n_max, cutoff, rho):
-    """(n_max, len(rho)) float64."""
-    import mpmath as mp
+def _polynomials(n_max, cutoff, rho):
+    """g_n = Σ_a S^(-1/2)_na (rc - ρ)^(a+2), a = 1 ... n_max."""
+    import mpmath as mp  # slow to import, and for this alone
 
     digits = int(40 + (1.5 + 2 * abs(math.log10(cutoff))) * n_max)
     bits = int(3.33 * digits)
     with mp.workdps(digits):
-        rc = mp.mpf(cutoff)
-        overlap = mp.matrix(n_max, n_max)
-        for a in range(1, n_max + 1):
-            for b in range(1, n_max + 1):
-                overlap[a - 1, b - 1] = (
-                    2 * rc ** (7 + a + b) / ((5 + a + b) * (6 + a + b) * (7 + a + b))
-                )
-        root = _whole(_inverse_root(overlap), bits)
-        distance = _whole([rc - mp.mpf(x) for x in rho], bits)
+        rc, orders = mp.mpf(cutoff), range(1, n_max + 1)
+        overlap = mp.matrix(
+            [
+                [2 * rc ** (s + 7) / ((s + 5) * (s + 6) * (s + 7)) for s in (a + b for b in orders)]
+                for a in orders
+            ]
+        )
+        root = _inverse_root(_whole(overlap, bits), bits)
+        distance = _whole([[rc - mp.mpf(x) for x in rho]], bits)[0]
     powers = np.empty((n_max, len(rho)), dtype=object)
     powers[0] = (distance * distance * distance) >> 2 * bits
     for a in range(1, n_max):
         powers[a] = (powers[a - 1] * distance) >> bits
-    return _floats(root.dot(powers) >> bits, bits)
+    return _floats(root.dot(powers) >> bits, bits)[None]
+
+
+# ---- the integrals
+
+
+class _Integrals:
+    """f_nl / (R/rc)^l and its derivatives by q, as sums over Gauss-Legendre nodes.
+
+    In double precision: nothing cancels once g_nl is known. With x = 2 eta ρ R and s = 2 eta ρ rc,
+    so that x² = s² q, and k_l(x) = i_l(x) / x^l:  d k_l/dq = s²/2 k_(l+1).
+    """
+
+    def __init__(self, radial_basis, n_max, l_max, cutoff, eta):
+        from scipy.special import roots_legendre  # slow to import, and for this alone
+
+        self.l_max, self.cutoff, self.eta = l_max, cutoff, eta
+        end, sharpest = cutoff, eta
+        if radial_basis == "gto":  # where the density has ended, or all functions have
+            end, sharpest = min(cutoff + 7 / math.sqrt(eta), 4 * cutoff), eta + math.log(1000)
+        x, w = roots_legendre(max(100, int(50 + 7 * end * math.sqrt(sharpest))))
+        self.rho = end * (x + 1) / 2
+        if radial_basis == "gto":
+            basis = _gaussian_type_orbitals(n_max, l_max, cutoff, self.rho)
+        else:
+            basis = _polynomials(n_max, cutoff, self.rho)
+        self.weighted = 2 * np.pi * end * (w * self.rho**2)[:, None] * basis.transpose(0, 2, 1)
+
+    def at(self, q):
+        """(len(q), 3, l_max + 1, n_max)"""
+        at_once = max(1, 200_000 // len(self.rho))  # (q, ρ), for each l
+        parts = [self._at(q[k : k + at_once]) for k in range(0, len(q), at_once)]
+        return np.concatenate(parts)
+
+    def _at(self, q):
+        s = 2 * self.eta * self.cutoff * self.rho
+        beta = self.eta * self.cutoff**2
+        bessel = _scaled_bessel(self.l_max + 2, s, q[:, None])
+        bessel *= np.exp(-self.eta * (self.rho - self.cutoff * np.sqrt(q)[:, None]) ** 2)
+        out = np.empty((len(q), 3, self.l_max + 1, self.weighted.shape[2]))
+        for l in range(self.l_max + 1):
+            weighted = self.weighted[min(l, len(self.weighted) - 1)]
+            f0, f1, f2 = bessel[l], s / 2 * bessel[l + 1], s**2 / 4 * bessel[l + 2]
+            out[:, 0, l] = f0 @ weighted
+            out[:, 1, l] = (f1 - beta * f0) @ weighted
+            out[:, 2, l] = (f2 - 2 * beta * f1 + beta**2 * f0) @ weighted
+        return out
 
 
 def _scaled_bessel(most, s, q):

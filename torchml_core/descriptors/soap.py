@@ -84,20 +84,15 @@ class SOAP(DensityDescriptor):
         if not isinstance(unit_norm, (bool, np.bool_)):
             raise InputError(f"unit_norm = {unit_norm!r}: True or False is needed")
         self.unit_norm = bool(unit_norm)
-        n, n_channels = self.n_max, len(self.channels)
-        triangle = n * (n + 1) // 2
-        cross = n * n if cross_blocks == "full" else triangle
-        blocks = n_channels * triangle + n_channels * (n_channels - 1) // 2 * cross
-        self.width = blocks * (self.l_max + 1)
+        self.width = sum(1 for _ in self._pairs()) * (self.l_max + 1)
 
     @property
     def labels(self):
         """What each value is, e.g. ``p[Si-C](n=1, n'=2, l=0)``."""
+        names = self.channels
         return [
-            f"p[{a}-{b}](n={n}, n'={other}, l={l})"
-            for a, b in itertools.combinations_with_replacement(self.channels, 2)
-            for n in range(1, self.n_max + 1)
-            for other in range(1 if a != b and self.cross_blocks == "full" else n, self.n_max + 1)
+            f"p[{names[q]}-{names[other]}](n={n + 1}, n'={m + 1}, l={l})"
+            for q, n, other, m in self._pairs()
             for l in range(self.l_max + 1)
         ]
 
@@ -116,6 +111,21 @@ class SOAP(DensityDescriptor):
         from torchml_core.descriptors.soap_file import write_soap  # it imports this
 
         write_soap(self, path)
+
+    def _pairs(self):
+        """(q, n, q', n') of all pairs, in the order of their values, counted from 0."""
+        for q, other in itertools.combinations_with_replacement(range(len(self.channels)), 2):
+            upper = q == other or self.cross_blocks == "upper"
+            for n in range(self.n_max):
+                for m in range(n if upper else 0, self.n_max):
+                    yield q, n, other, m
+
+    def _places(self):
+        """Which value is the first of a pair's, see PowerSpectrumPlan."""
+        places = np.full((len(self.channels), self.n_max) * 2, -1)
+        for k, (q, n, other, m) in enumerate(self._pairs()):
+            places[q, n, other, m] = places[other, m, q, n] = k * (self.l_max + 1)
+        return places
 
     def _arguments(self):
         yield from super()._arguments()
@@ -136,6 +146,6 @@ class SOAP(DensityDescriptor):
         return SoapKernel(
             self._kernel_settings(np.sqrt(factors)),
             self.width,
-            self.cross_blocks == "full",
+            self._places(),
             self.unit_norm,
         )

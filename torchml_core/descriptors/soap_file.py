@@ -50,7 +50,7 @@ def read_soap(lines):
     required = {"species": ["X"], "cutoff": cutoff, "n_max": n_max, "l_max": l_max, "eta": eta}
     lines.checked(_make, {**required, "radial_basis": "polynomial"})
     basis = _last_word(lines, "the radial basis", "radial_basis")
-    required["radial_basis"] = lines.checked(one_of, "radial_basis", basis, RADIAL_BASES)
+    required["radial_basis"] = lines.checked(one_of, "radial_basis", basis.lower(), RADIAL_BASES)
     lines.checked(_make, required)
     required["species"] = _read_species(lines)
     return lines.checked(_make, required | LIBDESCRIPTOR | _read_others(lines, required))
@@ -107,7 +107,7 @@ def _read_setting(lines, name, words, n_species):
         if word.lower() not in BOOLEANS:
             raise lines.error(f"unit_norm True or False is needed, found {word!r}")
         return BOOLEANS[word.lower()]
-    value = None if name == "smoothing" and word.lower() == "none" else word
+    value = None if name == "smoothing" and word.lower() == "none" else word.lower()
     return lines.checked(one_of, name, value, CHOICES[name])
 
 

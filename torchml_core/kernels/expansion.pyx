@@ -152,7 +152,7 @@ cdef void expand(
     cdef vec *densities = <vec *> work.densities
     settle(hood, env, plan.classes, 2 * plan.cutoff, purpose == TANGENTS, like)
     fade(hood, &plan.fading, like)
-    look_up(&plan.table, hood, env.r, &work.places, like)
+    look_up(&plan.table, hood, env.r, env.n, &work.places, like)
     fill_harmonics(plan, work, like)
     if purpose == VALUES:
         radial_rows(&plan.table, &work.places, hood.n, rows)

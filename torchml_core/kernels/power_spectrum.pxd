@@ -1,19 +1,26 @@
 """Power spectrum of density coefficients, and its derivatives. See the .pyx."""
 
+from libc.stdint cimport int32_t
+
 from torchml_core.kernels.simd cimport vec
 
 
+# What descriptors/soap.py makes.
 cdef struct PowerSpectrumPlan:
     int n_max
     int l_max
     Py_ssize_t n_channels
-    bint full                   # cross blocks hold every (n, n'), else n' >= n
     Py_ssize_t width
+    # (n_channels * n_max, n_channels * n_max), symmetric: which value comes first of those of a
+    # pair, l = 0 ... l_max; -1 where it has none.
+    const int32_t *places
 
 
 cdef struct PowerSpectrum:
-    void *products              # (n_l, n_max, n_channels, n_max) of one channel
-    void *weights               # (n_l, n_channels, n_max, n_channels, n_max), with derivatives
+    void *products              # (n_l, n_max, n_channels, n_max) of one channel with all
+    void *weights               # (n_l, n_channels, n_max, n_channels, n_max)
+    void *by_value              # (width,), and room for all l of a pair behind
+    void *turned                # (lanes, n_l): of one vector of pairs
 
 
 cdef void lay_out_power_spectrum(

@@ -23,6 +23,8 @@ cdef enum:
 
 # Of each entry of a neighborhood.
 cdef struct RadialPlaces:
+    double *s                   # (n neighbors,) how many intervals from the first node
+    double *ds                  # (n neighbors,) its derivative by R²
     int32_t *interval
     void *t                     # where in it, 0 ... 1
     void *slope                 # dt/d(R²)
@@ -41,8 +43,8 @@ cdef inline Py_ssize_t row_length(const RadialTable *table, const vec *like) noe
 
 cdef void lay_out_places(RadialPlaces *places, Py_ssize_t most, char **free_bytes) noexcept nogil
 cdef void look_up(
-    const RadialTable *table, const Neighborhood *hood, const double *r, RadialPlaces *places,
-    const vec *like,
+    const RadialTable *table, const Neighborhood *hood, const double *r, Py_ssize_t n,
+    RadialPlaces *places, const vec *like,
 ) noexcept nogil
 cdef void turn_along(RadialPlaces *places, Py_ssize_t n_blocks, const vec *change) noexcept nogil
 cdef void radial_rows(

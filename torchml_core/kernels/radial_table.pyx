@@ -18,42 +18,50 @@ from torchml_core.kernels.simd cimport lanes_of, put, splat, splat_at, take, vec
 cdef void lay_out_places(RadialPlaces *places, Py_ssize_t most, char **free_bytes) noexcept nogil:
     """Cut the arrays for so many entries off the scratch buffer, for either precision."""
     places.interval = <int32_t *> take(free_bytes, most * sizeof(int32_t))
+    places.s = <double *> take(free_bytes, most * sizeof(double))
+    places.ds = <double *> take(free_bytes, most * sizeof(double))
     places.t = take(free_bytes, most * sizeof(double))
     places.slope = take(free_bytes, most * sizeof(double))
     places.weights = take(free_bytes, most * N_WEIGHTS * sizeof(double))
 
 
 cdef inline void locate(
-    const RadialTable *table, const Neighborhood *hood, const double *r, RadialPlaces *places,
-    const vec *like,
+    const RadialTable *table, const Neighborhood *hood, const double *r, Py_ssize_t n,
+    RadialPlaces *places, const vec *like,
 ) noexcept nogil:
     """Fill all but the weights: in float64 in either precision, since intervals are short."""
     cdef vec *t = <vec *> places.t
     cdef vec *slope = <vec *> places.slope
+    cdef double *s = places.s
+    cdef double *ds = places.ds
     cdef double per_interval = table.per_interval, softening = table.softening
-    cdef double square = softening * softening, root, s
-    cdef Py_ssize_t i, last = table.n_intervals - 1
+    cdef double square = softening * softening, root
+    cdef Py_ssize_t i, j
+    cdef int32_t last = <int32_t> table.n_intervals - 1
     cdef int32_t k
     cdef int32_t *interval = places.interval
+    for j in range(n):  # by itself: a compiler makes vectors of it
+        root = sqrt(r[j] * r[j] + square)
+        s[j] = (root - softening) * per_interval
+        ds[j] = 0.5 * per_interval / root
     for i in range(hood.n):
-        if hood.source[i] < 0:
+        j = hood.source[i]
+        if j < 0:
             interval[i] = 0
             put(t, i, 0)
             put(slope, i, 0)
             continue
-        root = sqrt(r[hood.source[i]] * r[hood.source[i]] + square)
-        s = (root - softening) * per_interval
-        k = <int32_t> min(<Py_ssize_t> s, last)
+        k = min(<int32_t> s[j], last)
         interval[i] = k
-        put(t, i, s - k)
-        put(slope, i, 0.5 * per_interval / root)
+        put(t, i, s[j] - k)
+        put(slope, i, ds[j])
 
 
 cdef void look_up(
-    const RadialTable *table, const Neighborhood *hood, const double *r, RadialPlaces *places,
-    const vec *like,
+    const RadialTable *table, const Neighborhood *hood, const double *r, Py_ssize_t n,
+    RadialPlaces *places, const vec *like,
 ) noexcept nogil:
-    """Fill ``places``, for neighbors at distances r, whose fc and slope are in ``hood``."""
+    """Fill ``places``, for n neighbors at distances r, whose fc and slope are in ``hood``."""
     cdef const vec *fc = <const vec *> hood.fc
     cdef const vec *fc_slope = <const vec *> hood.slope
     cdef const vec *ts = <const vec *> places.t
@@ -61,7 +69,7 @@ cdef void look_up(
     cdef vec *w = <vec *> places.weights
     cdef vec t, cube, slope, dfc
     cdef Py_ssize_t b, i
-    locate(table, hood, r, places, like)
+    locate(table, hood, r, n, places, like)
     for b in range(hood.n // lanes_of(like)):
         t = ts[b]
         cube = t * t * t

@@ -49,6 +49,15 @@ static inline vfloat simd_load_f(const float *from)
     return x;
 }
 
+/* x in a register, where the compiler must leave it. */
+#if defined(__SSE2__) && defined(__GNUC__)
+static inline vdouble simd_held_d(vdouble x) { __asm__("" : "+x"(x)); return x; }
+static inline vfloat simd_held_f(vfloat x) { __asm__("" : "+x"(x)); return x; }
+#else
+static inline vdouble simd_held_d(vdouble x) { return x; }
+static inline vfloat simd_held_f(vfloat x) { return x; }
+#endif
+
 /* 1 where x > 0, else 0. */
 static inline vdouble simd_step_d(vdouble x)
 {

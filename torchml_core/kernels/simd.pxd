@@ -19,6 +19,8 @@ cdef extern from "simd.h" nogil:
     vfloat simd_load_f(const float *)
     void simd_store_d(double *, vdouble)
     void simd_store_f(float *, vfloat)
+    vdouble simd_held_d(vdouble)
+    vfloat simd_held_f(vfloat)
     vdouble simd_step_d(vdouble)
     vfloat simd_step_f(vfloat)
     vdouble simd_max_d(vdouble, vdouble)
@@ -109,6 +111,14 @@ cdef inline vec load_at(const vec *array, Py_ssize_t at) noexcept nogil:
         return simd_load_f((<const float *> array) + at)
     else:
         return simd_load_d((<const double *> array) + at)
+
+
+cdef inline vec held(vec x) noexcept nogil:
+    """x, loaded once: compilers else load it again wherever a load is part of an instruction."""
+    if vec is vfloat:
+        return simd_held_f(x)
+    else:
+        return simd_held_d(x)
 
 
 cdef inline void store_at(vec *array, Py_ssize_t at, vec x) noexcept nogil:

@@ -11,6 +11,8 @@ consecutive l, as the output does: the last of a pair (n, n') reaches into the n
 later and is written over it.
 """
 
+from libc.stdint cimport int32_t
+
 from torchml_core.kernels.expansion cimport weight_in_channel
 from torchml_core.kernels.products cimport Product, product
 from torchml_core.kernels.radial_table cimport row_length, vectors_for
@@ -174,7 +176,8 @@ cdef void jacobian_of_entry(
     cdef Py_ssize_t lanes = lanes_of(like), length = row_length(&plan.table, like)
     cdef Py_ssize_t of_l = vectors_for(spectrum.l_max + 1, like), n_l = spectrum.l_max + 1
     cdef Py_ssize_t of_channel = vectors_for(spectrum.n_max, like) * lanes * of_l
-    cdef Py_ssize_t row = spectrum.n_channels * of_channel, q, other, i, first, at = 0
+    cdef Py_ssize_t row = spectrum.n_channels * of_channel, q, other, i, first, at
+    cdef const int32_t *places
     cdef const vec *turned = <const vec *> work.turned
     cdef const vec *f = <const vec *> work.rows
     cdef const vec *df = <const vec *> work.slopes
@@ -197,7 +200,10 @@ cdef void jacobian_of_entry(
         for other in range(q, spectrum.n_channels):
             weight_j = weight_in_channel(plan, species, other)
             for i in range(spectrum.n_max):
-                first = i if q == other or not spectrum.full else 0
+                places = spectrum.places + other * spectrum.n_max
+                places += (q * spectrum.n_max + i) * spectrum.n_channels * spectrum.n_max
+                first = i if q == other or places[0] < 0 else 0
+                at = places[first]
                 if weight_i == 0 and weight_j == 0:
                     for axis in range(3):
                         fill(
@@ -209,4 +215,3 @@ cdef void jacobian_of_entry(
                         of_l, n_l, row, f, df, weight_i, weight_j, i, first, spectrum.n_max,
                         turned + q * of_channel, turned + other * of_channel, x, y, z, work, at,
                     )
-                at += (spectrum.n_max - first) * n_l

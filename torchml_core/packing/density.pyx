@@ -82,19 +82,19 @@ cdef class SoapKernel(DensityKernel):
     settings : dict
         As for ExpansionKernel.
     width : int
-    full : bool
-        Whether blocks of two channels hold every (n, n'), not n' >= n alone.
+    places : (n_channels * n_max, n_channels * n_max) int array
+        See PowerSpectrumPlan.
     unit_norm : bool
     """
 
     cdef SoapPlan plan
 
-    def __init__(self, settings, width, full, unit_norm):
+    def __init__(self, settings, width, places, unit_norm):
         self.pack(&self.plan.expansion, settings)
         self.plan.spectrum.n_max = self.plan.expansion.n_max
         self.plan.spectrum.l_max = self.plan.expansion.l_max
         self.plan.spectrum.n_channels = self.plan.expansion.n_channels
-        self.plan.spectrum.full = full
+        self.plan.spectrum.places = self.ints(places)
         self.plan.spectrum.width = width
         self.plan.unit_norm = unit_norm
         self.set_info(SOAP, &self.plan, width, equal_cutoffs(settings))
