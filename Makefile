@@ -6,23 +6,34 @@ INSTALLED := $(VENV)/installed
 COMPILED_FROM := setup.py pyproject.toml constraints.txt \
 	$(shell find torchml_core -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
 
-.PHONY: help setup demo test test-quick bench lint format clean
+.PHONY: help setup kimpy demo test test-quick bench lint format clean
 
 help:
 	@echo "make demo        set up, evaluate an example model on a structure, check its forces"
 	@echo "make test        set up, run all tests"
 	@echo "make test-quick  set up, run the tests that take seconds"
 	@echo "make bench       set up, run the benchmarks"
+	@echo "make kimpy       set up, and kimpy, for the tests that use it (needs the KIM-API)"
 	@echo "make lint        style;  make format  repairs it;  make clean  removes what was built"
 
 setup: $(INSTALLED)
 
-$(INSTALLED): $(COMPILED_FROM)
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+$(BIN)/python:
+	@$(PYTHON) -m venv $(VENV)
+
+$(INSTALLED): $(COMPILED_FROM) | $(BIN)/python
 	@echo "installing torchml_core and what it needs into $(VENV) (minutes the first time)"
 	@PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check \
 		--editable ".[dev]"
 	@touch $@
+
+# For tests of the KIM driver from Python, which others skip. pip compiles it for minutes, beside
+# everything else with `make -j2 kimpy`.
+kimpy: setup $(VENV)/wheels
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps $(VENV)/wheels/*.whl
+
+$(VENV)/wheels: | $(BIN)/python
+	@$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $@ kimpy
 
 demo: setup
 	@$(BIN)/python examples/demo.py

@@ -65,13 +65,13 @@ def _python():
         " built with --enable-shared"
     )
     yield "its library", library or "not found", None if library else problem
-    for name in ("torch", "torchml_core.kim._kim"):
+    for name, module in (("torch", "torch"), ("driver's callbacks", "torchml_core.kim._kim")):
         try:
-            module = importlib.import_module(name)
+            found = importlib.import_module(module)
         except ImportError as error:
-            yield name, "cannot be imported", f"{name} cannot be imported ({error}): install it"
+            yield name, "cannot be imported", f"{module} cannot be imported ({error}): install it"
         else:
-            yield name, getattr(module, "__version__", module.__file__), None
+            yield name, getattr(found, "__version__", found.__file__), None
 
 
 def _drivers():
