@@ -107,9 +107,7 @@ def test_python_on_one_rank_of_two(our_models, silicon, lmp, mpirun, tmp_path):
     check_failed(done, "torchml_core, installed for .*, cannot be imported")
 
 
-def test_where_errors_are_the_caller_s_all_ranks_stop(
-    our_models, silicon, lmp, mpirun, tmp_path
-):
+def test_where_errors_are_the_caller_s_all_ranks_stop(our_models, silicon, lmp, mpirun, tmp_path):
     environment = {"TORCHML_CORE_KIM_KEEP_JOB": "1", THREADS: "many"}
     text = input_of("SymmetryFunctions_Si")
     done = lammps(text, tmp_path, 2, environment=environment)

@@ -99,7 +99,9 @@ def test_other_names_and_again(run, collection, example_folders):
         assert run("install-driver", "--name", driver, *where).exit_code == 0
     model = example_folders["StillingerWeber_Si"]
     result = run("install", model, "--name", "Renamed", "--driver", driver, *where)
-    assert result.output == f"installed the model Renamed (environment), under the driver {driver}\n"
+    assert (
+        result.output == f"installed the model Renamed (environment), under the driver {driver}\n"
+    )
     drivers = [i for i in system.installed_items("model_drivers") if i.name == driver]
     assert [i.collection for i in drivers] == ["environment"]
     assert collection.folder in drivers[0].folder.parents

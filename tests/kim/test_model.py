@@ -130,6 +130,6 @@ def test_the_folder_may_go_away(source, tmp_path):
 def test_what_went_wrong_is_described():
     assert describe(tm.InputError("what to do")) == "what to do"
     try:
-        raise KeyError("x")  # noqa: TRY301
+        raise KeyError("x")
     except KeyError as error:
         assert "test_model.py" in describe(error)  # where it came from: nobody expected it

@@ -141,7 +141,7 @@ int write(const KIM_ModelWriteParameterizedModel *kim) {
 int destroy(KIM_ModelDestroy *kim) {
   Model *model = model_of(KIM_ModelDestroy_GetModelBufferPointer, kim);
   model->bridge->destroy(&model->told);
-  model_was_destroyed(model->bridge);
+  models_changed(model->bridge, -1);
   delete model;
   return 0;
 }
@@ -229,14 +229,16 @@ extern "C" int torchml_core_model_driver_create(KIM_ModelDriverCreate *kim, KIM_
   char *message = nullptr;
   if (bridge->create(folder, of_length, of_energy, &model->told, &message) != 0) {
     delete model;
+    models_changed(bridge, 0);
     return fail(log, kim, taken(bridge, message));
   }
   model->n_elements = model->told.n_species;
   if (!tell(kim, units, model, &why)) {
     bridge->destroy(&model->told);
     delete model;
+    models_changed(bridge, 0);
     return fail(log, kim, why);
   }
-  model_was_created(bridge);
+  models_changed(bridge, 1);
   return 0;
 }
