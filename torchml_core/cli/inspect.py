@@ -20,7 +20,7 @@ def command(ctx, path, kind, device):
 
     The exit code is 1 if anything is wrong. Notes are no faults: they say what to look at.
     """
-    from torchml_core.cli.inspect_file import look_into
+    from torchml_core.cli.inspect_path import look_into
 
     findings = look_into(path, kind=kind, device=device)
     for line in findings.lines():
