@@ -30,7 +30,7 @@ def test_units_of_lammps(model, our_models, lmp, tmp_path):
     """ASE's factors are of CODATA 2014, those of the KIM-API and of LAMMPS of other years.
 
     Measured: energies and forces differ by 8e-7 in kcal/mol, 1e-7 in joules and 6e-8 in hartrees. A
-    Bohr differs by 8e-10, a strain that shifts pressures by as much of the elastic moduli (150 GPa).
+    Bohr differs by 8e-10, a strain that shifts pressures by that much of the moduli (150 GPa).
     """
     atoms = structures.rattled_silicon(1, seed=8)
     text = ""
