@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -32,8 +33,9 @@ def silicon(tmp_path):
 
 
 def resident(pid):
-    """Memory of a process in kB."""
-    return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1])
+    """Memory of a process in kB, None if it is ending."""
+    found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    return found and int(found[1])
 
 
 def step_of(folder):
@@ -43,28 +45,33 @@ def step_of(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["StillingerWeber_Si", "SymmetryFunctions_Si", "Graph_Si"])
-def test_memory_of_lammps_is_flat(model, our_models, lmp, silicon, tmp_path):
-    """64 bytes a step would be 0.2 MB here; measured over 10 000 steps: see the changelog."""
-    (tmp_path / "in.lammps").write_text(INPUT.format(model=model, steps=3000))
+@pytest.mark.parametrize(
+    ("model", "steps"),
+    [("StillingerWeber_Si", 3000), ("SymmetryFunctions_Si", 3000), ("Graph_Si", 1000)],
+)
+def test_memory_of_lammps_is_flat(model, steps, our_models, lmp, silicon, tmp_path):
+    """One array of positions forgotten at each step would be 24 MB or more; noise is 1 MB."""
+    (tmp_path / "in.lammps").write_text(INPUT.format(model=model, steps=steps))
     with open(tmp_path / "stdout", "w") as out:
         process = start(LMP, tmp_path, stdout=out)
     samples = []
     while process.poll() is None:
-        step = step_of(tmp_path)
-        if step >= 600 and process.poll() is None:  # torch has seen the model often enough
+        if step_of(tmp_path) >= 200:  # torch has seen the model often enough
             samples.append(resident(process.pid))
         time.sleep(0.05)
     assert process.returncode == 0
-    assert len(samples) > 10
-    assert max(samples[-5:]) - min(samples[:5]) < 200
+    samples = [kB for kB in samples if kB is not None]
+    quarter = len(samples) // 4
+    assert quarter >= 3
+    growth = np.median(samples[-quarter:]) - np.median(samples[:quarter])
+    print(model, len(samples), growth, "kB")
+    assert growth < 4000  # kB
 
 
 CREATE = """
 import sys
 import kimpy
-with open("/proc/self/status") as status:
-    pass
+
 def resident():
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
@@ -80,12 +87,10 @@ for k in range(60):
 
 @pytest.mark.slow
 def test_models_that_are_destroyed_give_their_memory_back(kimpy, our_models, tmp_path):
-    import sys
-
     (tmp_path / "host.py").write_text(CREATE)
     done = run([sys.executable, "host.py", "SymmetryFunctions_Si"], tmp_path).good()
     memory = np.array(done.stdout.split(), dtype=int)
-    print(memory)
+    print(memory[[0, 20, -1]], "kB")
     assert memory[-10:].max() - memory[20:30].min() < 2000
 
 
