@@ -47,7 +47,7 @@ cdef extern from "bridge.h":
         double *virial
         double *particle_virials
         const void *lists
-        int (*row)(const void *lists, int particle, int *n, const int **neighbors) noexcept nogil
+        int (*row)(const void *lists, int particle, int *n, const int **neighbors) noexcept
 
     ctypedef struct Bridge:
         int version
@@ -94,8 +94,8 @@ cdef class Rows:
             self.contributing = np.empty(room, dtype=np.uint8)
             self.offsets = np.empty(room + 1, dtype=np.int64)
         while True:
-            with nogil:
-                fault = self.fill(request, with_ghosts)
+            # With Python's lock held: the simulator may answer from Python (kimpy's callbacks).
+            fault = self.fill(request, with_ghosts)
             if fault != NO_SPACE:
                 break
             self.neighbors = np.empty(2 * self.neighbors.shape[0], dtype=np.int32)
@@ -109,7 +109,7 @@ cdef class Rows:
                 f"the neighbors of particle {self.at} are not all among the {n} particles"
             )
 
-    cdef Fault fill(self, const BridgeRequest *request, bint with_ghosts) noexcept nogil:
+    cdef Fault fill(self, const BridgeRequest *request, bint with_ghosts) noexcept:
         cdef int32_t *particles = <int32_t *> cnp.PyArray_DATA(self.particles)
         cdef cnp.uint8_t *contributing = <cnp.uint8_t *> cnp.PyArray_DATA(self.contributing)
         cdef int64_t *offsets = <int64_t *> cnp.PyArray_DATA(self.offsets)
@@ -137,7 +137,7 @@ cdef class Rows:
 
     cdef Fault copy_rows(
         self, const BridgeRequest *request, const int32_t *particles, int64_t *offsets
-    ) noexcept nogil:
+    ) noexcept:
         cdef int32_t *neighbors = <int32_t *> cnp.PyArray_DATA(self.neighbors)
         cdef Py_ssize_t room = cnp.PyArray_SIZE(self.neighbors), k, filled = 0
         cdef unsigned beyond = 0

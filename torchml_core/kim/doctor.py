@@ -121,6 +121,8 @@ def _lammps():
             " conda-forge: lammps), or build it with -D PKG_KIM=yes"
         )
     yield "LAMMPS", program, problem
+    if not shutil.which("ldd"):  # of Linux
+        return
     linked = subprocess.run(["ldd", program], capture_output=True, text=True).stdout
     version = re.search(r"libpython(\d+\.\d+)", linked)
     if version and version[1] != system.PYTHON_VERSION:

@@ -1,5 +1,6 @@
 // A KIM-API model driver: what KIM asks, handed to Python; what comes back, handed to KIM.
 
+#include <cmath>
 #include <cstdio>
 #include <string>
 
@@ -140,7 +141,7 @@ int write(const KIM_ModelWriteParameterizedModel *kim) {
 int destroy(KIM_ModelDestroy *kim) {
   Model *model = model_of(KIM_ModelDestroy_GetModelBufferPointer, kim);
   model->bridge->destroy(&model->told);
-  model_was_destroyed(model->bridge);
+  models_changed(model->bridge, -1);
   delete model;
   return 0;
 }
@@ -156,12 +157,14 @@ struct Units {
 
   // How many of the simulator's units an Å (or an eV) is; 0 where KIM cannot tell.
   double of(double length_exponent, double energy_exponent) const {
+    // By way of the joule, since the KIM-API (2.3) takes an erg for 10^7 J.
+    const bool is_erg = KIM_EnergyUnit_Equal(energy, KIM_ENERGY_UNIT_erg) != 0;
     double factor = 0;
     const int failed = KIM_ModelDriverCreate_ConvertUnit(
         KIM_LENGTH_UNIT_A, KIM_ENERGY_UNIT_eV, KIM_CHARGE_UNIT_e, KIM_TEMPERATURE_UNIT_K,
-        KIM_TIME_UNIT_ps, length, energy, charge, temperature, time, length_exponent,
-        energy_exponent, 0.0, 0.0, 0.0, &factor);
-    return failed ? 0 : factor;
+        KIM_TIME_UNIT_ps, length, is_erg ? KIM_ENERGY_UNIT_J : energy, charge, temperature, time,
+        length_exponent, energy_exponent, 0.0, 0.0, 0.0, &factor);
+    return failed ? 0 : is_erg ? factor * std::pow(1e7, energy_exponent) : factor;
   }
 };
 
@@ -226,14 +229,16 @@ extern "C" int torchml_core_model_driver_create(KIM_ModelDriverCreate *kim, KIM_
   char *message = nullptr;
   if (bridge->create(folder, of_length, of_energy, &model->told, &message) != 0) {
     delete model;
+    models_changed(bridge, 0);
     return fail(log, kim, taken(bridge, message));
   }
   model->n_elements = model->told.n_species;
   if (!tell(kim, units, model, &why)) {
     bridge->destroy(&model->told);
     delete model;
+    models_changed(bridge, 0);
     return fail(log, kim, why);
   }
-  model_was_created(bridge);
+  models_changed(bridge, 1);
   return 0;
 }

@@ -9,6 +9,9 @@
 #include <Python.h>
 
 #include <dlfcn.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <initializer_list>
@@ -22,7 +25,7 @@
 #define PYTHON_FUNCTIONS(X)                                                                        \
   X(Py_IsInitialized) X(Py_GetVersion) X(Py_InitializeFromConfig) X(Py_DecRef)                     \
   X(PyConfig_InitPythonConfig) X(PyConfig_SetBytesString) X(PyConfig_Clear) X(PyStatus_Exception)  \
-  X(PyGILState_Ensure) X(PyGILState_Release) X(PyGILState_Check)                                   \
+  X(PyGILState_Ensure) X(PyGILState_Release) X(PyGILState_Check) X(PyGILState_GetThisThreadState)                                   \
   X(PyEval_SaveThread) X(PyEval_RestoreThread)                                                     \
   X(PyImport_ImportModule) X(PyObject_CallMethod) X(PyObject_GetAttrString) X(PyObject_Str)        \
   X(PyCapsule_GetPointer) X(PyUnicode_AsUTF8)                                                      \
@@ -141,23 +144,33 @@ void stay_loaded() {
     dlopen(here.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
+bool is_main_thread() {
+#ifdef __APPLE__
+  return pthread_main_np() != 0;
+#else
+  return syscall(SYS_gettid) == getpid();
+#endif
+}
+
 std::mutex entering;
 std::atomic<Bridge *> entered{nullptr};
 bool started = false;  // by this library
 
-// Between models the lock is with one thread for good: another would wait for it forever.
+// Between models the lock may be with the main thread: another would wait for it forever.
 bool can_lock(const void *released, std::string *why) {
   if (!started || released != nullptr || py.PyGILState_Check()) return true;
-  *why = "Python was started by another thread, which keeps it while there is no model: create "
-         "models in that thread";
+  *why = "Python was started by the main thread, which keeps it while there is no model: create "
+         "the first model there";
   return false;
 }
 
 }  // namespace
 
 // The lock of an interpreter that was started here. While there are models it is released, so that
-// any thread may compute. While there are none the thread that started it, or took it back, keeps
-// it: LAMMPS ends any Python that it finds, as if it held the lock. Python is never ended here.
+// any thread may compute. While there are none the process's main thread keeps it, if it started
+// Python: LAMMPS ends any Python that it finds, as if it held the lock. No other thread keeps it,
+// since it may end, and the process with it: torch needs the lock at exit. Python is never ended
+// here.
 
 Bridge *enter_python(std::string *why) {
   Bridge *bridge = entered;
@@ -176,16 +189,15 @@ Bridge *enter_python(std::string *why) {
   return entered = bridge;
 }
 
-void model_was_created(Bridge *bridge) {
+void models_changed(Bridge *bridge, int more) {
   const std::lock_guard<std::mutex> guard(entering);
-  ++bridge->n_models;
-  if (bridge->started_by_driver && bridge->released == nullptr && py.PyGILState_Check())
+  bridge->n_models += more;
+  if (!bridge->started_by_driver) return;
+  const bool keep = bridge->n_models == 0 && is_main_thread();
+  if (!keep && bridge->released == nullptr && py.PyGILState_Check()) {
     bridge->released = py.PyEval_SaveThread();
-}
-
-void model_was_destroyed(Bridge *bridge) {
-  const std::lock_guard<std::mutex> guard(entering);
-  if (--bridge->n_models == 0 && bridge->released != nullptr) {
+  } else if (keep && bridge->released != nullptr &&
+             bridge->released == py.PyGILState_GetThisThreadState()) {
     py.PyEval_RestoreThread(static_cast<PyThreadState *>(bridge->released));
     bridge->released = nullptr;
   }

@@ -9,8 +9,7 @@
 // Find Python in this process or start it, and import _kim. NULL if that fails; `why` says why.
 Bridge *enter_python(std::string *why);
 
-// One model more, one less: see interpreter.cpp on the interpreter's lock.
-void model_was_created(Bridge *bridge);
-void model_was_destroyed(Bridge *bridge);
+// So many models more (-1: one less, 0: none came about): see interpreter.cpp on Python's lock.
+void models_changed(Bridge *bridge, int more);
 
 #endif

@@ -1,0 +1,169 @@
+"""``torchml-core kim doctor``: fine where all is there; what is not is named, with its remedy."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from torchml_core.cli import main
+from torchml_core.kim import system
+from torchml_core.kim.install import MARK
+
+
+def doctor():
+    result = CliRunner().invoke(main, ["kim", "doctor"])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    problems = [line for line in result.output.splitlines() if line.startswith("problem: ")]
+    assert result.exit_code == (1 if problems else 0)
+    return result.output, problems
+
+
+@pytest.fixture
+def path(collection, tmp_path, monkeypatch):
+    """A folder in place of PATH, with all that is on it: to take programs away, to add others."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for place in os.environ["PATH"].split(os.pathsep):
+        for program in Path(place).iterdir() if Path(place).is_dir() else ():
+            if not (folder / program.name).is_symlink():
+                (folder / program.name).symlink_to(program)
+    monkeypatch.setenv("PATH", str(folder))
+    return folder
+
+
+@pytest.fixture
+def script(path):
+    """Put a program on PATH that prints a text."""
+
+    def script(name, text):
+        (path / name).unlink(missing_ok=True)
+        (path / name).write_text(f"#!/bin/sh\ncat <<'END'\n{text}\nEND\n")
+        (path / name).chmod(0o755)
+
+    return script
+
+
+def test_all_is_well(collection, lmp):
+    output, problems = doctor()
+    assert problems == []
+    assert output.endswith("nothing wrong found\n")
+    for line in ("TorchMLModelDriver (environment)", sys.executable, shutil.which("lmp")):
+        assert line in output
+
+
+@pytest.mark.parametrize(
+    ("programs", "remedy"),
+    [
+        (["cmake"], "cmake is not on PATH: the KIM-API's tools need it"),
+        (["make"], "make is not on PATH"),
+        (["cc", "gcc", "clang"], "cc or gcc or clang is not on PATH"),
+        (["c++", "g++", "clang++"], "c++ or g++ or clang++ is not on PATH"),
+        (["kim-api-collections-management"], "is not on PATH: install the KIM-API (Debian"),
+    ],
+)
+def test_programs_that_are_missing(programs, remedy, path):
+    for program in programs:
+        (path / program).unlink(missing_ok=True)
+    _, (problem,) = doctor()
+    assert remedy in problem
+    assert "apt-get install" in problem
+
+
+def test_without_any_program(collection, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    output, problems = doctor()
+    assert len(problems) >= 5
+    assert "not on PATH (other simulators will do)" in output
+
+
+def test_without_lammps_all_is_well(path):
+    for program in ("lmp", "lammps", "lmp_mpi"):
+        (path / program).unlink(missing_ok=True)
+    output, problems = doctor()
+    assert problems == []
+    assert "other simulators will do" in output
+
+
+@pytest.mark.parametrize(
+    ("packages", "has_kim"),
+    [("KIM", True), ("COLVARS KIM KSPACE", True), ("COLVARS KSPACE", False), ("XKIM", False)],
+)
+def test_lammps_without_kim(packages, has_kim, script):
+    script("lmp", f"LAMMPS\n\nInstalled packages:\n\n{packages} \n\n* Pair styles:\n\nkim zero")
+    _, problems = doctor()
+    assert (problems == []) == has_kim
+    if not has_kim:
+        assert "was built without the KIM package" in problems[0]
+
+
+def test_lammps_of_another_python(script):
+    script("ldd", "\tlibpython3.9.so.1.0 => /usr/lib/libpython3.9.so.1.0 (0x00007f)")
+    script("lmp", "Installed packages:\n\nKIM PYTHON \n")
+    _, (problem,) = doctor()
+    assert "brings Python 3.9" in problem
+    assert "install it for a Python 3.9" in problem
+
+
+def test_without_ldd(path, lmp):
+    (path / "ldd").unlink()
+    _, problems = doctor()
+    assert problems == []
+
+
+@pytest.fixture
+def drivers(collection, tmp_path, monkeypatch):
+    """Copies of the installed drivers, to be changed."""
+    folder = tmp_path / "drivers"
+    shutil.copytree(os.environ["KIM_API_MODEL_DRIVERS_DIR"], folder)
+    monkeypatch.setenv("KIM_API_MODEL_DRIVERS_DIR", str(folder))
+    return folder
+
+
+def bind(folder, python):
+    """Change the Python that a driver says it belongs to."""
+    (library,) = folder.glob("lib*.so")
+    content, mark = library.read_bytes(), (MARK + sys.executable).encode()
+    place = content.index(mark)
+    text = (MARK + python).encode()
+    assert len(text) <= len(mark)
+    library.write_bytes(
+        content[:place] + text.ljust(len(mark), b"\0") + content[place + len(mark) :]
+    )
+
+
+def test_no_driver(drivers):
+    shutil.rmtree(drivers / "TorchMLModelDriver")
+    _, (problem,) = doctor()
+    assert "no driver is installed: `torchml-core kim install-driver`" in problem
+
+
+@pytest.mark.parametrize(
+    ("python", "said"),
+    [
+        ("/bin/sh", "belongs to another Python, /bin/sh"),
+        ("/no/python", "/no/python, which is gone"),
+    ],
+)
+def test_a_driver_of_another_python(python, said, drivers):
+    bind(drivers / "TorchMLModelDriver", python)
+    _, (problem,) = doctor()
+    assert said in problem
+    again = "`torchml-core kim install-driver --name TorchMLModelDriver --collection environment`"
+    assert again in problem
+
+
+def test_headers_and_library_of_python(collection, monkeypatch, tmp_path):
+    monkeypatch.setattr(system, "python_headers", lambda: tmp_path)
+    monkeypatch.setattr(system, "find_libpython", lambda: None)
+    _, problems = doctor()
+    assert [f"Python.h is not in {tmp_path}" in problem for problem in problems] == [True, False]
+    assert "this Python has no shared library" in problems[1]
+
+
+def test_torch_that_cannot_be_imported(collection, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    _, problems = doctor()
+    assert "torch cannot be imported" in problems[0]
