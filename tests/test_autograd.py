@@ -13,14 +13,24 @@ CUTOFF = 3.2
 DIFFERENCES = {"eps": 1e-5, "atol": 1e-8, "rtol": 1e-7}
 
 
-@pytest.fixture
-def descriptor():
-    functions = [
-        ("g2", [[0.5, 0.0], [2.0, 2.4]]),
-        ("g4", [[1.0, 1.0, 0.05]]),
-        ("g5", [[2.0, -1.0, 0.1]]),
-    ]
-    return tm.SymmetryFunctions(["Si"], CUTOFF, functions)
+FUNCTIONS = [
+    ("g2", [[0.5, 0.0], [2.0, 2.4]]),
+    ("g4", [[1.0, 1.0, 0.05]]),
+    ("g5", [[2.0, -1.0, 0.1]]),
+]
+
+
+@pytest.fixture(
+    params=[
+        lambda: tm.SymmetryFunctions(["Si"], CUTOFF, FUNCTIONS),
+        lambda: tm.SOAP(["Si"], CUTOFF, 2, 1, normalization="libdescriptor"),
+        lambda: tm.SOAP(["Si"], CUTOFF, 2, 2, unit_norm=True),
+        lambda: tm.SphericalExpansion(["Si"], CUTOFF, 2, 1, radial_basis="polynomial"),
+    ],
+    ids=["symmetry functions", "SOAP", "SOAP of unit norm", "spherical expansion"],
+)
+def descriptor(request):
+    return request.param()
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ _HOME = {
     "NeighborWorkspace": "neighbors",
     "PortableModel": "portable.model",
     "Prediction": "portable.prediction",
+    "SOAP": "descriptors.soap",
+    "SphericalExpansion": "descriptors.spherical_expansion",
     "SymmetryFunctions": "descriptors.symmetry_functions",
     "TorchMLError": "errors",
     "UnsupportedError": "errors",

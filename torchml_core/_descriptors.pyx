@@ -7,32 +7,24 @@ threads, to the last bit. Buffers are made here, once a call; the kernels alloca
 Arrays come checked from ``descriptors/base.py``. Each verb returns GOOD, or the first entry of the
 lists whose two particles are at the same place, or NOT_FINITE; what it wrote is then of no use.
 
-A new descriptor adds a member to ``Kind``, one branch to each of the five ``kernel_...``
-functions, and a class that packs its parameters.
+Which kernel is meant is said in ``kernels/dispatch.pxd``; the parameters are packed for it by a
+class of its own, in ``packing/``.
 """
 
 import numpy as np
 
+cimport numpy as cnp
 from cython.parallel cimport prange, threadid
 from libc.math cimport sqrt
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc, free
 
-from torchml_core.kernels cimport cutoff, symmetry_functions
+from torchml_core.kernels.dispatch cimport (
+    KernelInfo, Kind, kernel_jacobian, kernel_jvp, kernel_scratch_size, kernel_value, kernel_vjp,
+)
 from torchml_core.kernels.environment cimport Environment, real
-from torchml_core.kernels.neighborhood cimport Fading
-from torchml_core.kernels.radial cimport RadialBlock
-from torchml_core.kernels.shapes cimport AngularBlock
-from torchml_core.kernels.symmetry_functions cimport FunctionBlock, SymmetryFunctionPlan
 
-CUTOFF_FUNCTIONS = {
-    "cos": cutoff.COSINE,
-    "poly1": cutoff.POLYNOMIAL_1,
-    "poly2": cutoff.POLYNOMIAL_2,
-    "poly3": cutoff.POLYNOMIAL_3,
-    "tanh3": cutoff.TANH_CUBED,
-}
-
+cnp.import_array()
 
 GOOD, NOT_FINITE = -1, -2
 
@@ -42,19 +34,7 @@ cdef enum:
     PAIRS_AT_ONCE = 1 << 16  # of a vjp: their gradients stay in cache until they are added up
     SLABS = 64  # particles are shared out to threads by their number / SLAB_LENGTH % SLABS
     SLAB_LENGTH = 64
-
-
-cdef enum Kind:
-    SYMMETRY_FUNCTIONS
-
-
-# What the loops need to know of any descriptor.
-cdef struct KernelInfo:
-    Kind kind
-    const void *plan           # the kernel's own
-    Py_ssize_t width
-    int n_species
-    const double *cutoffs      # (n_species, n_species)
+    ALIGNMENT = 64
 
 
 cdef struct ListsInfo:
@@ -74,43 +54,6 @@ cdef struct Workspace:
     void *scratch
     Py_ssize_t coincident      # the first entry found at distance 0, n_pairs if there is none
     bint not_finite            # whether a result was
-
-
-# ---- the kernels, whichever is meant
-
-
-cdef inline Py_ssize_t kernel_scratch_size(const KernelInfo *kernel, Py_ssize_t n) noexcept nogil:
-    return symmetry_functions.scratch_size(<const SymmetryFunctionPlan *> kernel.plan, n)
-
-
-cdef inline void kernel_value(
-    const KernelInfo *kernel, Workspace *work, real *out
-) noexcept nogil:
-    symmetry_functions.value(
-        <const SymmetryFunctionPlan *> kernel.plan, &work.env, work.scratch, out
-    )
-
-
-cdef inline void kernel_vjp(
-    const KernelInfo *kernel, Workspace *work, const real *dE_dD, real *out
-) noexcept nogil:
-    symmetry_functions.vjp(
-        <const SymmetryFunctionPlan *> kernel.plan, &work.env, dE_dD, work.scratch, out
-    )
-
-
-cdef inline void kernel_jvp(const KernelInfo *kernel, Workspace *work, real *out) noexcept nogil:
-    symmetry_functions.jvp(
-        <const SymmetryFunctionPlan *> kernel.plan, &work.env, work.scratch, out
-    )
-
-
-cdef inline void kernel_jacobian(
-    const KernelInfo *kernel, Workspace *work, real *out
-) noexcept nogil:
-    symmetry_functions.jacobian(
-        <const SymmetryFunctionPlan *> kernel.plan, &work.env, work.scratch, out
-    )
 
 
 # ---- one row
@@ -173,7 +116,7 @@ cdef void value_of_row(
     const KernelInfo *kernel, const ListsInfo *lists, Py_ssize_t row, Workspace *work, real *out
 ) noexcept nogil:
     if gather(kernel, lists, row, NULL, work):
-        kernel_value(kernel, work, out)
+        kernel_value(kernel, &work.env, work.scratch, out)
         check_finite(work, out, kernel.width)
 
 
@@ -182,7 +125,7 @@ cdef void jvp_of_row(
     Workspace *work, real *out,
 ) noexcept nogil:
     if gather(kernel, lists, row, dr, work):
-        kernel_jvp(kernel, work, out)
+        kernel_jvp(kernel, &work.env, work.scratch, out)
         check_finite(work, out, kernel.width)
 
 
@@ -196,7 +139,7 @@ cdef void pair_gradients_of_row(
     cdef Py_ssize_t n, at, axis
     if not gather(kernel, lists, row, NULL, work):
         return
-    kernel_vjp(kernel, work, dE_dD, gradients)
+    kernel_vjp(kernel, &work.env, dE_dD, work.scratch, gradients)
     check_finite(work, gradients, 3 * work.env.n)
     if work.env.n < longest:
         for at in range(3 * longest):
@@ -211,12 +154,14 @@ cdef void jacobian_of_row(
     const KernelInfo *kernel, const ListsInfo *lists, Py_ssize_t row, Workspace *work, real *out
 ) noexcept nogil:
     """``out``: (n entries of the row, 3, width)."""
-    cdef Py_ssize_t size = 3 * kernel.width * (lists.offsets[row + 1] - lists.offsets[row]), at
-    for at in range(size):
-        out[at] = 0
-    if gather(kernel, lists, row, NULL, work):
-        kernel_jacobian(kernel, work, out)
-        check_finite(work, out, size)
+    cdef Py_ssize_t n_entries = lists.offsets[row + 1] - lists.offsets[row], at
+    if not gather(kernel, lists, row, NULL, work):
+        return
+    if work.env.n < n_entries:
+        for at in range(3 * kernel.width * n_entries):
+            out[at] = 0
+    kernel_jacobian(kernel, &work.env, work.scratch, out)
+    check_finite(work, out, 3 * kernel.width * n_entries)
 
 
 # ---- all rows
@@ -425,215 +370,133 @@ cdef class Workspaces:
         return NOT_FINITE if not_finite else GOOD
 
 
+cdef void *data_of(array):
+    """Where the numbers of a C-contiguous array begin; NULL where it has none."""
+    return <void *> cnp.PyArray_DATA(array) if array.size else NULL
+
+
+cdef Workspaces workspaces(const KernelInfo *kernel, Lists lists, int n_threads):
+    cdef Py_ssize_t useful = (lists.info.n_rows + ROWS_AT_ONCE - 1) // ROWS_AT_ONCE
+    n_threads = <int> max(1, min(n_threads, useful))
+    return Workspaces(n_threads, lists, kernel_scratch_size(kernel, lists.longest))
+
+
 cdef class Kernel:
-    """The verbs on all rows. A subclass packs the parameters and fills in ``info``.
+    """The verbs on all rows. A subclass, in ``packing/``, packs the parameters into ``info``.
 
     ``out`` and ``dE_dD`` are C-contiguous and share their dtype, float64 or float32, which is
     the precision of the kernel.
     """
 
-    cdef KernelInfo info
-    cdef object cutoffs  # kept alive
+    def __cinit__(self):
+        self.arrays = []
 
-    cdef set_cutoffs(self, cutoffs):
-        cdef const double[:, ::1] view = cutoffs
-        self.cutoffs = view
-        self.info.n_species = view.shape[0]
-        self.info.cutoffs = &view[0, 0]
+    cdef set_info(self, Kind kind, const void *plan, Py_ssize_t width, cutoffs):
+        """``cutoffs``: (n_species, n_species); ``plan`` must live as long as the kernel."""
+        self.info.kind = kind
+        self.info.plan = plan
+        self.info.width = width
+        self.info.n_species = len(cutoffs)
+        self.info.cutoffs = self.doubles(np.ravel(cutoffs))
 
-    cdef Workspaces workspaces(self, Lists lists, int n_threads):
-        cdef Py_ssize_t useful = (lists.info.n_rows + ROWS_AT_ONCE - 1) // ROWS_AT_ONCE
-        n_threads = <int> max(1, min(n_threads, useful))
-        return Workspaces(n_threads, lists, kernel_scratch_size(&self.info, lists.longest))
+    cdef const double *doubles(self, values):
+        """A copy that lives as long as the kernel."""
+        return <const double *> data_of(self.kept(values, np.float64))
+
+    cdef const float *floats(self, values):
+        return <const float *> data_of(self.kept(values, np.float32))
+
+    cdef const int32_t *ints(self, values):
+        return <const int32_t *> data_of(self.kept(values, np.int32))
+
+    cdef kept(self, values, dtype):
+        """Aligned for vectors, so that a table can be read as such."""
+        values = np.asarray(values, dtype=dtype)
+        buffer = np.empty(values.nbytes + ALIGNMENT, dtype=np.uint8)
+        first = ALIGNMENT - <size_t> data_of(buffer) % ALIGNMENT
+        array = buffer[first : first + values.nbytes].view(dtype).reshape(values.shape)
+        array[...] = values
+        self.arrays.append(array)
+        return array
 
     def compute(self, Lists lists, out, int n_threads):
         """Fill ``out`` (n_rows, width) with the values."""
-        cdef Workspaces work = self.workspaces(lists, n_threads)
-        cdef double[::1] out64
-        cdef float[::1] out32
-        if out.size and out.dtype == np.float64:
-            out64 = out.reshape(-1)
-            with nogil:
-                value_of_rows(&self.info, &lists.info, work.each, &out64[0], work.n_threads)
-        elif out.size:
-            out32 = out.reshape(-1)
-            with nogil:
-                value_of_rows(&self.info, &lists.info, work.each, &out32[0], work.n_threads)
+        cdef Workspaces work = workspaces(&self.info, lists, n_threads)
+        cdef void *to = data_of(out)
+        cdef bint single = out.dtype == np.float32
+        with nogil:
+            if single:
+                value_of_rows(&self.info, &lists.info, work.each, <float *> to, work.n_threads)
+            else:
+                value_of_rows(&self.info, &lists.info, work.each, <double *> to, work.n_threads)
         return work.fault()
 
     def pair_gradients(self, Lists lists, dE_dD, out, int n_threads):
         """Fill ``out`` (n_pairs, 3) with dE/dr_ij; dE_dD is (n_rows, width)."""
-        cdef Workspaces work = self.workspaces(lists, n_threads)
-        cdef double[::1] out64
-        cdef float[::1] out32
-        cdef const double[::1] dE_dD64
-        cdef const float[::1] dE_dD32
-        if out.size and out.dtype == np.float64:
-            out64, dE_dD64 = out.reshape(-1), dE_dD.reshape(-1)
-            with nogil:
+        cdef Workspaces work = workspaces(&self.info, lists, n_threads)
+        cdef void *to = data_of(out)
+        cdef const void *weights = data_of(dE_dD)
+        cdef bint single = out.dtype == np.float32
+        cdef Py_ssize_t last = lists.info.n_rows
+        with nogil:
+            if single:
                 pair_gradients_of_rows(
-                    &self.info, &lists.info, 0, lists.info.n_rows, &dE_dD64[0], work.each,
-                    &out64[0], work.n_threads,
+                    &self.info, &lists.info, 0, last, <const float *> weights, work.each,
+                    <float *> to, work.n_threads,
                 )
-        elif out.size:
-            out32, dE_dD32 = out.reshape(-1), dE_dD.reshape(-1)
-            with nogil:
+            else:
                 pair_gradients_of_rows(
-                    &self.info, &lists.info, 0, lists.info.n_rows, &dE_dD32[0], work.each,
-                    &out32[0], work.n_threads,
+                    &self.info, &lists.info, 0, last, <const double *> weights, work.each,
+                    <double *> to, work.n_threads,
                 )
         return work.fault()
 
-    def vjp(self, Lists lists, dE_dD, double[:, ::1] out, int n_threads):
+    def vjp(self, Lists lists, dE_dD, out, int n_threads):
         """Add dE/dr to ``out`` (n_particles, 3), which is float64 in either precision."""
-        cdef Workspaces work = self.workspaces(lists, n_threads)
-        cdef double[::1] pairs64
-        cdef float[::1] pairs32
-        cdef const double[::1] dE_dD64
-        cdef const float[::1] dE_dD32
+        cdef Workspaces work = workspaces(&self.info, lists, n_threads)
         pairs = np.empty(3 * lists.most_pairs(PAIRS_AT_ONCE), dtype=dE_dD.dtype)
-        if pairs.size and dE_dD.dtype == np.float64:
-            pairs64, dE_dD64 = pairs, dE_dD.reshape(-1)
-            with nogil:
+        cdef double *to = <double *> data_of(out)
+        cdef void *of_pairs = data_of(pairs)
+        cdef const void *weights = data_of(dE_dD)
+        cdef bint single = dE_dD.dtype == np.float32
+        with nogil:
+            if single:
                 vjp_of_rows(
-                    &self.info, &lists.info, &dE_dD64[0], work.each, &pairs64[0], &out[0, 0],
-                    work.n_threads,
+                    &self.info, &lists.info, <const float *> weights, work.each,
+                    <float *> of_pairs, to, work.n_threads,
                 )
-        elif pairs.size:
-            pairs32, dE_dD32 = pairs, dE_dD.reshape(-1)
-            with nogil:
+            else:
                 vjp_of_rows(
-                    &self.info, &lists.info, &dE_dD32[0], work.each, &pairs32[0], &out[0, 0],
-                    work.n_threads,
+                    &self.info, &lists.info, <const double *> weights, work.each,
+                    <double *> of_pairs, to, work.n_threads,
                 )
         return work.fault()
 
-    def jvp(self, Lists lists, const double[:, ::1] dr, out, int n_threads):
-        """Fill ``out`` (n_rows, width) with the tangent along dr, (n_particles, 3)."""
-        cdef Workspaces work = self.workspaces(lists, n_threads)
-        cdef double[::1] out64
-        cdef float[::1] out32
-        if out.size and out.dtype == np.float64:
-            out64 = out.reshape(-1)
-            with nogil:
+    def jvp(self, Lists lists, dr, out, int n_threads):
+        """Fill ``out`` (n_rows, width) with the tangent along dr, (n_particles, 3) float64."""
+        cdef Workspaces work = workspaces(&self.info, lists, n_threads)
+        cdef void *to = data_of(out)
+        cdef const double *along = <const double *> data_of(dr)
+        cdef bint single = out.dtype == np.float32
+        with nogil:
+            if single:
                 jvp_of_rows(
-                    &self.info, &lists.info, &dr[0, 0], work.each, &out64[0], work.n_threads
+                    &self.info, &lists.info, along, work.each, <float *> to, work.n_threads
                 )
-        elif out.size:
-            out32 = out.reshape(-1)
-            with nogil:
+            else:
                 jvp_of_rows(
-                    &self.info, &lists.info, &dr[0, 0], work.each, &out32[0], work.n_threads
+                    &self.info, &lists.info, along, work.each, <double *> to, work.n_threads
                 )
         return work.fault()
 
     def jacobian(self, Lists lists, out, int n_threads):
         """Fill ``out`` (n_pairs, 3, width) with dD[row]/dr[neighbor]."""
-        cdef Workspaces work = self.workspaces(lists, n_threads)
-        cdef double[::1] out64
-        cdef float[::1] out32
-        if out.size and out.dtype == np.float64:
-            out64 = out.reshape(-1)
-            with nogil:
-                jacobian_of_rows(&self.info, &lists.info, work.each, &out64[0], work.n_threads)
-        elif out.size:
-            out32 = out.reshape(-1)
-            with nogil:
-                jacobian_of_rows(&self.info, &lists.info, work.each, &out32[0], work.n_threads)
-        return work.fault()
-
-
-cdef class SymmetryFunctionKernel(Kernel):
-    """g1-g5, as ``descriptors/planning.py`` lays them out.
-
-    Parameters
-    ----------
-    width : int
-    cutoffs : (n_species, n_species) float64
-        The largest of all functions.
-    classes : (n_species,) int32
-    fadings : list of (cutoff function, inner, cutoffs of classes, weights of classes)
-    blocks : list of dict
-    components : (n_sums,) int32
-    """
-
-    cdef SymmetryFunctionPlan plan
-    cdef Fading *fadings
-    cdef object arrays  # kept alive
-
-    def __init__(self, width, cutoffs, classes, fadings, blocks, components):
-        cdef Py_ssize_t k
-        self.arrays = []
-        self.set_cutoffs(cutoffs)
-        self.plan.width = self.info.width = width
-        self.plan.n_classes = np.max(classes) + 1
-        self.plan.classes = self.ints(classes)
-        self.plan.far = 2 * np.max(cutoffs)
-        self.plan.n_sums = len(components)
-        self.plan.components = self.ints(components)
-        self.fadings = <Fading *> calloc(len(fadings), sizeof(Fading))
-        self.plan.blocks = <FunctionBlock *> calloc(len(blocks), sizeof(FunctionBlock))
-        if self.fadings == NULL or self.plan.blocks == NULL:
-            raise MemoryError()
-        for k, (function, inner, class_cutoffs, weights) in enumerate(fadings):
-            self.fadings[k].function = CUTOFF_FUNCTIONS[function]
-            self.fadings[k].inner = inner
-            self.fadings[k].cutoffs = self.doubles(np.ravel(class_cutoffs))
-            self.fadings[k].weights = self.doubles(weights)
-        self.plan.n_blocks = len(blocks)
-        for k, block in enumerate(blocks):
-            self.plan.blocks[k].is_angular = block["type"] > 3
-            self.plan.blocks[k].centers = self.ints(block["centers"])
-            self.plan.blocks[k].first = block["first"]
-            if block["type"] > 3:
-                self.pack_angular(&self.plan.blocks[k].angular, block)
-                self.plan.blocks[k].n_sums = len(block["shape"]) * (1 + max(block["channel"]))
+        cdef Workspaces work = workspaces(&self.info, lists, n_threads)
+        cdef void *to = data_of(out)
+        cdef bint single = out.dtype == np.float32
+        with nogil:
+            if single:
+                jacobian_of_rows(&self.info, &lists.info, work.each, <float *> to, work.n_threads)
             else:
-                self.pack_radial(&self.plan.blocks[k].radial, block)
-                self.plan.blocks[k].n_sums = block["n_rows"] * (1 + max(block["channels"]))
-        self.info.kind = SYMMETRY_FUNCTIONS
-        self.info.plan = &self.plan
-
-    def __dealloc__(self):
-        free(self.fadings)
-        free(self.plan.blocks)
-
-    cdef pack_radial(self, RadialBlock *packed, block):
-        packed.type = block["type"]
-        packed.fading = &self.fadings[<Py_ssize_t> block["fading"]]
-        packed.channels = self.ints(block["channels"])
-        packed.n_rows = block["n_rows"]
-        if packed.type == 2:
-            packed.eta = self.doubles(block["eta"])
-            packed.shift = self.doubles(block["Rs"])
-        elif packed.type == 3:
-            packed.kappa = self.doubles(block["kappa"])
-
-    cdef pack_angular(self, AngularBlock *packed, block):
-        packed.which.fading = &self.fadings[<Py_ssize_t> block["fading"]]
-        packed.which.with_jk = block["type"] == 4
-        packed.which.shift = block["shift"]
-        packed.which.n_pairs = len(block["channel"])
-        packed.which.channel = self.ints(block["channel"])
-        packed.which.first = self.ints(block["first_class"])
-        packed.which.second = self.ints(block["second_class"])
-        packed.n_rows = block["n_rows"]
-        packed.n_shapes = len(block["zeta"])
-        packed.zeta = self.doubles(block["zeta"])
-        packed.whole_zeta = self.ints(block["whole_zeta"])
-        packed.lam = self.doubles(block["lambda"])
-        packed.n_groups = len(block["eta"])
-        packed.eta = self.doubles(block["eta"])
-        packed.group = self.ints(block["group"])
-        packed.shape = self.ints(block["shape"])
-        self.plan.most_shapes = max(self.plan.most_shapes, packed.n_shapes)
-
-    cdef const double *doubles(self, values):
-        cdef const double[::1] array = np.array(values, dtype=np.float64)
-        self.arrays.append(array)
-        return &array[0]
-
-    cdef const int32_t *ints(self, values):
-        cdef const int32_t[::1] array = np.array(values, dtype=np.int32)
-        self.arrays.append(array)
-        return &array[0]
+                jacobian_of_rows(&self.info, &lists.info, work.each, <double *> to, work.n_threads)
+        return work.fault()

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from torchml_core import _descriptors
 from torchml_core.descriptors import planning
 from torchml_core.descriptors.planning import Family
 
@@ -16,7 +15,7 @@ def planned(monkeypatch):
         names = ("width", "cutoffs", "classes", "fadings", "blocks", "components")
         with monkeypatch.context() as patch:
             patch.setattr(
-                _descriptors,
+                planning,
                 "SymmetryFunctionKernel",
                 lambda *arguments: dict(zip(names, arguments, strict=True)),
             )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from torchml_core import _descriptors
+from torchml_core import _descriptors, _memory
 from torchml_core.configuration import Configuration
 from torchml_core.errors import InputError
 from torchml_core.threads import resolve_n_threads
@@ -56,7 +56,7 @@ class Descriptor:
             Row k belongs to particle ``configuration.centers[k]``.
         """
         lists = self._lists(configuration)
-        out = np.empty((configuration.n_centers, self.width), dtype=_check_dtype(dtype))
+        out = _memory.empty((configuration.n_centers, self.width), _check_dtype(dtype))
         fault = self._kernel.compute(lists, out, resolve_n_threads(n_threads))
         self._check_fault(configuration, fault, out.dtype)
         if self.mean is not None:
@@ -107,7 +107,7 @@ class Descriptor:
         """
         lists = self._lists(configuration)
         weights = self._check_weights(configuration, dE_dD)
-        out = np.empty((configuration.n_pairs, 3), dtype=weights.dtype)
+        out = _memory.empty((configuration.n_pairs, 3), weights.dtype)
         fault = self._kernel.pair_gradients(lists, weights, out, resolve_n_threads(n_threads))
         self._check_fault(configuration, fault, out.dtype)
         return out
@@ -130,7 +130,7 @@ class Descriptor:
         """
         lists = self._lists(configuration)
         dr = _check_numbers("dr", dr, (configuration.n_particles, 3), "(n_particles, 3)")
-        out = np.empty((configuration.n_centers, self.width), dtype=dr.dtype)
+        out = _memory.empty((configuration.n_centers, self.width), dr.dtype)
         fault = self._kernel.jvp(
             lists, dr.astype(np.float64, copy=False), out, resolve_n_threads(n_threads)
         )
@@ -157,7 +157,7 @@ class Descriptor:
         """
         lists = self._lists(configuration)
         shape = (configuration.n_pairs, 3, self.width)
-        out = np.empty(shape, dtype=_check_dtype(dtype))
+        out = _memory.empty(shape, _check_dtype(dtype))
         fault = self._kernel.jacobian(lists, out, resolve_n_threads(n_threads))
         self._check_fault(configuration, fault, out.dtype)
         if self.std is not None:

@@ -1,26 +1,12 @@
-"""The ``.dat`` files of descriptors: read, write.
+"""The ``.dat`` files of descriptors, of any kind. The formats are libdescriptor's and KLIFF's."""
 
-The format is libdescriptor's and KLIFF's. A *data line* is one that is not blank and does not
-begin with ``#``; what follows a ``#`` is a comment. Words before the numbers of a line, and words
-after them, are skipped.
-"""
+from torchml_core.descriptors.data_lines import DataLines
+from torchml_core.descriptors.soap_file import read_soap
+from torchml_core.descriptors.symmetry_functions_file import read_symmetry_functions
+from torchml_core.errors import InputError, UnsupportedError
 
-import itertools
-import math
-import re
-from pathlib import Path
-
-from torchml_core.descriptors.symmetry_functions import PARAMETERS, SymmetryFunctions
-from torchml_core.errors import (
-    FileFormatError,
-    InputError,
-    MissingFileError,
-    UnsupportedError,
-)
-
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|nan|inf(inity)?)", re.I)
-BOOLEANS = {"true": True, "false": False}
 KINDS = ("SymmetryFunctions", "Bispectrum", "SOAP", "Xi")
+READERS = {"SymmetryFunctions": read_symmetry_functions, "SOAP": read_soap}
 
 
 def read_descriptor(path, kind, species=None):
@@ -30,7 +16,7 @@ def read_descriptor(path, kind, species=None):
     ----------
     path : path-like
     kind : str
-        ``SymmetryFunctions``, in any case; the file does not say it. (``Bispectrum``, ``SOAP``
+        ``SymmetryFunctions`` or ``SOAP``, in any case; the file does not say it. (``Bispectrum``
         and ``Xi`` cannot be read yet.)
     species : sequence of str, optional
         The species that a model has: the file must have the same ones. The descriptor keeps the
@@ -61,14 +47,17 @@ def read_descriptor(path, kind, species=None):
     - ``center_and_normalize True``: means and standard deviations are applied (libdescriptor
       ignores them). Where there is one number each, it stands for all values.
     - ``center_and_normalize False``: nothing after it is needed, and nothing is used.
+    - SOAP: KLIFF's file means smoothing=None, cross_blocks="upper" and normalization=
+      "libdescriptor"; lines behind the names of the species, which :meth:`SOAP.to_file` writes,
+      say otherwise.
     """
     kinds = {name.lower(): name for name in KINDS}
     known = kinds.get(kind.lower()) if isinstance(kind, str) else None
     if known is None:
         raise InputError(f"kind = {kind!r}: one of {', '.join(KINDS)} is needed")
-    if known != "SymmetryFunctions":
+    if known not in READERS:
         raise UnsupportedError(f"kind = {kind!r}: {known} cannot be read yet")
-    descriptor = _read_symmetry_functions(DataLines(path))
+    descriptor = READERS[known](DataLines(path))
     if species is not None:
         _require_same_species(descriptor, species, path)
     return descriptor
@@ -82,271 +71,3 @@ def _require_same_species(descriptor, species, path):
     extra = [name for name in descriptor.species if name not in species]
     if extra:
         raise InputError(f"species = {species}: {path} has {extra[0]} too")
-
-
-# ---- lines and what stands on them
-
-
-class DataLines:
-    """The data lines of a file, one after another, with their numbers for messages."""
-
-    def __init__(self, path):
-        self.path = path
-        try:
-            text = Path(path).read_text(encoding="utf-8-sig", errors="replace")
-        except FileNotFoundError:
-            raise MissingFileError(f"{path}: there is no such file") from None
-        except IsADirectoryError:
-            raise MissingFileError(f"{path} is a folder; a .dat file is needed") from None
-        lines = text.split("\n")
-        words = [line.split("#")[0].split() for line in lines]
-        self._lines = [(number, line) for number, line in enumerate(words, 1) if line]
-        self._end = len(lines) - (lines[-1] == "")
-        self._next = 0
-        self.line = 0
-
-    def error(self, message):
-        """Return the error for the line that was read last."""
-        return FileFormatError(message, self.path, self.line)
-
-    def peek(self):
-        """Return the words of the next data line, or None."""
-        return self._lines[self._next][1] if self._next < len(self._lines) else None
-
-    def words(self, what):
-        """Return the words of the next data line, which should be ``what``."""
-        if self._next == len(self._lines):
-            self.line = max(self._end, 1)
-            raise self.error(f"the file ends where {what} should follow")
-        self.line, words = self._lines[self._next]
-        self._next += 1
-        return words
-
-    def numbers(self, what, count=None):
-        """Return the finite numbers of the next data line, ``count`` of them where it is known."""
-        return self.parse(self.words(what), what, count)
-
-    def parse(self, words, what, count=None):
-        """The first run of numbers among words that were read."""
-        skipped = itertools.dropwhile(lambda word: not NUMBER.fullmatch(word), words)
-        numbers = list(itertools.takewhile(NUMBER.fullmatch, skipped))
-        if not numbers or count not in (None, len(numbers)):
-            raise self.error(
-                f"{what}: {count or 'some'} numbers are needed, found {' '.join(words)!r}"
-            )
-        for number in numbers:
-            if not math.isfinite(float(number)):
-                raise self.error(f"{what}: {number} is not a finite number")
-        return [float(number) for number in numbers]
-
-    def whole(self, what):
-        """Return the whole number, at least 1, of the next data line."""
-        return self.as_whole(self.numbers(what, 1)[0], what)
-
-    def as_whole(self, number, what):
-        if number != int(number) or number < 1:
-            raise self.error(f"{what} = {number:g}: a whole number of at least 1 is needed")
-        return int(number)
-
-
-# ---- SymmetryFunctions
-
-
-def _read_symmetry_functions(lines):
-    what = "the cutoff type, cos,"
-    cutoff_type = lines.words(what)[0]
-    if cutoff_type.lower() != "cos":
-        raise lines.error(f"cutoff type {cutoff_type!r}: the format knows cos only")
-    species, cutoffs = _read_pair_cutoffs(lines)
-    functions = _read_functions(lines)
-    width = sum(len(rows) or 1 for _, rows in functions)
-    mean, std = _read_normalization(lines, width)
-    return SymmetryFunctions(species, cutoffs, functions, mean=mean, std=std)
-
-
-def _read_pair_cutoffs(lines):
-    """Species in the order in which the lines name them, and {(a, b): cutoff}, a before b."""
-    n_species = lines.whole("the number of species")
-    n_pairs = n_species * (n_species + 1) // 2
-    species, cutoffs, seen = [], {}, set()
-    while len(cutoffs) < n_pairs or _is_pair_line(lines.peek()):
-        missing = _missing_pair(species, cutoffs, n_species)
-        what = f"a line 'A B cutoff'{missing}"
-        words = lines.words(what)
-        if not _is_pair_line(words):
-            raise lines.error(f"{what} is needed, found {' '.join(words)!r}")
-        a, b = words[:2]
-        (cutoff,) = lines.parse(words[2:], f"the cutoff of {a} {b}", 1)
-        if cutoff <= 0:
-            raise lines.error(f"the cutoff of {a} {b} is {cutoff:g}: more than 0 is needed")
-        for name in (a, b):
-            if name not in species:
-                species.append(name)
-        if len(species) > n_species:
-            raise lines.error(f"{species[-1]} is one more than the {n_species} species announced")
-        if (a, b) in seen:
-            raise lines.error(f"the pair {a} {b} is given twice")
-        seen.add((a, b))
-        known = cutoffs.setdefault(frozenset((a, b)), cutoff)
-        if known != cutoff:
-            raise lines.error(f"{a} {b} has cutoff {cutoff:g}, but {b} {a} had {known:g}")
-    pairs = itertools.combinations_with_replacement(species, 2)
-    return species, {pair: cutoffs[frozenset(pair)] for pair in pairs}
-
-
-def _is_pair_line(words):
-    return (
-        words is not None
-        and len(words) >= 3
-        and not NUMBER.fullmatch(words[0])
-        and not NUMBER.fullmatch(words[1])
-        and NUMBER.fullmatch(words[2]) is not None
-    )
-
-
-def _missing_pair(species, cutoffs, n_species):
-    """' for the pair A B', once all names are known; until then what can be said."""
-    pairs = itertools.combinations_with_replacement(species, 2)
-    missing = [pair for pair in pairs if frozenset(pair) not in cutoffs]
-    if missing:
-        return f" for the pair {' '.join(missing[0])}"
-    if len(species) < n_species:
-        return f" for the other of the {n_species} species"
-    return ""
-
-
-def _read_functions(lines):
-    n_types = lines.whole("the number of symmetry function types")
-    functions = {}
-    for k in range(n_types):
-        what = f"symmetry function type {k + 1} of {n_types}"
-        words = lines.words(what)
-        type = words[0].lower()
-        if type not in PARAMETERS:
-            raise lines.error(f"{what}: {words[0]!r} is none of {', '.join(PARAMETERS)}")
-        if type in functions:
-            raise lines.error(f"{what}: {type} was there before")
-        functions[type] = _read_rows(lines, type, words[1:])
-    return list(functions.items())
-
-
-def _read_rows(lines, type, counts):
-    names = PARAMETERS[type]
-    if type == "g1" and not counts:
-        return []
-    n_rows, n_columns = lines.parse(counts, f"{type}: rows and columns", 2)
-    if type == "g1":
-        if n_rows != 1 or n_columns not in (0, 1):
-            raise lines.error(f"g1 has one row of one number, not {n_rows:g} of {n_columns:g}")
-        if n_columns == 1:
-            lines.numbers("the row of g1", 1)  # it means nothing
-        return []
-    n_rows = lines.as_whole(n_rows, f"{type}: rows")
-    if n_columns != len(names):
-        raise lines.error(
-            f"{type}: {n_columns:g} columns, but there are {len(names)}: {' '.join(names)}"
-        )
-    rows = []
-    for k in range(n_rows):
-        what = f"{type} row {k + 1} of {n_rows} ({' '.join(names)})"
-        words = lines.words(what)
-        if words[0].lower() in PARAMETERS:  # else its rows and columns would pass for numbers
-            raise lines.error(f"{what} is missing: {words[0]} begins")
-        rows.append(lines.parse(words, what, len(names)))
-        _check_row(lines, type, rows[-1])
-    return rows
-
-
-def _check_row(lines, type, row):
-    """Let the constructor's own check speak, with the line's number."""
-    try:
-        SymmetryFunctions(["X"], 1.0, [(type, [row])])
-    except InputError as error:
-        raise lines.error(str(error)) from None
-
-
-def _read_normalization(lines, width):
-    what = "center_and_normalize True or False"
-    words = lines.words(what)
-    flags = [BOOLEANS[word.lower()] for word in words if word.lower() in BOOLEANS]
-    if len(flags) != 1 or words[0].lower() not in ("center_and_normalize", *BOOLEANS):
-        raise lines.error(f"{what} is needed, found {' '.join(words)!r}")
-    if not flags[0] and lines.peek() is None:
-        return None, None
-    size = lines.whole("the descriptor size")
-    if size != width:
-        raise lines.error(f"descriptor size {size}, but the functions above make {width}")
-    mean, std = _read_means_and_deviations(lines, size)
-    return (mean, std) if flags[0] else (None, None)
-
-
-def _read_means_and_deviations(lines, size):
-    """Two lists, of size numbers or of one that stands for all.
-
-    The two are told apart by their count; where one number stands for all, by the comment or
-    blank line between them. Without it, the first two of many means in a file that was cut
-    short could not be told from a mean and a deviation; nor could, after as many means as
-    needed, the first of many deviations from one for all.
-    """
-    groups, previous = [], None
-    while lines.peek() is not None:
-        numbers = lines.numbers("means and standard deviations")
-        if previous is None or lines.line > previous + 1:
-            groups.append([])
-        groups[-1] += [(number, lines.line) for number in numbers]
-        previous = lines.line
-    everything = list(itertools.chain.from_iterable(groups))
-    if len(everything) == 2 * size:
-        mean, std = everything[:size], everything[size:]
-    elif [len(group) for group in groups] == [1, 1]:
-        mean, std = groups
-    else:
-        if previous is None:
-            lines.numbers("the means")  # the file ends
-        raise lines.error(
-            f"{size} means and {size} standard deviations are needed, or one of each for all with"
-            f" a blank or comment line between them; found {len(everything)} numbers"
-        )
-    for number, lines.line in std:
-        if number <= 0:
-            raise lines.error(f"standard deviation {number:g}: more than 0 is needed")
-    return ([number for number, _ in part] if len(part) > 1 else part[0][0] for part in (mean, std))
-
-
-def write_symmetry_functions(descriptor, path):
-    """Write a SymmetryFunctions; see :meth:`SymmetryFunctions.to_file`."""
-    if descriptor.species_mode != "pooled":
-        raise UnsupportedError(
-            f"species_mode = {descriptor.species_mode!r}: the .dat format has no word for it"
-        )
-    if descriptor.cutoff_function != "cos":
-        raise UnsupportedError(
-            f"cutoff_function = {descriptor.cutoff_function!r}: the .dat format knows cos only"
-        )
-    for name in descriptor.species:
-        if len(name.split()) != 1 or "#" in name or name != name.strip() or NUMBER.fullmatch(name):
-            raise UnsupportedError(f"species {name!r}: the .dat format cannot hold this name")
-    Path(path).write_text("\n".join(_symmetry_function_lines(descriptor)) + "\n", encoding="utf-8")
-
-
-def _symmetry_function_lines(descriptor):
-    yield "# Symmetry functions"
-    yield from ["", "cos  # cutoff type", "", f"{len(descriptor.species)}  # number of species"]
-    yield from ["", "# species 1    species 2    cutoff"]
-    for (a, b), cutoff in descriptor.cutoffs.items():
-        yield f"{a}  {b}  {cutoff!r}"
-    yield from ["", f"{len(descriptor.functions)}  # number of symmetry function types"]
-    yield from ["", "# type    rows    columns"]
-    for type, rows in descriptor.functions:
-        yield from [f"{type}    {len(rows)}    {len(PARAMETERS[type])}" if rows else "g1    1    1"]
-        if rows:
-            yield f"# {'    '.join(PARAMETERS[type])}"
-        for row in rows or [(0.0,)]:
-            yield "    ".join(map(repr, row))
-        yield ""
-    if descriptor.mean is None:
-        yield "center_and_normalize  False"
-        return
-    yield from ["center_and_normalize  True", "", f"{descriptor.width}  # descriptor size"]
-    yield from ["# mean", *map(repr, descriptor.mean.tolist())]
-    yield from ["# standard deviation", *map(repr, descriptor.std.tolist())]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from torchml_core import _descriptors
+from torchml_core.packing.symmetry_functions import SymmetryFunctionKernel
 
 ROWS_AT_ONCE = 4
 
@@ -32,7 +32,7 @@ class Family:
         Which value each is.
     cutoffs : (n_species, n_species) array
     cutoff_function : str
-        A key of ``_descriptors.CUTOFF_FUNCTIONS``.
+        A key of ``packing.symmetry_functions.CUTOFF_FUNCTIONS``.
     inner : float
         Fraction of the cutoff up to which the cutoff function is 1.
     weights : (n_species,) array
@@ -75,7 +75,7 @@ def make_kernel(width, families):
         components.append(block_components)
         first += len(block_components)
     reach = np.max([np.where((f.channels >= 0).any(), f.cutoffs, 0) for f in families], axis=0)
-    return _descriptors.SymmetryFunctionKernel(
+    return SymmetryFunctionKernel(
         width, reach, classes, list(fadings), blocks, np.concatenate(components)
     )
 

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from torchml_core import _descriptors
 from torchml_core.configuration import check_species
 from torchml_core.descriptors.base import Descriptor
+from torchml_core.descriptors.checks import number, one_of, positive
 from torchml_core.descriptors.planning import Family, make_kernel
 from torchml_core.errors import InputError
+from torchml_core.packing import symmetry_functions as packing
 
 # The parameters in a row of each type, in their order in a row.
 PARAMETERS = {
@@ -21,7 +22,7 @@ PARAMETERS = {
     "g5": ("zeta", "lambda", "eta"),
 }
 SPECIES_MODES = ("pooled", "resolved", "weighted")
-CUTOFF_FUNCTIONS = tuple(_descriptors.CUTOFF_FUNCTIONS)
+CUTOFF_FUNCTIONS = tuple(packing.CUTOFF_FUNCTIONS)
 
 
 class SymmetryFunctions(Descriptor):
@@ -102,8 +103,8 @@ class SymmetryFunctions(Descriptor):
         self.species = check_species(species)
         self.cutoffs = _check_cutoffs(cutoff, self.species)
         self.functions = _check_functions(functions)
-        self.species_mode = _one_of("species_mode", species_mode, SPECIES_MODES)
-        self.cutoff_function = _one_of("cutoff_function", cutoff_function, CUTOFF_FUNCTIONS)
+        self.species_mode = one_of("species_mode", species_mode, SPECIES_MODES)
+        self.cutoff_function = one_of("cutoff_function", cutoff_function, CUTOFF_FUNCTIONS)
         self.weights = _check_weights(weights, self.species, self.species_mode)
         self.width = sum(
             _n_components(rows) * len(self._channels(type)) for type, rows in self.functions
@@ -134,7 +135,8 @@ class SymmetryFunctions(Descriptor):
             The format has no words for resolved species, for polynomial cutoff functions, or for
             a species whose name has blanks or ``#`` or is a number.
         """
-        from torchml_core.descriptors.files import write_symmetry_functions  # it imports this
+        # It imports this.
+        from torchml_core.descriptors.symmetry_functions_file import write_symmetry_functions
 
         write_symmetry_functions(self, path)
 
@@ -234,28 +236,11 @@ def _label(type, channel, row):
     return f"{type}{channel}({inside})" if inside else f"{type}{channel}"
 
 
-def _one_of(name, value, allowed):
-    if value not in allowed:
-        raise InputError(f"{name} = {value!r}: one of {', '.join(map(repr, allowed))} is needed")
-    return value
-
-
-def _number(name, value):
-    """A finite float, or an InputError that names the argument."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if isinstance(value, (str, bytes)) or not math.isfinite(number):
-        raise InputError(f"{name} = {value!r}: a finite number is needed")
-    return number
-
-
 def _check_cutoffs(cutoff, species):
     """{(a, b): cutoff} for each unordered pair, in the order of species."""
     pairs = list(itertools.combinations_with_replacement(species, 2))
     if not isinstance(cutoff, Mapping):
-        return dict.fromkeys(pairs, _positive("cutoff", cutoff))
+        return dict.fromkeys(pairs, positive("cutoff", cutoff))
     cutoffs = dict.fromkeys(pairs)
     for pair, value in cutoff.items():
         if not isinstance(pair, tuple) or len(pair) != 2 or not set(pair) <= set(species):
@@ -264,7 +249,7 @@ def _check_cutoffs(cutoff, species):
                 f" {pairs[-1]!r} are needed"
             )
         key = pair if pair in cutoffs else pair[::-1]
-        value = _positive(f"cutoff[{pair!r}]", value)
+        value = positive(f"cutoff[{pair!r}]", value)
         if cutoffs[key] not in (None, value):
             raise InputError(f"cutoff: {key!r} has two, {cutoffs[key]:g} and {value:g}")
         cutoffs[key] = value
@@ -284,24 +269,17 @@ def _check_weights(weights, species, mode):
         return {name: float(atomic_number(name)) for name in species}
     if not isinstance(weights, Mapping) or set(weights) != set(species):
         raise InputError(f"weights = {weights!r}: one for each of {list(species)} is needed")
-    return {name: _number(f"weights[{name!r}]", weights[name]) for name in species}
+    return {name: number(f"weights[{name!r}]", weights[name]) for name in species}
 
 
 def atomic_number(name):
     """Return the atomic number of a chemical symbol, or raise InputError."""
     from ase.data import atomic_numbers  # slow to import, and for this alone
 
-    number = atomic_numbers.get(name, 0)
-    if number < 1:
+    known = atomic_numbers.get(name, 0)
+    if known < 1:
         raise InputError(f"species: {name!r} is no chemical element; it has no atomic number")
-    return number
-
-
-def _positive(name, value):
-    number = _number(name, value)
-    if number <= 0:
-        raise InputError(f"{name} = {value!r}: more than 0 is needed")
-    return number
+    return known
 
 
 def _check_functions(functions):
@@ -313,7 +291,7 @@ def _check_functions(functions):
         ) from None
     checked = {}
     for type, rows in pairs:
-        _one_of("functions: type", type, tuple(PARAMETERS))
+        one_of("functions: type", type, tuple(PARAMETERS))
         if type in checked:
             raise InputError(f"functions: {type} stands there twice; put its rows together")
         checked[type] = _check_rows(type, rows)
@@ -340,7 +318,7 @@ def _check_rows(type, rows):
 def _check_row(where, names, row):
     if len(row) != len(names):
         raise InputError(f"{where}: {list(row)} where [{', '.join(names)}] is needed")
-    values = {name: _number(f"{where}: {name}", x) for name, x in zip(names, row, strict=True)}
+    values = {name: number(f"{where}: {name}", x) for name, x in zip(names, row, strict=True)}
     if values.get("eta", 0.0) < 0:
         raise InputError(f"{where}: eta = {values['eta']:g}: at least 0 is needed")
     if "zeta" in values:

@@ -1,4 +1,5 @@
 """Cutoff functions: 0 at r = rc and beyond, continuously differentiable; 1 at r = 0, but tanh³.
+(A step is neither, for those who ask for it.)
 
 They are taken as functions of q = (r/rc)², and so is their derivative: neither a square root nor
 a division is needed for the cosine, and the chain rule through squares of distances is linear in
@@ -6,7 +7,7 @@ the vectors between particles.
 """
 
 from torchml_core.kernels.elementary cimport horner, vexp
-from torchml_core.kernels.simd cimport splat, vec, vfloat, vmax, vsqrt
+from torchml_core.kernels.simd cimport splat, vec, vfloat, vmax, vsqrt, vstep
 
 
 cdef enum CutoffFunction:
@@ -15,6 +16,7 @@ cdef enum CutoffFunction:
     POLYNOMIAL_2  # 1 - 10x³ + 15x⁴ - 6x⁵
     POLYNOMIAL_3  # 1 - 35x⁴ + 84x⁵ - 70x⁶ + 20x⁷
     TANH_CUBED    # tanh³(1 - x)
+    STEP          # 1 up to rc and a little further: neighbors beyond are never seen
 
 
 cdef inline vec cutoff_of_square(
@@ -25,6 +27,9 @@ cdef inline vec cutoff_of_square(
     ``inner``: fc is 1 up to inner * rc, and x runs from there to rc (n2p2's alpha).
     """
     cdef vec root, x, y, dx_dq, value
+    if kind == STEP:
+        derivative[0] = splat(0, &q)
+        return vstep(splat(1.5, &q) - q)
     if inner == 0 and kind == COSINE:
         return _cosine(q, derivative)
     root = vsqrt(q)

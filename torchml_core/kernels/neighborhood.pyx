@@ -39,13 +39,40 @@ cdef inline void count_classes(
     cdef Py_ssize_t c, j
     for c in range(hood.n_classes):
         hood.end[c] = 0
-    for j in range(env.n):
+    if hood.n_classes == 1:
+        hood.end[0] = env.n
+    for j in range(env.n if hood.n_classes > 1 else 0):
         hood.end[classes[env.neighbor_species[j]]] += 1
     hood.n = 0
     for c in range(hood.n_classes):
         hood.begin[c] = hood.n
         hood.n += (hood.end[c] + lanes - 1) // lanes * lanes
         hood.end[c] = hood.begin[c]
+
+
+cdef inline void copy(const double *numbers, Py_ssize_t n, vec *out) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(n):
+        put(out, j, numbers[j])
+
+
+cdef inline void copy_in_order(
+    Neighborhood *hood, const Environment *env, bint with_directions, const vec *like
+) noexcept nogil:
+    """What settle does for one class, where no neighbor waits for the count of those before."""
+    cdef Py_ssize_t n = env.n, j
+    cdef int32_t *source = hood.source
+    for j in range(n):
+        source[j] = <int32_t> j
+    copy(env.x, n, <vec *> hood.x)
+    copy(env.y, n, <vec *> hood.y)
+    copy(env.z, n, <vec *> hood.z)
+    copy(env.r, n, <vec *> hood.r)
+    if with_directions:
+        copy(env.dx, n, <vec *> hood.dx)
+        copy(env.dy, n, <vec *> hood.dy)
+        copy(env.dz, n, <vec *> hood.dz)
+    hood.end[0] = n
 
 
 cdef void settle(
@@ -76,7 +103,9 @@ cdef void settle(
         r[v] = splat(far, like)
         for j in range(at - lanes, at):
             hood.source[j] = -1
-    for j in range(env.n):
+    if hood.n_classes == 1:
+        copy_in_order(hood, env, with_directions, like)
+    for j in range(env.n if hood.n_classes > 1 else 0):
         c = classes[env.neighbor_species[j]]
         at = hood.end[c]
         hood.end[c] += 1

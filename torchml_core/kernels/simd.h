@@ -7,6 +7,7 @@
 #define TORCHML_CORE_SIMD_H
 
 #include <math.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #if defined(__SSE2__)
@@ -47,6 +48,15 @@ static inline vfloat simd_load_f(const float *from)
     memcpy(&x, from, sizeof x);
     return x;
 }
+
+/* x in a register, where the compiler must leave it. */
+#if defined(__SSE2__) && defined(__GNUC__)
+static inline vdouble simd_held_d(vdouble x) { __asm__("" : "+x"(x)); return x; }
+static inline vfloat simd_held_f(vfloat x) { __asm__("" : "+x"(x)); return x; }
+#else
+static inline vdouble simd_held_d(vdouble x) { return x; }
+static inline vfloat simd_held_f(vfloat x) { return x; }
+#endif
 
 /* 1 where x > 0, else 0. */
 static inline vdouble simd_step_d(vdouble x)
@@ -179,6 +189,61 @@ static inline vfloat simd_split_f(vfloat x, vfloat *e)
     simd_int32 bits = (simd_int32)x, n = (bits - 0x3f3504f3) >> 23;
     *e = __builtin_convertvector(n, vfloat);
     return (vfloat)(bits - (n << 23));
+}
+
+/* Transpose a square of vectors, in registers: round s (1, 2, 4 ...) swaps the upper right with the
+   lower left quarter, s wide, of each square of 2 s lanes. */
+#define SIMD_UPPER(k, s, n) ((k) & (s) ? (n) + (k) - (s) : (k))
+#define SIMD_LOWER(k, s, n) ((k) & (s) ? (n) + (k) : (k) + (s))
+#define SIMD_PICK2(a, b, PICK, s, n) __builtin_shufflevector(a, b, PICK(0, s, n), PICK(1, s, n))
+#define SIMD_PICK4(a, b, PICK, s, n) __builtin_shufflevector(a, b, \
+    PICK(0, s, n), PICK(1, s, n), PICK(2, s, n), PICK(3, s, n))
+#define SIMD_PICK8(a, b, PICK, s, n) __builtin_shufflevector(a, b, \
+    PICK(0, s, n), PICK(1, s, n), PICK(2, s, n), PICK(3, s, n), \
+    PICK(4, s, n), PICK(5, s, n), PICK(6, s, n), PICK(7, s, n))
+#define SIMD_PICK16(a, b, PICK, s, n) __builtin_shufflevector(a, b, \
+    PICK(0, s, n), PICK(1, s, n), PICK(2, s, n), PICK(3, s, n), \
+    PICK(4, s, n), PICK(5, s, n), PICK(6, s, n), PICK(7, s, n), \
+    PICK(8, s, n), PICK(9, s, n), PICK(10, s, n), PICK(11, s, n), \
+    PICK(12, s, n), PICK(13, s, n), PICK(14, s, n), PICK(15, s, n))
+#define SIMD_ROUND(x, vector, PICKN, s, n) \
+    for (int k = 0; k < n; k++) \
+        if (!(k & (s))) { \
+            vector upper = PICKN(x[k], x[k + (s)], SIMD_UPPER, s, n); \
+            x[k + (s)] = PICKN(x[k], x[k + (s)], SIMD_LOWER, s, n); \
+            x[k] = upper; \
+        }
+#if SIMD_BYTES == 64
+#define SIMD_ROUNDS_D(x) SIMD_ROUND(x, vdouble, SIMD_PICK8, 1, 8) \
+    SIMD_ROUND(x, vdouble, SIMD_PICK8, 2, 8) SIMD_ROUND(x, vdouble, SIMD_PICK8, 4, 8)
+#define SIMD_ROUNDS_F(x) SIMD_ROUND(x, vfloat, SIMD_PICK16, 1, 16) \
+    SIMD_ROUND(x, vfloat, SIMD_PICK16, 2, 16) SIMD_ROUND(x, vfloat, SIMD_PICK16, 4, 16) \
+    SIMD_ROUND(x, vfloat, SIMD_PICK16, 8, 16)
+#elif SIMD_BYTES == 32
+#define SIMD_ROUNDS_D(x) SIMD_ROUND(x, vdouble, SIMD_PICK4, 1, 4) \
+    SIMD_ROUND(x, vdouble, SIMD_PICK4, 2, 4)
+#define SIMD_ROUNDS_F(x) SIMD_ROUND(x, vfloat, SIMD_PICK8, 1, 8) \
+    SIMD_ROUND(x, vfloat, SIMD_PICK8, 2, 8) SIMD_ROUND(x, vfloat, SIMD_PICK8, 4, 8)
+#else
+#define SIMD_ROUNDS_D(x) SIMD_ROUND(x, vdouble, SIMD_PICK2, 1, 2)
+#define SIMD_ROUNDS_F(x) SIMD_ROUND(x, vfloat, SIMD_PICK4, 1, 4) \
+    SIMD_ROUND(x, vfloat, SIMD_PICK4, 2, 4)
+#endif
+static inline void simd_transpose_d(double *to, ptrdiff_t to_row, const double *from, ptrdiff_t row)
+{
+    enum { n = SIMD_BYTES / 8 };
+    vdouble x[n];
+    for (int k = 0; k < n; k++) x[k] = *(const vdouble *)(from + k * row);
+    SIMD_ROUNDS_D(x)
+    for (int k = 0; k < n; k++) *(vdouble *)(to + k * to_row) = x[k];
+}
+static inline void simd_transpose_f(float *to, ptrdiff_t to_row, const float *from, ptrdiff_t row)
+{
+    enum { n = SIMD_BYTES / 4 };
+    vfloat x[n];
+    for (int k = 0; k < n; k++) x[k] = *(const vfloat *)(from + k * row);
+    SIMD_ROUNDS_F(x)
+    for (int k = 0; k < n; k++) *(vfloat *)(to + k * to_row) = x[k];
 }
 
 /* The sum over the lanes, halving the vector until two are left. */

@@ -19,6 +19,8 @@ cdef extern from "simd.h" nogil:
     vfloat simd_load_f(const float *)
     void simd_store_d(double *, vdouble)
     void simd_store_f(float *, vfloat)
+    vdouble simd_held_d(vdouble)
+    vfloat simd_held_f(vfloat)
     vdouble simd_step_d(vdouble)
     vfloat simd_step_f(vfloat)
     vdouble simd_max_d(vdouble, vdouble)
@@ -37,6 +39,8 @@ cdef extern from "simd.h" nogil:
     void simd_pack_f(float *, vfloat, unsigned)
     void simd_pack_index(int32_t *, int32_t, unsigned, int)
     int simd_count(unsigned)
+    void simd_transpose_d(double *, Py_ssize_t, const double *, Py_ssize_t)
+    void simd_transpose_f(float *, Py_ssize_t, const float *, Py_ssize_t)
     double simd_total_d(vdouble)
     float simd_total_f(vfloat)
 
@@ -74,6 +78,14 @@ cdef inline void put(vec *array, Py_ssize_t at, double x) noexcept nogil:
         (<double *> array)[at] = x
 
 
+cdef inline vec *number_at(const vec *array, Py_ssize_t at) noexcept nogil:
+    """The array that begins with this number; to be read number by number."""
+    if vec is vfloat:
+        return <vec *> (<float *> array + at)
+    else:
+        return <vec *> (<double *> array + at)
+
+
 # ---- whole vectors. ``like`` is never read: it tells which type is meant.
 
 
@@ -99,6 +111,14 @@ cdef inline vec load_at(const vec *array, Py_ssize_t at) noexcept nogil:
         return simd_load_f((<const float *> array) + at)
     else:
         return simd_load_d((<const double *> array) + at)
+
+
+cdef inline vec held(vec x) noexcept nogil:
+    """x, loaded once: compilers else load it again wherever a load is part of an instruction."""
+    if vec is vfloat:
+        return simd_held_f(x)
+    else:
+        return simd_held_d(x)
 
 
 cdef inline void store_at(vec *array, Py_ssize_t at, vec x) noexcept nogil:
@@ -130,6 +150,17 @@ cdef inline void fill(vec *array, Py_ssize_t begin, Py_ssize_t end, vec x) noexc
     while begin < end:
         store_at(array, begin, x)
         begin += lanes_of(array)
+
+
+cdef inline void transpose(
+    vec *to, Py_ssize_t to_row, const vec *array, Py_ssize_t row
+) noexcept nogil:
+    """Transpose a square of as many vectors as they have lanes; rows are so many vectors apart."""
+    cdef Py_ssize_t lanes = lanes_of(to)
+    if vec is vfloat:
+        simd_transpose_f(<float *> to, to_row * lanes, <const float *> array, row * lanes)
+    else:
+        simd_transpose_d(<double *> to, to_row * lanes, <const double *> array, row * lanes)
 
 
 cdef inline double total(vec x) noexcept nogil:

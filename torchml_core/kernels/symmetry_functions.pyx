@@ -229,7 +229,10 @@ cdef inline void blocks_of(
     cdef Neighborhood *hood = &buffers.hood
     cdef const FunctionBlock *block
     cdef const int32_t *components
-    cdef Py_ssize_t b
+    cdef Py_ssize_t b, j, at
+    for j in range(env.n):
+        for at in range(3 * plan.width * env.slot[j], 3 * plan.width * (env.slot[j] + 1)):
+            put(out, at, 0)
     begin(plan, env, False, scratch, &buffers, out)
     for b in range(plan.n_blocks):
         block = &plan.blocks[b]
@@ -251,7 +254,7 @@ cdef inline void blocks_of(
 cdef void jacobian(
     const SymmetryFunctionPlan *plan, const Environment *env, void *scratch, real *out
 ) noexcept nogil:
-    """``out``: a (3, width) block for each entry of the row, at env.slot; IN zero, added to."""
+    """``out``: the (3, width) block of each neighbor, at env.slot."""
     if real is float:
         blocks_of(plan, env, scratch, <vfloat *> out)
     else:

@@ -1,0 +1,68 @@
+"""Print the speed of SOAP beside its peers: a table in Markdown.
+
+    RAYON_NUM_THREADS=1 OMP_NUM_THREADS=1 taskset -c 0 python benchmarks/soap_table.py
+
+1000 rattled silicon atoms, 28 neighbors, n_max 8, l_max 6, all in one process and one thread, in
+turns, medians of several turns after a first that is not counted.
+"""
+
+import numpy as np
+from ase.build import bulk
+from neighbors_table import measure
+from soap_peers import L_MAX, N_MAX, PEERS, PEERS_GRADIENTS, SIGMA
+
+import torchml_core as tm
+
+CUTOFF = 5.0
+
+
+def ours(d, c, dtype, gradients):
+    """{what: function of (atoms, cutoff)}, neighbor lists given or made."""
+    weights = np.random.default_rng(0).standard_normal((c.n_centers, d.width)).astype(dtype)
+
+    def work(c):
+        d.compute(c, dtype=dtype, n_threads=1)
+        if gradients:
+            d.vjp(c, weights, n_threads=1)
+
+    def with_lists(atoms, cutoff):
+        work(tm.Configuration.from_atoms(atoms, cutoff, d.species, n_threads=1))
+
+    bits = np.dtype(dtype).itemsize * 8
+    return {f"ours, float{bits}": lambda *_: work(c), f"ours, float{bits}, lists made": with_lists}
+
+
+def jacobian(d, c):
+    return {"ours, sparse Jacobian": lambda *_: d.jacobian(c, n_threads=1)}
+
+
+def report(title, functions, atoms, first):
+    times = measure(functions, atoms, CUTOFF)
+    print(f"\n| {title} | atoms/s | {first} is so many times as fast |\n|---|---|---|")
+    for name, seconds in times.items():
+        print(
+            f"| {name} | {len(atoms) / seconds:,.0f} | {seconds / times[first]:.1f} |", flush=True
+        )
+
+
+def main():
+    atoms = bulk("Si", cubic=True) * (5, 5, 5)
+    atoms.rattle(0.05, seed=0)
+    d = tm.SOAP(["Si"], CUTOFF, N_MAX, L_MAX, sigma=SIGMA)
+    c = tm.Configuration.from_atoms(atoms, CUTOFF, ["Si"])
+    single = ours(d, c, np.float32, False)
+    report("values", ours(d, c, np.float64, False) | single | PEERS, atoms, "ours, float64")
+    single = ours(d, c, np.float32, True)
+    both = ours(d, c, np.float64, True) | single | jacobian(d, c) | PEERS_GRADIENTS
+    report("values and gradients", both, atoms, "ours, float64")
+    mixed = atoms.copy()
+    mixed.symbols = np.random.default_rng(0).choice(["H", "C", "N", "O"], len(atoms))
+    four = tm.SOAP(["H", "C", "N", "O"], CUTOFF, N_MAX, L_MAX, sigma=SIGMA)
+    c = tm.Configuration.from_atoms(mixed, CUTOFF, four.species)
+    report("four species", ours(four, c, np.float64, False) | PEERS, mixed, "ours, float64")
+    both = ours(four, c, np.float64, True)
+    report("four species, values and gradients", both, mixed, "ours, float64")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,284 @@
+"""Radial functions of a density expansion, tabulated: bases, their integrals, and the table.
+
+A neighbor at distance R, smeared out to ``exp(-eta |r - r_j|²)``, has the coefficients
+
+    c_nlm = f_nl(R) Y_lm(r_j / R),
+    f_nl(R) = 4π ∫ ρ² g_nl(ρ) i_l(2 eta ρ R) exp(-eta (ρ² + R²)) dρ
+
+with i_l the modified spherical Bessel function of the first kind and g_nl orthonormal functions
+(∫ ρ² g g' dρ = δ). What is tabulated is f_nl / (R/rc)^l, a whole function of q = (R/rc)²: what is
+left, R^l Y_lm, is a polynomial of x, y, z, and nothing has a pole anywhere.
+
+The orthonormal functions are S^(-1/2) times some simple ones, S being the overlap of these: it is
+so close to singular that S^(-1/2) in double precision is wrong by 3e-2 at n_max 7. It is made in
+extended precision (mpmath), and so are the sums in which its large elements cancel; these in whole
+numbers, units of 2^-bits, which numpy adds up much faster than mpmath.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from torchml_core.errors import InputError
+
+RADIAL_BASES = ("gto", "polynomial")
+FIRST_INTERVALS = 64
+MOST_INTERVALS = 8192
+# Of the largest value, and of the largest derivative, of each function.
+VALUE_TOLERANCE, SLOPE_TOLERANCE = 2e-11, 1e-10
+
+
+@dataclass(frozen=True, eq=False)
+class RadialTable:
+    """A quintic Hermite spline of all f_nl / (R/rc)^l, in intervals of equal length in s.
+
+    s = √(R² + softening²): intervals in R² are narrow where R is small, which is where the
+    functions are steep, and still no root of R is taken.
+
+    Attributes
+    ----------
+    softening : float
+    per_interval : float
+        Intervals per length, of s.
+    nodes : (n_intervals + 1, 3, l_max + 1, n_max) float64
+        Value, first and second derivative at each end of an interval, by the distance in
+        intervals.
+    value_error, slope_error : float
+        The largest errors in the middle of intervals, relative to the largest value and
+        derivative of each function, all times (R/rc)^l.
+    """
+
+    softening: float
+    per_interval: float
+    nodes: np.ndarray
+    value_error: float
+    slope_error: float
+
+    @property
+    def n_intervals(self):
+        return len(self.nodes) - 1
+
+
+@lru_cache(maxsize=32)
+def radial_table(radial_basis, n_max, l_max, cutoff, eta):
+    """Return the RadialTable, with as many intervals as its tolerances ask for.
+
+    Raises
+    ------
+    InputError
+        The density is so sharp that MOST_INTERVALS do not suffice.
+    """
+    integrals = _Integrals(radial_basis, n_max, l_max, cutoff, eta)
+    softening = min(1 / math.sqrt(eta), cutoff)
+    n = FIRST_INTERVALS
+    while n <= MOST_INTERVALS:
+        first = softening / cutoff  # s in units of the cutoff, and q = s² - first²
+        step = (math.hypot(1.0, first) - first) / (2 * n)
+        steps = step * np.arange(2 * n + 1)
+        q = steps * (2 * first + steps)
+        s = (first + steps)[:, None, None]
+        by_q = integrals.at(q)
+        by_s = np.stack(
+            [by_q[:, 0], 2 * s * by_q[:, 1], 2 * by_q[:, 1] + 4 * s**2 * by_q[:, 2]], axis=1
+        )
+        by_s *= np.array([1.0, 2 * step, 4 * step**2])[:, None, None]
+        errors = _errors(by_s[::2], by_s[1::2], np.sqrt(q[1::2])[:, None, None])
+        worst = max(errors[0] / VALUE_TOLERANCE, errors[1] / SLOPE_TOLERANCE)
+        if worst <= 1:
+            nodes = np.ascontiguousarray(by_s[::2])
+            nodes.flags.writeable = False
+            return RadialTable(softening, 1 / (2 * step * cutoff), nodes, *errors)
+        # The error goes with the sixth power of the interval, once that is short.
+        n = math.ceil(n * min(4.0, 1.03 * worst ** (1 / 6)))
+    raise InputError(
+        f"sigma = {1 / math.sqrt(2 * eta):g} (eta = {eta:g}) is too small for cutoff = {cutoff:g}:"
+        f" a table of {MOST_INTERVALS} intervals does not resolve it"
+    )
+
+
+def _errors(nodes, middle, r):
+    """What the spline through nodes misses in the middle of its intervals, at distances r."""
+    left, right = nodes[:-1], nodes[1:]
+    value = (
+        (left[:, 0] + right[:, 0]) / 2
+        + 5 / 32 * (left[:, 1] - right[:, 1])
+        + (left[:, 2] + right[:, 2]) / 64
+    )
+    slope = (
+        15 / 8 * (right[:, 0] - left[:, 0])
+        - 7 / 16 * (left[:, 1] + right[:, 1])
+        + (right[:, 2] - left[:, 2]) / 32
+    )
+    power = r ** np.arange(nodes.shape[2])[:, None]
+    return tuple(
+        float(np.max(np.abs(power * (found - exact)) / np.max(np.abs(power * exact), axis=0)))
+        for found, exact in ((value, middle[:, 0]), (slope, middle[:, 1]))
+    )
+
+
+# ---- extended precision
+
+
+def _inverse_root(overlap, bits):
+    """S^(-1/2), symmetric, in whole numbers, of one in whole numbers.
+
+    By Newton-Schulz iteration, which needs products alone: Y and Z go to S^(1/2) and S^(-1/2), the
+    eigenvalues x² of Z Y to 1. While the smallest is far from it, x ρ (3 - ρ² x²)/2 with the largest
+    ρ that keeps the order of the interval m ... 1 takes it there fastest (J. Chen, E. Chow, A
+    stable scaling of Newton-Schulz, 2014). ``bits`` hold S's condition number, and 40 digits more.
+    """
+    one = 1 << bits
+    unit = one * np.eye(len(overlap), dtype=object)
+    scale = np.trace(overlap)  # at least the largest eigenvalue
+    y, z = overlap * one // scale, unit
+    m = 10.0 ** (-(bits / 3.33 - 36) / 2)  # below every x
+    for _ in range(500):
+        x2 = z.dot(y) >> bits
+        if np.abs(x2 - unit).max() < 1 << (bits // 4):
+            root = math.isqrt(scale << bits)  # of the scale
+            return z * one // root
+        rho = math.sqrt(3 / (1 + m + m * m)) if m < 0.99 else 1.0
+        m = rho * m * (3 - rho**2 * m**2) / 2
+        rho = int(rho * one)
+        step = (rho * (3 * unit - (rho * (rho * x2 >> bits) >> bits)) >> bits) // 2
+        y, z = y.dot(step) >> bits, step.dot(z) >> bits
+    raise AssertionError("the overlap of radial functions has no inverse root to these digits")
+
+
+def _whole(numbers, bits):
+    """A table of Python's whole numbers in units of 2^-bits, of an mpmath matrix or of rows."""
+    import mpmath as mp
+
+    rows = numbers.tolist() if isinstance(numbers, mp.matrix) else numbers
+    return np.array([[int(mp.nint(mp.ldexp(x, bits))) for x in row] for row in rows], dtype=object)
+
+
+def _floats(whole, bits):
+    return np.array(whole / 2**bits, dtype=np.float64)
+
+
+# ---- the bases, on nodes ρ: (n_l, n_max, len(ρ)) float64, n_l = 1 where all l have the same
+
+
+def _gaussian_type_orbitals(n_max, l_max, cutoff, rho):
+    """g_nl = Σ_a S_l^(-1/2)_na ρ^l exp(-α_al ρ²), decaying to 1e-3 at R_a = 1 ... rc.
+
+    L. Himanen et al., Comput. Phys. Commun. 247, 106949 (2020): α_al = (ln 1000 + l ln R_a) / R_a².
+    """
+    import mpmath as mp  # slow to import, and for this alone
+
+    digits = int(40 + 1.2 * n_max + (2 * l_max + 3) * math.log10(cutoff))
+    bits = int(3.33 * digits)
+    out = np.empty((l_max + 1, n_max, len(rho)))
+    with mp.workdps(digits):
+        rc, thousand = mp.mpf(cutoff), mp.log(1000)
+        ends = [1 + (rc - 1) * k / max(n_max - 1, 1) for k in range(n_max)]
+        squares = [[(mp.mpf(x) / end) ** 2 for x in rho] for end in ends]
+        # ρ^l exp(-α ρ²) grows by a factor with l
+        powers = _whole([[mp.exp(-thousand * x) for x in row] for row in squares], bits)
+        factors = _whole(
+            [
+                [rho_k * mp.exp(-mp.log(end) * x) for rho_k, x in zip(rho, row, strict=True)]
+                for end, row in zip(ends, squares, strict=True)
+            ],
+            bits,
+        )
+        for l in range(l_max + 1):
+            alphas = [(thousand + l * mp.log(end)) / end**2 for end in ends]
+            power = -l - mp.mpf(3) / 2
+            overlap = mp.matrix([[(a + b) ** power for b in alphas] for a in alphas])
+            root = _inverse_root(_whole(overlap * mp.gamma(-power) / 2, bits), bits)
+            out[l] = _floats(root.dot(powers) >> bits, bits)
+            powers = (powers * factors) >> bits
+    return out
+
+
+def _polynomials(n_max, cutoff, rho):
+    """g_n = Σ_a S^(-1/2)_na (rc - ρ)^(a+2), a = 1 ... n_max."""
+    import mpmath as mp  # slow to import, and for this alone
+
+    digits = int(40 + (1.5 + 2 * abs(math.log10(cutoff))) * n_max)
+    bits = int(3.33 * digits)
+    with mp.workdps(digits):
+        rc, orders = mp.mpf(cutoff), range(1, n_max + 1)
+        overlap = mp.matrix(
+            [
+                [2 * rc ** (s + 7) / ((s + 5) * (s + 6) * (s + 7)) for s in (a + b for b in orders)]
+                for a in orders
+            ]
+        )
+        root = _inverse_root(_whole(overlap, bits), bits)
+        distance = _whole([[rc - mp.mpf(x) for x in rho]], bits)[0]
+    powers = np.empty((n_max, len(rho)), dtype=object)
+    powers[0] = (distance * distance * distance) >> 2 * bits
+    for a in range(1, n_max):
+        powers[a] = (powers[a - 1] * distance) >> bits
+    return _floats(root.dot(powers) >> bits, bits)[None]
+
+
+# ---- the integrals
+
+
+class _Integrals:
+    """f_nl / (R/rc)^l and its derivatives by q, as sums over Gauss-Legendre nodes.
+
+    In double precision: nothing cancels once g_nl is known. With x = 2 eta ρ R and s = 2 eta ρ rc,
+    so that x² = s² q, and k_l(x) = i_l(x) / x^l:  d k_l/dq = s²/2 k_(l+1).
+    """
+
+    def __init__(self, radial_basis, n_max, l_max, cutoff, eta):
+        from scipy.special import roots_legendre  # slow to import, and for this alone
+
+        self.l_max, self.cutoff, self.eta = l_max, cutoff, eta
+        end, sharpest = cutoff, eta
+        if radial_basis == "gto":  # where the density has ended, or all functions have
+            end, sharpest = min(cutoff + 7 / math.sqrt(eta), 4 * cutoff), eta + math.log(1000)
+        x, w = roots_legendre(max(100, int(50 + 7 * end * math.sqrt(sharpest))))
+        self.rho = end * (x + 1) / 2
+        if radial_basis == "gto":
+            basis = _gaussian_type_orbitals(n_max, l_max, cutoff, self.rho)
+        else:
+            basis = _polynomials(n_max, cutoff, self.rho)
+        self.weighted = 2 * np.pi * end * (w * self.rho**2)[:, None] * basis.transpose(0, 2, 1)
+
+    def at(self, q):
+        """(len(q), 3, l_max + 1, n_max)"""
+        at_once = max(1, 200_000 // len(self.rho))  # (q, ρ), for each l
+        parts = [self._at(q[k : k + at_once]) for k in range(0, len(q), at_once)]
+        return np.concatenate(parts)
+
+    def _at(self, q):
+        s = 2 * self.eta * self.cutoff * self.rho
+        beta = self.eta * self.cutoff**2
+        bessel = _scaled_bessel(self.l_max + 2, s, q[:, None])
+        bessel *= np.exp(-self.eta * (self.rho - self.cutoff * np.sqrt(q)[:, None]) ** 2)
+        out = np.empty((len(q), 3, self.l_max + 1, self.weighted.shape[2]))
+        for l in range(self.l_max + 1):
+            weighted = self.weighted[min(l, len(self.weighted) - 1)]
+            f0, f1, f2 = bessel[l], s / 2 * bessel[l + 1], s**2 / 4 * bessel[l + 2]
+            out[:, 0, l] = f0 @ weighted
+            out[:, 1, l] = (f1 - beta * f0) @ weighted
+            out[:, 2, l] = (f2 - 2 * beta * f1 + beta**2 * f0) @ weighted
+        return out
+
+
+def _scaled_bessel(most, s, q):
+    """(most + 1, ...): s^l k_l(x) exp(-x) for l = 0 ... most, x = s √q, by downward recursion."""
+    from scipy.special import ive  # slow to import, and for this alone
+
+    x = s * np.sqrt(q)
+    out = np.empty((most + 2, *x.shape))
+    for l in (most, most + 1):
+        series = term = np.full(x.shape, 1 / math.prod(range(1, 2 * l + 2, 2)))
+        near = np.minimum(x, 1.0)
+        for k in range(1, 12):
+            term = term * near**2 / (2 * k * (2 * l + 2 * k + 1))
+            series = series + term
+        far = np.maximum(x, 1.0)
+        bessel = np.sqrt(np.pi / 2) * ive(l + 0.5, far) / far ** (l + 0.5)
+        out[l] = s**l * np.where(x < 1, series * np.exp(-near), bessel)
+    for l in range(most, 0, -1):
+        out[l - 1] = q * out[l + 1] + (2 * l + 1) / s * out[l]
+    return out[:-1]

@@ -1,0 +1,71 @@
+"""Density expansion: the coefficients c of one environment, and their derivatives. See the .pyx."""
+
+from libc.stdint cimport int32_t
+
+from torchml_core.kernels.environment cimport Environment
+from torchml_core.kernels.neighborhood cimport Fading, Neighborhood
+from torchml_core.kernels.radial_table cimport RadialPlaces, RadialTable, vectors_for
+from torchml_core.kernels.simd cimport vec
+
+
+cdef enum Purpose:
+    VALUES
+    GRADIENTS                   # slopes of the radial functions too
+    TANGENTS                    # changes along the directions too
+
+
+# What descriptors/density.py makes.
+cdef struct ExpansionPlan:
+    int n_max
+    int l_max
+    Py_ssize_t n_lm             # (l_max + 1)²
+    Py_ssize_t n_species
+    Py_ssize_t n_channels
+    const int32_t *classes      # (n_species,) the numbers 0, 1, ...
+    const double *species_weights  # (n_species, n_channels), NULL: each species is a channel
+    const double *norms         # (n_lm,) of coefficients, by which solid harmonics are multiplied
+    double cutoff
+    Fading fading
+    RadialTable table
+
+
+# Coefficients stand as (n_lm, n_channels, n_max), n_max padded to whole vectors with zeros.
+cdef struct Expansion:
+    Neighborhood hood
+    RadialPlaces places
+    void *harmonics             # (n vectors of entries, n_lm)
+    void *harmonic_changes      # the same, with TANGENTS
+    void *rows                  # (n entries, n_l, n_max)
+    void *slopes                # the same, by R²; with TANGENTS times the change of R²
+    void *densities             # coefficients by species, where channels are not species
+    void *coefficients
+    void *changes               # of the coefficients, with TANGENTS
+    void *turned                # (n_l, n_max, 2): rows and slopes of one vector of entries
+    void *by_harmonic           # (2, n_lm) of one vector of entries: A and B
+    void *gradients             # (3, n_lm) of one vector of entries
+
+
+cdef inline Py_ssize_t n_vectors(const ExpansionPlan *plan, const vec *like) noexcept nogil:
+    """Of all coefficients."""
+    return plan.n_lm * plan.n_channels * vectors_for(plan.n_max, like)
+
+
+cdef inline double weight_in_channel(
+    const ExpansionPlan *plan, Py_ssize_t species, Py_ssize_t q
+) noexcept nogil:
+    if plan.species_weights == NULL:
+        return species == q
+    return plan.species_weights[species * plan.n_channels + q]
+
+
+cdef void lay_out_expansion(
+    Expansion *work, const ExpansionPlan *plan, Py_ssize_t n, char **free_bytes
+) noexcept nogil
+cdef void expand(
+    const ExpansionPlan *plan, const Environment *env, Purpose purpose, Expansion *work,
+    const vec *like,
+) noexcept nogil
+cdef void expand_vjp(
+    const ExpansionPlan *plan, const Environment *env, Expansion *work, const vec *by_coefficient,
+    vec *out,
+) noexcept nogil

@@ -1,0 +1,236 @@
+"""Smooth overlap of atomic positions: the power spectrum of a density expansion.
+
+    expansion.pyx        coefficients: radial_table.pyx times solid_harmonics.pyx, over neighbors
+    power_spectrum.pyx   their products
+    soap_jacobian.pyx    derivatives of every value
+    here                 the verbs, and the norm
+
+(A. P. Bartók, R. Kondor, G. Csányi, Phys. Rev. B 87, 184115 (2013).) With unit_norm values are
+p / |p|, whose change is (dp - p̂ (p̂ · dp)) / |p|; the same projects dE/dp̂ to dE/dp.
+
+Every verb: env (IN), scratch (scratch_size bytes, private to the caller), out (OUT, overwritten).
+"""
+
+from libc.math cimport sqrt
+
+from torchml_core.kernels.expansion cimport (
+    GRADIENTS, TANGENTS, VALUES, Purpose, expand, expand_vjp, lay_out_expansion, n_vectors,
+)
+from torchml_core.kernels.power_spectrum cimport (
+    lay_out_power_spectrum, power_spectrum, power_spectrum_jvp, power_spectrum_vjp,
+)
+from torchml_core.kernels.simd cimport SIMD_BYTES, get, put, take, vdouble, vec, vfloat
+from torchml_core.kernels.soap_jacobian cimport (
+    SpectrumJacobian, jacobian_of_entry, lay_out_jacobian,
+)
+
+
+cdef struct Buffers:
+    Expansion expansion
+    PowerSpectrum spectrum
+    SpectrumJacobian jacobian
+    void *by_coefficient
+    void *values                # (width,) of unit norm
+    void *by_value              # (width,)
+
+
+cdef Py_ssize_t lay_out_buffers(
+    const SoapPlan *plan, Py_ssize_t n, char *begin, Buffers *buffers
+) noexcept nogil:
+    """Cut all arrays off the scratch buffer; return how many bytes that were."""
+    cdef const vdouble *like = NULL
+    cdef char *free_bytes = begin
+    lay_out_expansion(&buffers.expansion, &plan.expansion, n, &free_bytes)
+    lay_out_power_spectrum(&buffers.spectrum, &plan.spectrum, &free_bytes)
+    lay_out_jacobian(&buffers.jacobian, &plan.expansion, &plan.spectrum, &free_bytes)
+    buffers.by_coefficient = take(&free_bytes, n_vectors(&plan.expansion, like) * SIMD_BYTES)
+    buffers.values = take(&free_bytes, plan.spectrum.width * sizeof(double))
+    buffers.by_value = take(&free_bytes, plan.spectrum.width * sizeof(double))
+    return free_bytes - begin
+
+
+cdef Py_ssize_t scratch_size(const SoapPlan *plan, Py_ssize_t n) noexcept nogil:
+    """How many bytes of scratch an environment of n neighbors needs."""
+    cdef Buffers unused
+    return lay_out_buffers(plan, n, NULL, &unused)
+
+
+cdef inline void begin(
+    const SoapPlan *plan, const Environment *env, Purpose purpose, void *scratch,
+    Buffers *buffers, const vec *like,
+) noexcept nogil:
+    lay_out_buffers(plan, env.n, <char *> scratch, buffers)
+    expand(&plan.expansion, env, purpose, &buffers.expansion, like)
+
+
+# ---- unit norm
+
+
+cdef inline double dot(const vec *a, const vec *b, Py_ssize_t n) noexcept nogil:
+    """In float64, and in four sums at once."""
+    cdef double s0 = 0, s1 = 0, s2 = 0, s3 = 0
+    cdef Py_ssize_t k = 0
+    while k + 4 <= n:
+        s0 += get(a, k) * get(b, k)
+        s1 += get(a, k + 1) * get(b, k + 1)
+        s2 += get(a, k + 2) * get(b, k + 2)
+        s3 += get(a, k + 3) * get(b, k + 3)
+        k += 4
+    while k < n:
+        s0 += get(a, k) * get(b, k)
+        k += 1
+    return (s0 + s1) + (s2 + s3)
+
+
+cdef inline double normalize(vec *values, Py_ssize_t n) noexcept nogil:
+    """Divide values by their norm, and return 1 / norm; 0 where all of them are 0."""
+    cdef double norm = sqrt(dot(values, values, n)), inverse = 1 / norm if norm > 0 else 0
+    cdef Py_ssize_t k
+    for k in range(n):
+        put(values, k, get(values, k) * inverse)
+    return inverse
+
+
+cdef inline void project(
+    const vec *values, double inverse, const vec *changes, Py_ssize_t n, vec *out
+) noexcept nogil:
+    """(changes - values (values · changes)) / norm; out may be changes."""
+    cdef double along = dot(values, changes, n)
+    cdef Py_ssize_t k
+    for k in range(n):
+        put(out, k, (get(changes, k) - along * get(values, k)) * inverse)
+
+
+# ---- the verbs
+
+
+cdef inline void value_of(
+    const SoapPlan *plan, const Environment *env, void *scratch, vec *out
+) noexcept nogil:
+    cdef Buffers buffers
+    begin(plan, env, VALUES, scratch, &buffers, out)
+    power_spectrum(
+        &plan.spectrum, <const vec *> buffers.expansion.coefficients, &buffers.spectrum, out
+    )
+    if plan.unit_norm:
+        normalize(out, plan.spectrum.width)
+
+
+cdef void value(
+    const SoapPlan *plan, const Environment *env, void *scratch, real *out
+) noexcept nogil:
+    """``out`` (width,): the values."""
+    if real is float:
+        value_of(plan, env, scratch, <vfloat *> out)
+    else:
+        value_of(plan, env, scratch, <vdouble *> out)
+
+
+cdef inline double unit_values(
+    const SoapPlan *plan, Buffers *buffers, vec *values
+) noexcept nogil:
+    """Fill values, of unit norm, and return 1 / norm."""
+    power_spectrum(
+        &plan.spectrum, <const vec *> buffers.expansion.coefficients, &buffers.spectrum, values
+    )
+    return normalize(values, plan.spectrum.width)
+
+
+cdef inline void vjp_of(
+    const SoapPlan *plan, const Environment *env, const vec *dE_dD, void *scratch, vec *out
+) noexcept nogil:
+    cdef Buffers buffers
+    cdef const vec *by_value = dE_dD
+    cdef vec *values
+    cdef double inverse
+    begin(plan, env, GRADIENTS, scratch, &buffers, out)
+    if plan.unit_norm:
+        values = <vec *> buffers.values
+        inverse = unit_values(plan, &buffers, values)
+        project(values, inverse, dE_dD, plan.spectrum.width, <vec *> buffers.by_value)
+        by_value = <const vec *> buffers.by_value
+    power_spectrum_vjp(
+        &plan.spectrum, <const vec *> buffers.expansion.coefficients, by_value,
+        &buffers.spectrum, <vec *> buffers.by_coefficient,
+    )
+    expand_vjp(
+        &plan.expansion, env, &buffers.expansion, <const vec *> buffers.by_coefficient, out
+    )
+
+
+cdef void vjp(
+    const SoapPlan *plan, const Environment *env, const real *dE_dD, void *scratch, real *out
+) noexcept nogil:
+    """``out`` (3, n): dE/dr_j of the energy whose gradient by the values is dE_dD."""
+    if real is float:
+        vjp_of(plan, env, <const vfloat *> dE_dD, scratch, <vfloat *> out)
+    else:
+        vjp_of(plan, env, <const vdouble *> dE_dD, scratch, <vdouble *> out)
+
+
+cdef inline void jvp_of(
+    const SoapPlan *plan, const Environment *env, void *scratch, vec *out
+) noexcept nogil:
+    cdef Buffers buffers
+    cdef vec *values
+    cdef double inverse
+    begin(plan, env, TANGENTS, scratch, &buffers, out)
+    power_spectrum_jvp(
+        &plan.spectrum, <const vec *> buffers.expansion.coefficients,
+        <const vec *> buffers.expansion.changes, &buffers.spectrum, out,
+    )
+    if plan.unit_norm:
+        values = <vec *> buffers.values
+        inverse = unit_values(plan, &buffers, values)
+        project(values, inverse, out, plan.spectrum.width, out)
+
+
+cdef void jvp(
+    const SoapPlan *plan, const Environment *env, void *scratch, real *out
+) noexcept nogil:
+    """``out`` (width,): the change of the values for the change of r_j that env holds."""
+    if real is float:
+        jvp_of(plan, env, scratch, <vfloat *> out)
+    else:
+        jvp_of(plan, env, scratch, <vdouble *> out)
+
+
+cdef inline void jacobian_of(
+    const SoapPlan *plan, const Environment *env, void *scratch, vec *out
+) noexcept nogil:
+    cdef Buffers buffers
+    cdef Py_ssize_t width = plan.spectrum.width, at, i, axis, k
+    cdef const vec *values
+    cdef const vec *block
+    cdef vec *row
+    cdef double inverse = 0
+    begin(plan, env, GRADIENTS, scratch, &buffers, out)
+    values = <const vec *> buffers.values
+    if plan.unit_norm:
+        inverse = unit_values(plan, &buffers, <vec *> buffers.values)
+    for i in range(buffers.expansion.hood.n):
+        if buffers.expansion.hood.source[i] < 0:
+            continue
+        jacobian_of_entry(
+            &plan.expansion, &plan.spectrum, &buffers.expansion, i,
+            env.neighbor_species[buffers.expansion.hood.source[i]], &buffers.jacobian, out,
+        )
+        at = env.slot[buffers.expansion.hood.source[i]] * 3 * width
+        for axis in range(3):
+            block = <const vec *> buffers.jacobian.block[axis]
+            row = <vec *> buffers.jacobian.block[axis]
+            if plan.unit_norm:
+                project(values, inverse, block, width, row)
+            for k in range(width):
+                put(out, at + k, get(block, k))
+            at += width
+
+
+cdef void jacobian(
+    const SoapPlan *plan, const Environment *env, void *scratch, real *out
+) noexcept nogil:
+    """``out``: the (3, width) block of each neighbor, at env.slot."""
+    if real is float:
+        jacobian_of(plan, env, scratch, <vfloat *> out)
+    else:
+        jacobian_of(plan, env, scratch, <vdouble *> out)

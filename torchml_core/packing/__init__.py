@@ -1,0 +1,1 @@
+"""Each descriptor's parameters, packed for its kernel: what `_descriptors` runs over all rows."""
