@@ -1,4 +1,4 @@
-"""The driver from Python: kimpy, which gives whatever arguments a test likes, and ASE's calculator."""
+"""The driver from Python: kimpy, which asks for whatever a test likes, and ASE's calculator."""
 
 import itertools
 import threading

@@ -1,5 +1,7 @@
 """A portable model as KIM sees it, without the KIM-API: threads, units, files."""
 
+import shutil
+
 import numpy as np
 import pytest
 import structures
@@ -114,8 +116,6 @@ def test_files_are_written_as_they_were_read(source, tmp_path):
 
 
 def test_the_folder_may_go_away(source, tmp_path):
-    import shutil
-
     shutil.copytree(source, tmp_path / "model")
     kim, model = KimModel(tmp_path / "model"), tm.PortableModel.load(source)
     shutil.rmtree(tmp_path / "model")
@@ -129,7 +129,6 @@ def test_the_folder_may_go_away(source, tmp_path):
 
 def test_what_went_wrong_is_described():
     assert describe(tm.InputError("what to do")) == "what to do"
-    try:
-        raise KeyError("x")
-    except KeyError as error:
-        assert "test_model.py" in describe(error)  # where it came from: nobody expected it
+    with pytest.raises(KeyError) as caught:
+        {}["x"]
+    assert "test_model.py" in describe(caught.value)  # where it came from: nobody expected it

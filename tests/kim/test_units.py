@@ -1,5 +1,7 @@
 """Every unit system of LAMMPS that the KIM-API converts to, against eV and Å."""
 
+import itertools
+
 import numpy as np
 import pytest
 import structures
@@ -8,6 +10,11 @@ from ase.io.lammpsdata import write_lammps_data
 from simulators import lammps
 
 SYSTEMS = ("metal", "real", "si", "cgs", "electron")
+QUANTITIES = {
+    "energy": ("PotEng", "c_energies"),
+    "force": ("fx", "fy", "fz"),
+    "pressure": ("Pxx", "Pyy", "Pzz", "Pyz", "Pxz", "Pxy"),
+}
 # LAMMPS's own default for the skin is 1 mm in SI units, with as many ghosts.
 ONE = """
 clear
@@ -39,26 +46,17 @@ def test_units_of_lammps(model, our_models, lmp, tmp_path):
         skin = convert(1.0, "distance", "metal", system)
         text += ONE.format(model=model, system=system, skin=skin)
     done = lammps(text, tmp_path).good()
-    tables = dict(zip(SYSTEMS, done.thermo(), strict=True))
-    dumps = {system: done.dump(f"{system}.dump") for system in SYSTEMS}
-    for system in SYSTEMS:
-        for kind, found, expected in (
-            ("energy", tables[system], tables["metal"]),
-            ("pressure", tables[system], tables["metal"]),
-            ("energy", dumps[system], dumps["metal"]),
-            ("force", dumps[system], dumps["metal"]),
-        ):
-            columns = {
-                "pressure": ("Pxx", "Pyy", "Pzz", "Pyz", "Pxz", "Pxy"),
-                "energy": ("PotEng", "c_energies"),
-                "force": ("fx", "fy", "fz"),
-            }[kind]
-            for column in set(columns) & set(found):
-                values = convert(expected[column], kind, "metal", system)
-                atol = 1e-6 * np.abs(values).max()
-                if kind == "pressure":
-                    atol += 1e-9 * convert(1.5e6, kind, "metal", system)  # bar
-                np.testing.assert_allclose(found[column], values, rtol=0, atol=atol)
+    found = {
+        system: {**table, **done.dump(f"{system}.dump")}
+        for system, table in zip(SYSTEMS, done.thermo(), strict=True)
+    }
+    for system, (kind, columns) in itertools.product(SYSTEMS, QUANTITIES.items()):
+        for column in columns:
+            values = convert(found["metal"][column], kind, "metal", system)
+            atol = 1e-6 * np.abs(values).max()
+            if kind == "pressure":
+                atol += 1e-9 * convert(1.5e6, kind, "metal", system)  # bar
+            np.testing.assert_allclose(found[system][column], values, rtol=0, atol=atol)
 
 
 DYNAMICS = """
