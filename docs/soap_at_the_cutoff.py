@@ -31,8 +31,8 @@ def values_and_slopes(descriptor, distance):
 def curves(smoothing):
     """(distances, value, slope) of the largest value without the neighbor; gaps at jumps."""
     descriptor = tm.SOAP(["Si"], CUTOFF, 4, 3, smoothing=smoothing, smoothing_width=WIDTH)
-    inside = np.append(np.linspace(3.2, CUTOFF, 81)[:-1], np.nextafter(CUTOFF, 0))
-    distances = np.concatenate([inside, [np.nan], np.linspace(CUTOFF, 4.3, 31)])
+    inside = np.append(np.linspace(3.2, CUTOFF, 61)[:-1], CUTOFF - 1e-9)
+    distances = np.concatenate([inside, [np.nan], np.linspace(CUTOFF + 1e-9, 4.3, 2)])
     largest = np.argmax(values_and_slopes(descriptor, CUTOFF + 1)[0])
     found = [
         [x[largest] for x in values_and_slopes(descriptor, R)] if R == R else [np.nan, np.nan]
@@ -47,7 +47,8 @@ def main():
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    matplotlib.rcParams["svg.hashsalt"] = "soap"  # the same file each time
+    # the same file each time, and a small one
+    matplotlib.rcParams |= {"svg.hashsalt": "soap", "svg.fonttype": "none"}
     figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
     styles = {None: ("no smoothing", "tab:red", "--"), "cosine": ("cosine", "tab:blue", "-")}
     for smoothing, (name, color, line) in styles.items():

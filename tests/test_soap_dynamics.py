@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from ase import units
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
 from ase.md.verlet import VelocityVerlet
 from structures import rattled_silicon
 
@@ -77,9 +76,9 @@ def run(model, repeat, n_steps, temperature=300, equilibration=500):
     """
     atoms = rattled_silicon(repeat, amplitude=0.0)
     # half of the kinetic energy goes into the springs of the crystal
-    rng = np.random.default_rng(0)
-    MaxwellBoltzmannDistribution(atoms, temperature_K=2 * temperature, rng=rng)
-    Stationary(atoms)
+    width = np.sqrt(2 * temperature * units.kB * atoms.get_masses())[:, None]
+    momenta = np.random.default_rng(0).standard_normal((len(atoms), 3)) * width
+    atoms.set_momenta(momenta - momenta.mean(axis=0))
     atoms.calc = TorchMLCalculator(model, skin=0.5)
     dynamics = VelocityVerlet(atoms, timestep=1.0 * units.fs)
     dynamics.run(equilibration)

@@ -26,7 +26,7 @@ import numpy as np
 from scipy.special import ive
 
 DIGITS = 80
-N_POINTS = 100  # of a panel's quadrature: enough for 10 widths of a neighbor's density
+N_POINTS = 60  # of a panel's quadrature, 10 widths of a neighbor's density long
 
 
 # ---- radial functions

@@ -138,6 +138,60 @@ def test_what_follows_the_names_is_refused(read):
         read(PLAIN + "nonsense 3\n")
 
 
+MORE = """\
+smoothing cosine
+smoothing_width 0.75
+cross_blocks full
+normalization dscribe
+unit_norm True
+species_weights 2 3
+1.0 0.5 0.0
+0.0 0.5 -1.5
+"""  # lines 19 to 26
+
+
+def test_settings_that_libdescriptor_has_not(read):
+    d = read(PLAIN.replace("polynomial", "gto") + MORE)
+    weights = [[1.0, 0.5, 0.0], [0.0, 0.5, -1.5]]
+    assert d == tm.SOAP(
+        *EXPECTED, eta=1.25, smoothing_width=0.75, unit_norm=True, species_weights=weights
+    )
+
+
+def test_settings_may_come_in_any_order(read):
+    lines = MORE.splitlines(keepends=True)
+    assert read(PLAIN + "".join(lines[5:] + lines[:5][::-1])) == read(PLAIN + MORE)
+    only = tm.SOAP(*EXPECTED, eta=1.25, **(FROM_FILES | {"normalization": "dscribe"}))
+    assert read(PLAIN + "\n# more\nnormalization   dscribe # in other units\n") == only
+
+
+WRONG_MORE = [
+    ("smoothing cosine", "smoothing tanh", 19, "smoothing = 'tanh'"),
+    ("smoothing cosine", "smoothing", 19, "smoothing"),
+    ("smoothing cosine", "smoothness cosine", 19, "smoothness"),
+    ("smoothing_width 0.75", "smoothing_width 0", 20, "smoothing_width = 0"),
+    ("smoothing_width 0.75", "smoothing_width 4.6", 20, r"smoothing_width = 4\.6"),
+    ("smoothing_width 0.75", "smoothing_width narrow", 20, "smoothing_width"),
+    ("cross_blocks full", "cross_blocks lower", 21, "cross_blocks = 'lower'"),
+    ("cross_blocks full", "unit_norm True", 23, "unit_norm"),
+    ("normalization dscribe", "normalization unit", 22, "normalization = 'unit'"),
+    ("unit_norm True", "unit_norm maybe", 23, "unit_norm"),
+    ("species_weights 2 3", "species_weights 3 3", 24, "species_weights"),
+    ("species_weights 2 3", "species_weights 2", 24, "species_weights"),
+    ("1.0 0.5 0.0", "1.0 0.5", 25, "species_weights"),
+    ("0.0 0.5 -1.5", "", 26, "species_weights"),
+    ("0.0 0.5 -1.5", "0.0 0.5 nan", 26, "nan"),
+    ("0.0 0.5 -1.5", "0.0 0.5 -1.5\n1 2 3", 27, "1"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "line", "message"), WRONG_MORE)
+def test_wrong_settings_are_named_with_their_line(read, old, new, line, message):
+    assert MORE.count(old) == 1
+    with pytest.raises(tm.FileFormatError, match=rf"descriptor\.dat:{line}: .*({message})"):
+        read(PLAIN + MORE.replace(old, new))
+
+
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"# nothing\n", bytes(range(256)) * 4])
 def test_no_descriptor_at_all(read, content):
     with pytest.raises(tm.FileFormatError, match=r"descriptor\.dat:\d+: "):
