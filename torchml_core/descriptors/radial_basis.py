@@ -46,8 +46,9 @@ class RadialTable:
         Value, first and second derivative at each end of an interval, by the distance in
         intervals.
     value_error, slope_error : float
-        The largest errors in the middle of intervals, relative to the largest value and
-        derivative of each function, all times (R/rc)^l.
+        The largest errors in the middle of intervals, relative to the largest value of each
+        function, and to its largest derivative or, if that is more, to the largest value in the
+        length of the table; all times (R/rc)^l.
     """
 
     softening: float
@@ -112,9 +113,12 @@ def _errors(nodes, middle, r):
         + (right[:, 2] - left[:, 2]) / 32
     )
     power = r ** np.arange(nodes.shape[2])[:, None]
-    return tuple(
-        float(np.max(np.abs(power * (found - exact)) / np.max(np.abs(power * exact), axis=0)))
-        for found, exact in ((value, middle[:, 0]), (slope, middle[:, 1]))
+    largest, steepest = (np.max(np.abs(power * middle[:, k]), axis=0) for k in (0, 1))
+    # Of functions that hardly change the digits end before the change is known that well.
+    steepest = np.maximum(steepest, largest / len(middle))
+    return (
+        float(np.max(np.abs(power * (value - middle[:, 0])) / largest)),
+        float(np.max(np.abs(power * (slope - middle[:, 1])) / steepest)),
     )
 
 
@@ -125,8 +129,8 @@ def _inverse_root(overlap, bits):
     """S^(-1/2), symmetric, in whole numbers, of one in whole numbers.
 
     By Newton-Schulz iteration, which needs products alone: Y and Z go to S^(1/2) and S^(-1/2), the
-    eigenvalues x² of Z Y to 1. While the smallest is far from it, x ρ (3 - ρ² x²)/2 with the largest
-    ρ that keeps the order of the interval m ... 1 takes it there fastest (J. Chen, E. Chow, A
+    eigenvalues x² of Z Y to 1. While the smallest is far from it, x ρ (3 - ρ² x²)/2 takes it there
+    fastest, with the ρ that makes the two ends of the interval m ... 1 equal (J. Chen, E. Chow, A
     stable scaling of Newton-Schulz, 2014). ``bits`` hold S's condition number, and 40 digits more.
     """
     one = 1 << bits
