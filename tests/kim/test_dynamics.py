@@ -44,6 +44,7 @@ def silicon(tmp_path):
     return atoms
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 def test_the_same_on_any_number_of_ranks(model, our_models, lmp, mpirun, silicon, tmp_path):
     runs = {}

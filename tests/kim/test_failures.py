@@ -79,7 +79,7 @@ def test_a_model_that_fails_at_some_step(fragile, silicon, lmp, tmp_path):
     assert "forward failed on" in done.stderr  # what the model was given
 
 
-@pytest.mark.parametrize("ranks", [2, 4])
+@pytest.mark.parametrize("ranks", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_on_one_rank_of_several_it_ends_the_job(ranks, fragile, silicon, lmp, mpirun, tmp_path):
     done = lammps(input_of(fragile), tmp_path, ranks, timeout=60)
     check_failed(done, "an atom is beyond 9.9")

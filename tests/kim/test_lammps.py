@@ -169,7 +169,11 @@ def cases_of(pairs):
             yield model, name, TWO_SPECIES[name](), ["C", "Si"]
 
 
-@pytest.fixture(scope="module", params=[1, 2, 4], ids=lambda n: f"ranks{n}")
+@pytest.fixture(
+    scope="module",
+    params=[1, pytest.param(2, marks=pytest.mark.slow), pytest.param(4, marks=pytest.mark.slow)],
+    ids=lambda n: f"ranks{n}",
+)
 def ranks(request, lmp):
     if request.param > 1:
         request.getfixturevalue("mpirun")

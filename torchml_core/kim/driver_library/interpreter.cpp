@@ -164,6 +164,15 @@ bool can_lock(const void *released, std::string *why) {
   return false;
 }
 
+// Several threads may come at once, and those of kimpy hold Python's lock: nothing here waits for it.
+bool find_python(std::string *why) {
+  const std::lock_guard<std::mutex> guard(entering);
+  stay_loaded();
+  if (!find_functions(why) || !is_right_version(why) || !can_lock(nullptr, why)) return false;
+  if (!py.Py_IsInitialized()) started = start(why);
+  return py.Py_IsInitialized();
+}
+
 }  // namespace
 
 // The lock of an interpreter that was started here. While there are models it is released, so that
@@ -175,13 +184,7 @@ bool can_lock(const void *released, std::string *why) {
 Bridge *enter_python(std::string *why) {
   Bridge *bridge = entered;
   if (bridge != nullptr) return can_lock(bridge->released, why) ? bridge : nullptr;
-  const std::lock_guard<std::mutex> guard(entering);
-  stay_loaded();
-  if (!find_functions(why) || !is_right_version(why) || !can_lock(nullptr, why)) return nullptr;
-  if (!py.Py_IsInitialized()) {
-    if (!start(why)) return nullptr;
-    started = true;
-  }
+  if (!find_python(why)) return nullptr;
   const PyGILState_STATE state = py.PyGILState_Ensure();
   bridge = import_bridge(why);
   if (bridge != nullptr && started) bridge->started_by_driver = 1;
