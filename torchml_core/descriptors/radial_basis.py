@@ -148,17 +148,18 @@ def _inverse_root(overlap, bits):
     m = 2.0 ** (-bits / 5)  # below every x, or it takes a few steps more
     for _ in range(20 + bits // 3):
         x2 = z.dot(y) >> bits
-        if np.abs(x2 - unit).max() < one >> bits // 3:
+        last = np.abs(x2 - unit).max() < one >> bits // 3  # and one more step squares that
+        rho = math.sqrt(3 / (1 + m + m * m)) if m < 0.99 and not last else 1.0
+        m = rho * m * (3 - rho**2 * m**2) / 2
+        rho = int(rho * 2**60) << bits - 60  # a float does not hold 2^bits
+        step = (rho * (3 * unit - (rho * (rho * x2 >> bits) >> bits)) >> bits) // 2
+        y, z = y.dot(step) >> bits, step.dot(z) >> bits
+        if last:
             root = z * one // math.isqrt(scale << bits)
             residual = ((root.dot(overlap) >> bits).dot(root) >> bits) - unit
             if np.abs(residual).max() < one >> 66:  # 1e-20
                 return root
             break
-        rho = math.sqrt(3 / (1 + m + m * m)) if m < 0.99 else 1.0
-        m = rho * m * (3 - rho**2 * m**2) / 2
-        rho = int(rho * one)
-        step = (rho * (3 * unit - (rho * (rho * x2 >> bits) >> bits)) >> bits) // 2
-        y, z = y.dot(step) >> bits, step.dot(z) >> bits
     raise _TooFewBits
 
 
