@@ -12,7 +12,7 @@ from torchml_core.descriptors import radial_basis
 from torchml_core.descriptors.radial_basis import RADIAL_BASES, radial_table
 
 
-@pytest.mark.parametrize("cutoff", [1.5, 11.0])
+@pytest.mark.parametrize("cutoff", [1.05, 11.0])
 @pytest.mark.parametrize("n_max", [1, 8, 16])
 @pytest.mark.parametrize("basis", RADIAL_BASES)
 def test_functions_are_orthonormal(basis, n_max, cutoff):
@@ -21,9 +21,11 @@ def test_functions_are_orthonormal(basis, n_max, cutoff):
     x, w = roots_legendre(250)
     rho = end * (x + 1) / 2
     if basis == "gto":
-        functions = radial_basis._gaussian_type_orbitals(n_max, 4, cutoff, rho)
+        functions = radial_basis._with_enough_bits(
+            radial_basis._gaussian_type_orbitals, n_max, 4, cutoff, rho
+        )
     else:
-        functions = radial_basis._polynomials(n_max, cutoff, rho)
+        functions = radial_basis._with_enough_bits(radial_basis._polynomials, n_max, cutoff, rho)
     weight = end / 2 * w * rho**2
     for of_l in functions:
         np.testing.assert_allclose((of_l * weight) @ of_l.T, np.eye(n_max), atol=2e-13)
@@ -99,3 +101,15 @@ def test_too_sharp_for_a_table(monkeypatch):
     monkeypatch.setattr(radial_basis, "MOST_INTERVALS", 100)
     with pytest.raises(tm.InputError, match=r"sigma = 0.06 .* too small for cutoff = 5"):
         radial_table("polynomial", 2, 1, 5.0, 1 / (2 * 0.06**2))
+
+
+def test_functions_that_cannot_be_told_apart():
+    with pytest.raises(tm.InputError, match=r"cutoff = 1: 16 radial functions .* smaller n_max"):
+        radial_table("gto", 16, 0, 1 + 1e-15, 2.0)
+
+
+@pytest.mark.parametrize(("cutoff", "sigma"), [(8.0, 4.0), (5.0, 50.0)])
+def test_functions_that_all_but_vanish(cutoff, sigma):
+    """A wide density hardly sees functions that oscillate; their digits end early."""
+    table = radial_table("gto", 16, 2, cutoff, 1 / (2 * sigma**2))
+    assert table.n_intervals <= 128
