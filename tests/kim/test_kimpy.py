@@ -312,6 +312,8 @@ def test_shares_of_atoms_where_there_are_none(kimpy, our_models, capfd):
     assert "returns energies of shape (1,)" in capfd.readouterr().err
 
 
+# Loading silences torch's deprecations for a while, which Python does for all threads at once.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_threads(kimpy, name, model, c):
     """Models made, used and dropped in threads of Python's."""
     expected, found = model.evaluate(c).forces, {}
