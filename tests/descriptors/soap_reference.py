@@ -26,7 +26,7 @@ import numpy as np
 from scipy.special import ive
 
 DIGITS = 80
-N_POINTS = 100  # of a panel's quadrature: enough for 10 widths of a neighbor's density
+N_POINTS = 60  # of a panel: at most 10 widths of a neighbor's density, and 5 Å
 
 
 # ---- radial functions
@@ -92,7 +92,7 @@ def quadrature(basis, n_max, cutoff, l, eta):
     if basis == "polynomial" and l > 0:  # it has no l
         return quadrature(basis, n_max, cutoff, 0, eta)
     end = cutoff if basis == "polynomial" else cutoff + 7 / math.sqrt(eta)
-    n_panels = math.ceil(end * math.sqrt(2 * eta) / 10)
+    n_panels = math.ceil(end * max(math.sqrt(2 * eta) / 10, 1 / 5))
     x, w = np.polynomial.legendre.leggauss(N_POINTS)
     edges = np.linspace(0, end, n_panels + 1)
     half = np.diff(edges) / 2

@@ -114,6 +114,18 @@ def test_narrow_and_wide_densities(basis, sigma, cutoff):
     np.testing.assert_allclose(d.compute(c), expected, rtol=0, atol=1e-10 * np.abs(expected).max())
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("n_max", "l_max", "sigma", "cutoff"), [(16, 2, 4.0, 8.0), (16, 12, 2, 5)])
+@pytest.mark.parametrize("basis", ["gto", "polynomial"])
+def test_wide_densities_of_many_functions(basis, n_max, l_max, sigma, cutoff):
+    """Sharp functions hardly see a wide density: small numbers, which are differences of large."""
+    sizes = {"n_max": n_max, "l_max": l_max, "sigma": sigma, "cutoff": cutoff}
+    d, told = soap(basis, smoothing_width=0.5, **sizes)
+    c = crowd(12, cutoff)
+    expected = reference(ref.soap, told, c)
+    np.testing.assert_allclose(d.compute(c), expected, rtol=0, atol=1e-10 * np.abs(expected).max())
+
+
 @pytest.mark.parametrize("basis", ["gto", "polynomial"])
 @pytest.mark.parametrize("R", [1e-6, 1e-3, 0.05, 0.3])
 def test_neighbors_very_near(basis, R):

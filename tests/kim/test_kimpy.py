@@ -280,6 +280,16 @@ def test_coordinates_must_be_finite(bad, kimpy, name, c, capfd, folder):
     calculation.compute(["partialForces"])  # it goes on
 
 
+@pytest.mark.parametrize("code", [-1, 2, 2**31 - 1])
+def test_species_must_be_the_model_s(code, kimpy, name, model, c, capfd):
+    calculation = Calculation(kimpy, name, c)
+    calculation.species[4] = code
+    with pytest.raises(RuntimeError):
+        calculation.compute()
+    told = f"code {code} of particle 4 is none of the model's, 0 to {len(model.species) - 1}"
+    assert told in capfd.readouterr().err
+
+
 def test_neighbors_must_be_particles(kimpy, name, c, capfd):
     particle = int(c.centers[0])
     for beyond in (c.n_particles, -1, 2**31 - 1):

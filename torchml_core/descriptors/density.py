@@ -13,7 +13,9 @@ from torchml_core.errors import InputError
 SMOOTHINGS = ("cosine", None)
 MOST_N, MOST_L = 16, 12
 SIGMA = 0.5
-SHARPEST = 100  # cutoff / sigma: beyond it tables grow long, and mean nothing physical
+# cutoff / sigma, and sigma / cutoff: beyond the one tables grow long, beyond the other nothing
+# depends on the distance any more; neither means anything physical.
+SHARPEST, WIDEST = 100, 10
 
 
 class DensityDescriptor(Descriptor):
@@ -151,13 +153,13 @@ def _check_width(sigma, eta, cutoff):
     else:
         eta = positive("eta", eta)
         name, given, width = "eta", eta, 1 / math.sqrt(2 * eta)
-    for wrong, bound in ((width < cutoff / SHARPEST, "least"), (width > cutoff * SHARPEST, "most")):
-        if wrong:
-            limit = cutoff / SHARPEST if bound == "least" else cutoff * SHARPEST
-            raise InputError(
-                f"{name} = {given:g}: for cutoff = {cutoff:g}, sigma = 1/√(2 eta) must be at"
-                f" {bound} {limit:g}, it is {width:g}"
-            )
+    least, most = cutoff / SHARPEST, cutoff * WIDEST
+    if not least <= width <= most:
+        bound = f"at least {least:g}" if width < least else f"at most {most:g}"
+        raise InputError(
+            f"{name} = {given:g}: for cutoff = {cutoff:g}, sigma = 1/√(2 eta) must be {bound}, not"
+            f" {width:g}"
+        )
     return sigma, 1 / (2 * sigma**2) if eta is None else eta
 
 

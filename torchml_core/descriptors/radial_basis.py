@@ -15,6 +15,7 @@ extended precision (mpmath), and so are the sums in which its large elements can
 numbers, units of 2^-bits, which numpy adds up much faster than mpmath.
 """
 
+import contextlib
 import math
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,6 +29,9 @@ FIRST_INTERVALS = 64
 MOST_INTERVALS = 8192
 # Of the largest value, and of the largest derivative, of each function.
 VALUE_TOLERANCE, SLOPE_TOLERANCE = 2e-11, 1e-10
+# Functions and derivatives smaller than this beside others of their l are as good as these.
+SMALL_VALUE, SMALL_SLOPE = 1e-4, 1e-2
+MOST_BITS = 1600
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +50,10 @@ class RadialTable:
         Value, first and second derivative at each end of an interval, by the distance in
         intervals.
     value_error, slope_error : float
-        The largest errors in the middle of intervals, relative to the largest value and
-        derivative of each function, all times (R/rc)^l.
+        The largest errors in the middle of intervals, relative to the largest value of each
+        function, and to its largest derivative or, if that is more, to the largest value in the
+        length of the table; all times (R/rc)^l, and at least SMALL_VALUE and SMALL_SLOPE of
+        the largest of this l.
     """
 
     softening: float
@@ -112,9 +118,15 @@ def _errors(nodes, middle, r):
         + (right[:, 2] - left[:, 2]) / 32
     )
     power = r ** np.arange(nodes.shape[2])[:, None]
-    return tuple(
-        float(np.max(np.abs(power * (found - exact)) / np.max(np.abs(power * exact), axis=0)))
-        for found, exact in ((value, middle[:, 0]), (slope, middle[:, 1]))
+    largest, steepest = (np.max(np.abs(power * middle[:, k]), axis=0) for k in (0, 1))
+    # Where a function hardly changes, or all but vanishes beside others of its l, as oscillating
+    # ones do for a wide density, the digits of the integrals end before it is known that well.
+    largest = np.maximum(largest, SMALL_VALUE * largest.max(axis=1, keepdims=True))
+    steepest = np.maximum(steepest, SMALL_SLOPE * steepest.max(axis=1, keepdims=True))
+    steepest = np.maximum(steepest, largest / len(middle))
+    return (
+        float(np.max(np.abs(power * (value - middle[:, 0])) / largest)),
+        float(np.max(np.abs(power * (slope - middle[:, 1])) / steepest)),
     )
 
 
@@ -125,26 +137,50 @@ def _inverse_root(overlap, bits):
     """S^(-1/2), symmetric, in whole numbers, of one in whole numbers.
 
     By Newton-Schulz iteration, which needs products alone: Y and Z go to S^(1/2) and S^(-1/2), the
-    eigenvalues x² of Z Y to 1. While the smallest is far from it, x ρ (3 - ρ² x²)/2 with the largest
-    ρ that keeps the order of the interval m ... 1 takes it there fastest (J. Chen, E. Chow, A
-    stable scaling of Newton-Schulz, 2014). ``bits`` hold S's condition number, and 40 digits more.
+    eigenvalues x² of Z Y to 1. While the smallest is far from it, x ρ (3 - ρ² x²)/2 takes it there
+    fastest, with the ρ that makes the two ends of the interval m ... 1 equal (J. Chen, E. Chow, A
+    stable scaling of Newton-Schulz, 2014). Raises _TooFewBits where S is too close to singular.
     """
     one = 1 << bits
     unit = one * np.eye(len(overlap), dtype=object)
     scale = np.trace(overlap)  # at least the largest eigenvalue
     y, z = overlap * one // scale, unit
-    m = 10.0 ** (-(bits / 3.33 - 36) / 2)  # below every x
-    for _ in range(500):
+    m = 2.0 ** (-bits / 5)  # below every x, or it takes a few steps more
+    for _ in range(20 + bits // 3):
         x2 = z.dot(y) >> bits
-        if np.abs(x2 - unit).max() < 1 << (bits // 4):
-            root = math.isqrt(scale << bits)  # of the scale
-            return z * one // root
-        rho = math.sqrt(3 / (1 + m + m * m)) if m < 0.99 else 1.0
+        last = np.abs(x2 - unit).max() < one >> bits // 3  # and one more step squares that
+        rho = math.sqrt(3 / (1 + m + m * m)) if m < 0.99 and not last else 1.0
         m = rho * m * (3 - rho**2 * m**2) / 2
-        rho = int(rho * one)
+        rho = int(rho * 2**60) << bits - 60  # a float does not hold 2^bits
         step = (rho * (3 * unit - (rho * (rho * x2 >> bits) >> bits)) >> bits) // 2
         y, z = y.dot(step) >> bits, step.dot(z) >> bits
-    raise AssertionError("the overlap of radial functions has no inverse root to these digits")
+        if last:
+            root = z * one // math.isqrt(scale << bits)
+            residual = ((root.dot(overlap) >> bits).dot(root) >> bits) - unit
+            if np.abs(residual).max() < one >> 66:  # 1e-20
+                return root
+            break
+    raise _TooFewBits
+
+
+class _TooFewBits(ArithmeticError):
+    """The same once more with more bits."""
+
+
+def _with_enough_bits(make, *arguments):
+    """make(*arguments, bits), and with twice the bits as long as these are too few."""
+    import mpmath as mp
+
+    bits = 200
+    while bits <= MOST_BITS:
+        with mp.workprec(bits), contextlib.suppress(_TooFewBits):
+            return make(*arguments, bits)
+        bits *= 2
+    n_max, cutoff = arguments[0], arguments[-2]
+    raise InputError(
+        f"cutoff = {cutoff:g}: {n_max} radial functions up to there can hardly be told apart; a"
+        " larger cutoff or a smaller n_max is needed"
+    )
 
 
 def _whole(numbers, bits):
@@ -162,55 +198,49 @@ def _floats(whole, bits):
 # ---- the bases, on nodes ρ: (n_l, n_max, len(ρ)) float64, n_l = 1 where all l have the same
 
 
-def _gaussian_type_orbitals(n_max, l_max, cutoff, rho):
+def _gaussian_type_orbitals(n_max, l_max, cutoff, rho, bits):
     """g_nl = Σ_a S_l^(-1/2)_na ρ^l exp(-α_al ρ²), decaying to 1e-3 at R_a = 1 ... rc.
 
     L. Himanen et al., Comput. Phys. Commun. 247, 106949 (2020): α_al = (ln 1000 + l ln R_a) / R_a².
     """
     import mpmath as mp  # slow to import, and for this alone
 
-    digits = int(40 + 1.2 * n_max + (2 * l_max + 3) * math.log10(cutoff))
-    bits = int(3.33 * digits)
+    rc, thousand = mp.mpf(cutoff), mp.log(1000)
+    ends = [1 + (rc - 1) * k / max(n_max - 1, 1) for k in range(n_max)]
+    squares = [[(mp.mpf(x) / end) ** 2 for x in rho] for end in ends]
+    # ρ^l exp(-α ρ²) grows by a factor with l
+    powers = _whole([[mp.exp(-thousand * x) for x in row] for row in squares], bits)
+    factors = _whole(
+        [
+            [rho_k * mp.exp(-mp.log(end) * x) for rho_k, x in zip(rho, row, strict=True)]
+            for end, row in zip(ends, squares, strict=True)
+        ],
+        bits,
+    )
     out = np.empty((l_max + 1, n_max, len(rho)))
-    with mp.workdps(digits):
-        rc, thousand = mp.mpf(cutoff), mp.log(1000)
-        ends = [1 + (rc - 1) * k / max(n_max - 1, 1) for k in range(n_max)]
-        squares = [[(mp.mpf(x) / end) ** 2 for x in rho] for end in ends]
-        # ρ^l exp(-α ρ²) grows by a factor with l
-        powers = _whole([[mp.exp(-thousand * x) for x in row] for row in squares], bits)
-        factors = _whole(
-            [
-                [rho_k * mp.exp(-mp.log(end) * x) for rho_k, x in zip(rho, row, strict=True)]
-                for end, row in zip(ends, squares, strict=True)
-            ],
-            bits,
-        )
-        for l in range(l_max + 1):
-            alphas = [(thousand + l * mp.log(end)) / end**2 for end in ends]
-            power = -l - mp.mpf(3) / 2
-            overlap = mp.matrix([[(a + b) ** power for b in alphas] for a in alphas])
-            root = _inverse_root(_whole(overlap * mp.gamma(-power) / 2, bits), bits)
-            out[l] = _floats(root.dot(powers) >> bits, bits)
-            powers = (powers * factors) >> bits
+    for l in range(l_max + 1):
+        alphas = [(thousand + l * mp.log(end)) / end**2 for end in ends]
+        power = -l - mp.mpf(3) / 2
+        overlap = mp.matrix([[(a + b) ** power for b in alphas] for a in alphas])
+        root = _inverse_root(_whole(overlap * mp.gamma(-power) / 2, bits), bits)
+        out[l] = _floats(root.dot(powers) >> bits, bits)
+        powers = (powers * factors) >> bits
     return out
 
 
-def _polynomials(n_max, cutoff, rho):
+def _polynomials(n_max, cutoff, rho, bits):
     """g_n = Σ_a S^(-1/2)_na (rc - ρ)^(a+2), a = 1 ... n_max."""
     import mpmath as mp  # slow to import, and for this alone
 
-    digits = int(40 + (1.5 + 2 * abs(math.log10(cutoff))) * n_max)
-    bits = int(3.33 * digits)
-    with mp.workdps(digits):
-        rc, orders = mp.mpf(cutoff), range(1, n_max + 1)
-        overlap = mp.matrix(
-            [
-                [2 * rc ** (s + 7) / ((s + 5) * (s + 6) * (s + 7)) for s in (a + b for b in orders)]
-                for a in orders
-            ]
-        )
-        root = _inverse_root(_whole(overlap, bits), bits)
-        distance = _whole([[rc - mp.mpf(x) for x in rho]], bits)[0]
+    rc, orders = mp.mpf(cutoff), range(1, n_max + 1)
+    overlap = mp.matrix(
+        [
+            [2 * rc ** (s + 7) / ((s + 5) * (s + 6) * (s + 7)) for s in (a + b for b in orders)]
+            for a in orders
+        ]
+    )
+    root = _inverse_root(_whole(overlap, bits), bits)
+    distance = _whole([[rc - mp.mpf(x) for x in rho]], bits)[0]
     powers = np.empty((n_max, len(rho)), dtype=object)
     powers[0] = (distance * distance * distance) >> 2 * bits
     for a in range(1, n_max):
@@ -238,9 +268,9 @@ class _Integrals:
         x, w = roots_legendre(max(100, int(50 + 7 * end * math.sqrt(sharpest))))
         self.rho = end * (x + 1) / 2
         if radial_basis == "gto":
-            basis = _gaussian_type_orbitals(n_max, l_max, cutoff, self.rho)
+            basis = _with_enough_bits(_gaussian_type_orbitals, n_max, l_max, cutoff, self.rho)
         else:
-            basis = _polynomials(n_max, cutoff, self.rho)
+            basis = _with_enough_bits(_polynomials, n_max, cutoff, self.rho)
         self.weighted = 2 * np.pi * end * (w * self.rho**2)[:, None] * basis.transpose(0, 2, 1)
 
     def at(self, q):

@@ -81,7 +81,7 @@ def _read_species(lines):
 
 def _read_others(lines, required):
     """The settings behind the names."""
-    settings = {}
+    settings, line_of = {}, {}
     while lines.peek() is not None:
         words = lines.words("a setting")
         name = words[0]
@@ -89,11 +89,14 @@ def _read_others(lines, required):
             raise lines.error(f"{name!r} is none of the settings {', '.join(WORDS)}")
         if name in settings:
             raise lines.error(f"{name} is given twice")
+        line_of[name] = lines.line
         settings[name] = _read_setting(lines, name, words[1:], len(required["species"]))
-        if name == "smoothing_width" and settings.get("smoothing") is None:
-            raise lines.error("smoothing_width: a line with smoothing cosine must come before it")
-        if name != "smoothing":  # its width comes after it
-            lines.checked(_make, {**required, **LIBDESCRIPTOR, **settings})
+        if name != "smoothing":  # its width may stand elsewhere
+            one = {"smoothing": "cosine" if name == "smoothing_width" else None}
+            lines.checked(_make, {**required, **one, name: settings[name]})
+    if "smoothing_width" in settings and settings.get("smoothing") is None:
+        lines.line = line_of["smoothing_width"]
+        raise lines.error("smoothing_width: there is no smoothing cosine that it is the width of")
     return settings
 
 

@@ -34,7 +34,7 @@ class SphericalExpansion(DensityDescriptor):
     l_max : int
         Largest l, 0 to 12.
     sigma : float, optional
-        Width of a neighbor's Gaussian, in Å, default 0.5; a hundredth of the cutoff at least.
+        Width of a neighbor's Gaussian, in Å, default 0.5; from cutoff / 100 to 10 cutoff.
     eta : float, optional
         The same as 1/(2 sigma²), in Å⁻²; one of the two.
     radial_basis : "gto" or "polynomial"

@@ -20,18 +20,34 @@ from torchml_core.kernels.simd cimport (
 )
 
 
+cdef inline Py_ssize_t padded_l(const PowerSpectrumPlan *plan, const vec *like) noexcept nogil:
+    """How many l fill whole vectors."""
+    return vectors_for(plan.l_max + 1, like) * lanes_of(like)
+
+
+cdef inline Py_ssize_t row_bytes(const PowerSpectrumPlan *plan, const vec *like) noexcept nogil:
+    """Of a row of matrices, for all l."""
+    return padded_l(plan, like) * plan.n_channels * vectors_for(plan.n_max, like) * SIMD_BYTES
+
+
+cdef inline Py_ssize_t weight_bytes(const PowerSpectrumPlan *plan, const vec *like) noexcept nogil:
+    cdef Py_ssize_t n = vectors_for(plan.n_max, like) * lanes_of(like)
+    return plan.n_channels * n * row_bytes(plan, like)
+
+
 cdef void lay_out_power_spectrum(
     PowerSpectrum *work, const PowerSpectrumPlan *plan, char **free_bytes
 ) noexcept nogil:
     """Cut the arrays off the scratch buffer, for either precision."""
     cdef const vdouble *like = NULL
-    cdef Py_ssize_t n = vectors_for(plan.n_max, like), n_l = plan.l_max + MOST_LANES
-    cdef Py_ssize_t of_row = n_l * plan.n_channels * n * SIMD_BYTES
-    cdef Py_ssize_t padded = plan.n_max + MOST_LANES
-    work.products = take(free_bytes, plan.n_max * of_row)
-    work.weights = take(free_bytes, plan.n_channels * padded * of_row)
-    work.by_value = take(free_bytes, (plan.width + n_l) * sizeof(double))
-    work.turned = take(free_bytes, MOST_LANES * n_l * sizeof(double))
+    cdef const vfloat *like_single = NULL
+    cdef Py_ssize_t row = max(row_bytes(plan, like), row_bytes(plan, like_single))
+    cdef Py_ssize_t all_rows = max(weight_bytes(plan, like), weight_bytes(plan, like_single))
+    cdef Py_ssize_t of_pair = (plan.l_max + MOST_LANES) * sizeof(double)
+    work.products = take(free_bytes, plan.n_max * row)
+    work.weights = take(free_bytes, all_rows)
+    work.by_value = take(free_bytes, plan.width * sizeof(double) + of_pair)
+    work.turned = take(free_bytes, MOST_LANES * of_pair)
 
 
 # ---- values and changes
@@ -63,8 +79,7 @@ cdef inline void products_of(
 cdef inline void pad_products(const PowerSpectrumPlan *plan, vec *products) noexcept nogil:
     """Fill l beyond l_max, up to a whole vector of l, with zeros."""
     cdef Py_ssize_t of_l = plan.n_max * plan.n_channels * vectors_for(plan.n_max, products), k
-    cdef Py_ssize_t n_l = vectors_for(plan.l_max + 1, products) * lanes_of(products)
-    for k in range((plan.l_max + 1) * of_l, n_l * of_l):
+    for k in range((plan.l_max + 1) * of_l, padded_l(plan, products) * of_l):
         products[k] = splat(0, products)
 
 

@@ -50,13 +50,15 @@ static inline vfloat simd_load_f(const float *from)
 }
 
 /* x in a register, where the compiler must leave it. */
-#if defined(__SSE2__) && defined(__GNUC__)
-static inline vdouble simd_held_d(vdouble x) { __asm__("" : "+x"(x)); return x; }
-static inline vfloat simd_held_f(vfloat x) { __asm__("" : "+x"(x)); return x; }
+#if defined(__AVX512F__)
+#define SIMD_HOLD(x) __asm__("" : "+v"(x))
+#elif defined(__SSE2__)
+#define SIMD_HOLD(x) __asm__("" : "+x"(x))
 #else
-static inline vdouble simd_held_d(vdouble x) { return x; }
-static inline vfloat simd_held_f(vfloat x) { return x; }
+#define SIMD_HOLD(x)
 #endif
+static inline vdouble simd_held_d(vdouble x) { SIMD_HOLD(x); return x; }
+static inline vfloat simd_held_f(vfloat x) { SIMD_HOLD(x); return x; }
 
 /* 1 where x > 0, else 0. */
 static inline vdouble simd_step_d(vdouble x)

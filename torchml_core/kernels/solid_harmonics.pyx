@@ -136,7 +136,7 @@ cdef void solid_harmonics_vjp(
         a_less = a_less + a_less
         b_less = zero
         a = weight[1]
-        b = weight[-1]
+        b = (weight - 1)[0]
         real_x = real_x + real * a
         real_y = real_y + real * b
         for m in range(1, l):

@@ -67,6 +67,7 @@ cdef enum Fault:
     GOOD
     NO_ROW                      # the simulator does not give it
     NO_SUCH_NEIGHBOR            # an index beyond the particles
+    NO_SUCH_SPECIES             # a code beyond the model's species
     NOT_FINITE                  # a coordinate
     NO_SPACE                    # the array of neighbors must grow
 
@@ -84,30 +85,49 @@ cdef class Rows:
         self.offsets = np.empty(1, dtype=np.int64)
         self.neighbors = np.empty(1 << 12, dtype=np.int32)
 
-    cdef gather(self, const BridgeRequest *request, bint with_ghosts):
+    cdef gather(self, const BridgeRequest *request, bint with_ghosts, int n_species):
         """Fill the arrays: rows of contributing particles first, in their order, then ghosts'."""
-        cdef Fault fault = NO_SPACE
+        cdef Fault fault = self.check_particles(request, n_species)
         cdef Py_ssize_t n = request.n_particles
         if self.particles.shape[0] < n:
             room = n + n // 4  # ghosts come and go
             self.particles = np.empty(room, dtype=np.int32)
             self.contributing = np.empty(room, dtype=np.uint8)
             self.offsets = np.empty(room + 1, dtype=np.int64)
-        while True:
+        if fault == GOOD:
             # With Python's lock held: the simulator may answer from Python (kimpy's callbacks).
             fault = self.fill(request, with_ghosts)
-            if fault != NO_SPACE:
-                break
+        while fault == NO_SPACE:
             self.neighbors = np.empty(2 * self.neighbors.shape[0], dtype=np.int32)
+            fault = self.fill(request, with_ghosts)
         if fault == NOT_FINITE:
             place = [request.positions[3 * self.at + axis] for axis in range(3)]
             raise InputError(f"positions: particle {self.at} is at {place}; it must be finite")
+        if fault == NO_SUCH_SPECIES:
+            raise InputError(
+                f"species: code {request.species[self.at]} of particle {self.at} is none of the"
+                f" model's, 0 to {n_species - 1}"
+            )
         if fault == NO_ROW:
             raise InputError(f"the simulator gives no neighbors of particle {self.at}")
         if fault == NO_SUCH_NEIGHBOR:
             raise InputError(
                 f"the neighbors of particle {self.at} are not all among the {n} particles"
             )
+
+    cdef Fault check_particles(self, const BridgeRequest *request, int n_species) noexcept:
+        cdef int k
+        for k in range(request.n_particles):
+            self.at = k
+            if not 0 <= request.species[k] < n_species:
+                return NO_SUCH_SPECIES
+            if not (
+                isfinite(request.positions[3 * k])
+                and isfinite(request.positions[3 * k + 1])
+                and isfinite(request.positions[3 * k + 2])
+            ):
+                return NOT_FINITE
+        return GOOD
 
     cdef Fault fill(self, const BridgeRequest *request, bint with_ghosts) noexcept:
         cdef int32_t *particles = <int32_t *> cnp.PyArray_DATA(self.particles)
@@ -124,13 +144,6 @@ cdef class Rows:
                 self.n_centers = self.n_rows
         for k in range(request.n_particles):
             contributing[k] = request.contributing[k] != 0
-            self.at = k
-            if not (
-                isfinite(request.positions[3 * k])
-                and isfinite(request.positions[3 * k + 1])
-                and isfinite(request.positions[3 * k + 2])
-            ):
-                return NOT_FINITE
         if not with_ghosts:
             self.n_rows = self.n_centers
         return self.copy_rows(request, particles, offsets)
@@ -223,7 +236,7 @@ cdef class Handle:
 
     cdef compute(self, const BridgeRequest *request):
         cdef Py_ssize_t n = request.n_particles
-        self.rows.gather(request, self.model.needs_ghost_rows)
+        self.rows.gather(request, self.model.needs_ghost_rows, len(self.names))
         self.model.compute(
             self.rows.configuration(request, self.model.species),
             Results(
