@@ -1,5 +1,6 @@
 """The driver, installed in a collection of KIM's that is thrown away, and models under it."""
 
+import gc
 import os
 import shutil
 import subprocess
@@ -30,7 +31,8 @@ def one_torch_thread():
 def folder(tmp_path, monkeypatch):
     """The test's own folder, where the KIM-API writes its kim.log."""
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    yield tmp_path
+    gc.collect()  # models of kimpy's log their end
 
 
 def program(name, package):

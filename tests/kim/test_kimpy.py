@@ -55,7 +55,7 @@ class Calculation:
         else:
             self.arguments.set_argument_pointer(name, array)
 
-    def give(self, c, rows=None):
+    def give(self, c):
         """The particles of a configuration, and all rows that the model wants."""
         self.n = np.array([c.n_particles], dtype=np.intc)
         self.positions = c.positions.copy()
@@ -65,12 +65,10 @@ class Calculation:
         self.set("coordinates", self.positions)
         self.set("particleSpeciesCodes", self.species)
         self.set("particleContributing", self.contributing)
-        self.rows = rows_of(c, self.model.get_neighbor_list_cutoffs_and_hints()[0][0])
+        rows = self.rows = rows_of(c, self.model.get_neighbor_list_cutoffs_and_hints()[0][0])
         name = self.kimpy.compute_callback_name.GetNeighborList
-        self.arguments.set_callback(name, self.give_row, {})
-
-    def give_row(self, data, cutoffs, index, particle):
-        return self.rows[particle], 0
+        # not a method: kimpy would keep this object alive, which keeps kimpy's
+        self.arguments.set_callback(name, lambda data, cutoffs, index, k: (rows[k], 0), {})
 
     def compute(self, asked=tuple(OUTPUTS)):
         """What was asked for, by our names."""
@@ -260,7 +258,7 @@ def test_units(length, energy, kimpy, our_models):
     calculation = Calculation(kimpy, name, c, length=length, energy=energy)
     of_length = calculation.model.get_influence_distance() / model.influence_distance
     assert of_length == pytest.approx(LENGTHS[length], rel=1e-8)
-    calculation.rows = rows_of(c, model.cutoff)
+    calculation.rows[:] = rows_of(c, model.cutoff)
     calculation.positions *= of_length
     found = calculation.compute()
     of_energy = found["energy"][0] / expected.energy

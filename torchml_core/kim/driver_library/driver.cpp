@@ -223,22 +223,22 @@ extern "C" int torchml_core_model_driver_create(KIM_ModelDriverCreate *kim, KIM_
   std::string why;
   Bridge *bridge = enter_python(&why);
   if (bridge == nullptr) return fail(log, kim, why);
+  models_changed(bridge, 1);  // now: no other thread may keep Python's lock meanwhile
   const char *folder = nullptr;
   KIM_ModelDriverCreate_GetParameterFileDirectoryName(kim, &folder);
   Model *model = new Model{bridge, BridgeModel(), 0};
   char *message = nullptr;
   if (bridge->create(folder, of_length, of_energy, &model->told, &message) != 0) {
     delete model;
-    models_changed(bridge, 0);
+    models_changed(bridge, -1);
     return fail(log, kim, taken(bridge, message));
   }
   model->n_elements = model->told.n_species;
   if (!tell(kim, units, model, &why)) {
     bridge->destroy(&model->told);
     delete model;
-    models_changed(bridge, 0);
+    models_changed(bridge, -1);
     return fail(log, kim, why);
   }
-  models_changed(bridge, 1);
   return 0;
 }

@@ -9,7 +9,7 @@
 // Find Python in this process or start it, and import _kim. NULL if that fails; `why` says why.
 Bridge *enter_python(std::string *why);
 
-// So many models more (-1: one less, 0: none came about): see interpreter.cpp on Python's lock.
+// One model more (1) or less (-1): see interpreter.cpp on Python's lock.
 void models_changed(Bridge *bridge, int more);
 
 #endif
