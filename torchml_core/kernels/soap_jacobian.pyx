@@ -17,7 +17,7 @@ from torchml_core.kernels.expansion cimport weight_in_channel
 from torchml_core.kernels.products cimport Product, product
 from torchml_core.kernels.radial_table cimport row_length, vectors_for
 from torchml_core.kernels.simd cimport (
-    MOST_LANES, SIMD_BYTES, fill, get, lanes_of, load_at, number_at, put, splat, store_at, take,
+    MOST_LANES, SIMD_BYTES, fill, get, lanes_of, number_at, put, splat, store_at, take,
     vdouble, vec,
 )
 from torchml_core.kernels.solid_harmonics cimport solid_harmonics_gradients
