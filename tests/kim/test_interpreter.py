@@ -1,6 +1,5 @@
 """The life of Python inside simulators, which have one of their own, or none, or are one."""
 
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from requirements import need
 from simulators import lammps, run
 
 import torchml_core as tm
+from torchml_core.kim import system
 
 MODELS = ("StillingerWeber_Si", "SymmetryFunctions_Si", "Graph_Si")
 
@@ -30,14 +30,12 @@ def silicon(tmp_path):
 @pytest.fixture(scope="module")
 def host(kim_api, tmp_path_factory):
     """A C program, compiled here."""
-    flags = subprocess.run(
-        ["pkg-config", "--cflags", "--libs", "libkim-api"], capture_output=True, text=True
-    )
-    need(flags.returncode == 0, f"pkg-config does not know libkim-api: {flags.stderr}")
+    prefix = system.find_management().resolve().parents[1]
+    kim = [f"-I{prefix}/include/kim-api", f"-L{prefix}/lib", f"-Wl,-rpath,{prefix}/lib"]
     program = tmp_path_factory.mktemp("host") / "host"
     source = Path(__file__).with_name("host.c")
-    command = ["cc", "-std=c11", "-Wall", "-Werror", "-o", program, source, "-lm", "-lpthread"]
-    subprocess.run([*command, *shlex.split(flags.stdout)], check=True)
+    command = ["cc", "-std=c11", "-Wall", "-Werror", "-o", program, source, *kim]
+    subprocess.run([*command, "-lkim-api", "-lm", "-lpthread"], check=True)
     linked = subprocess.run(["ldd", program], capture_output=True, text=True).stdout
     assert "kim-api" in linked
     assert "python" not in linked
