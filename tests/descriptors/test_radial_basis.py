@@ -103,6 +103,7 @@ def test_too_sharp_for_a_table(monkeypatch):
         radial_table("polynomial", 2, 1, 5.0, 1 / (2 * 0.06**2))
 
 
+@pytest.mark.slow
 def test_functions_that_cannot_be_told_apart():
     with pytest.raises(tm.InputError, match=r"cutoff = 1: 16 radial functions .* smaller n_max"):
         radial_table("gto", 16, 0, 1 + 1e-15, 2.0)

@@ -6,6 +6,8 @@ import structures
 from ase.io.lammpsdata import write_lammps_data
 from simulators import lammps
 
+pytestmark = pytest.mark.slow  # LAMMPS and other programs are started again and again
+
 MODELS = ("StillingerWeber_Si", "SymmetryFunctions_Si", "Graph_Si")
 START = """
 kim           init {model} metal
@@ -44,7 +46,6 @@ def silicon(tmp_path):
     return atoms
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 def test_the_same_on_any_number_of_ranks(model, our_models, lmp, mpirun, silicon, tmp_path):
     runs = {}

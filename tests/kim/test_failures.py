@@ -12,6 +12,8 @@ from simulators import LMP, lammps, run
 import torchml_core as tm
 from torchml_core.kim.model import THREADS
 
+pytestmark = pytest.mark.slow  # LAMMPS and other programs are started again and again
+
 INPUT = """
 kim           init {model} metal
 atom_modify   map array
@@ -79,7 +81,7 @@ def test_a_model_that_fails_at_some_step(fragile, silicon, lmp, tmp_path):
     assert "forward failed on" in done.stderr  # what the model was given
 
 
-@pytest.mark.parametrize("ranks", [2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("ranks", [2, 4])
 def test_on_one_rank_of_several_it_ends_the_job(ranks, fragile, silicon, lmp, mpirun, tmp_path):
     done = lammps(input_of(fragile), tmp_path, ranks, timeout=60)
     check_failed(done, "an atom is beyond 9.9")
