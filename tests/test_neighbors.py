@@ -31,6 +31,7 @@ def assert_same_lists(atoms, cutoff):
         np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-10)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(seeds)
 def test_equals_ase_on_random_structures(seed):

@@ -102,7 +102,7 @@ def crowd(n, seed=0):
     )
 
 
-@pytest.mark.parametrize("n", [64, 170])
+@pytest.mark.parametrize("n", [64, pytest.param(170, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["pooled", "resolved", "weighted"])
 def test_more_triplets_than_are_collected_at_once(name, n):
     d, c = make(name), crowd(n)

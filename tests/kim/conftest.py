@@ -19,6 +19,13 @@ EXAMPLES = ("StillingerWeber_Si", "SymmetryFunctions_Si", "Graph_Si")
 SPECIES = ["Si", "C"]
 
 
+def pytest_collection_modifyitems(items):
+    """What needs an installed driver is slow: models are built for it, simulators started."""
+    for item in items:
+        if "collection" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True, scope="package")
 def one_torch_thread():
     before = torch.get_num_threads()

@@ -6,8 +6,6 @@ import structures
 from ase.io.lammpsdata import write_lammps_data
 from simulators import lammps
 
-pytestmark = pytest.mark.slow  # LAMMPS and other programs are started again and again
-
 MODELS = ("StillingerWeber_Si", "SymmetryFunctions_Si", "Graph_Si")
 START = """
 kim           init {model} metal

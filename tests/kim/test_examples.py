@@ -10,8 +10,6 @@ from simulators import run
 import torchml_core as tm
 from torchml_core.kim.install import install_model
 
-pytestmark = pytest.mark.slow  # LAMMPS and other programs are started again and again
-
 MODELS = ("SymmetryFunctions_Si", "StillingerWeber_Si")
 
 

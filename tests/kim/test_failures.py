@@ -12,8 +12,6 @@ from simulators import LMP, lammps, run
 import torchml_core as tm
 from torchml_core.kim.model import THREADS
 
-pytestmark = pytest.mark.slow  # LAMMPS and other programs are started again and again
-
 INPUT = """
 kim           init {model} metal
 atom_modify   map array

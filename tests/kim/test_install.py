@@ -91,7 +91,6 @@ def test_without_the_kim_api(run, example_folders, monkeypatch, tmp_path):
     assert "kim-api-collections-management is not on PATH: install the KIM-API" in result.stderr
 
 
-@pytest.mark.slow
 def test_other_names_and_again(run, collection, example_folders):
     """The name that models of openkim.org ask for; what is there is replaced."""
     driver, where = "TorchML__MD_173118614730_000", ("--collection", "environment")

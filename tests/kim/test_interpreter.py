@@ -14,8 +14,6 @@ from simulators import lammps, run
 import torchml_core as tm
 from torchml_core.kim import system
 
-pytestmark = pytest.mark.slow  # LAMMPS and other programs are started again and again
-
 MODELS = ("StillingerWeber_Si", "SymmetryFunctions_Si", "Graph_Si")
 
 

@@ -171,7 +171,7 @@ def cases_of(pairs):
 
 @pytest.fixture(
     scope="module",
-    params=[1, pytest.param(2, marks=pytest.mark.slow), pytest.param(4, marks=pytest.mark.slow)],
+    params=[1, 2, 4],
     ids=lambda n: f"ranks{n}",
 )
 def ranks(request, lmp):

@@ -44,7 +44,6 @@ def step_of(folder):
     return int(steps[-1][0]) if steps else -1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "steps"),
     [("StillingerWeber_Si", 3000), ("SymmetryFunctions_Si", 3000), ("Graph_Si", 1000)],
@@ -85,7 +84,6 @@ for k in range(60):
 """
 
 
-@pytest.mark.slow
 def test_models_that_are_destroyed_give_their_memory_back(kimpy, our_models, tmp_path):
     (tmp_path / "host.py").write_text(CREATE)
     done = run([sys.executable, "host.py", "SymmetryFunctions_Si"], tmp_path).good()
@@ -107,7 +105,6 @@ def is_running(pid):
         return False
 
 
-@pytest.mark.slow
 def test_a_rank_that_is_killed_ends_the_others(our_models, lmp, mpirun, silicon, tmp_path):
     text = INPUT.format(model="SymmetryFunctions_Si", steps=100_000_000)
     (tmp_path / "in.lammps").write_text(text)

@@ -9,8 +9,6 @@ from ase.calculators.lammps import convert
 from ase.io.lammpsdata import write_lammps_data
 from simulators import lammps
 
-pytestmark = pytest.mark.slow  # LAMMPS and other programs are started again and again
-
 SYSTEMS = ("metal", "real", "si", "cgs", "electron")
 QUANTITIES = {
     "energy": ("PotEng", "c_energies"),
