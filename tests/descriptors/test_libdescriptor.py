@@ -1,9 +1,8 @@
 """Equal to libdescriptor on the reference cases, from parameters and from its own files."""
 
-import json
-
 import numpy as np
 import pytest
+from descriptors.libdescriptor_cases import cases_of, configuration_of
 
 import torchml_core as tm
 
@@ -28,12 +27,7 @@ CASES = [
 @pytest.fixture(scope="module")
 def manifest(shared_data):
     """{name: case} of the cases of symmetry functions."""
-    cases = json.loads((shared_data / "libdescriptor" / "manifest.json").read_text())["cases"]
-    return {
-        case["file"].removesuffix(".npz"): case
-        for case in cases
-        if case["kind"] == "SymmetryFunctions"
-    }
+    return cases_of(shared_data, "SymmetryFunctions")
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -41,17 +35,7 @@ def case(request, manifest, shared_data):
     """(descriptor made from parameters, the one from the file, configuration, arrays)."""
     entry = manifest[request.param]
     arrays = np.load(shared_data / "libdescriptor" / entry["file"])
-    n_atoms, n_total = entry["n_atoms"], entry["n_total"]
-    configuration = tm.Configuration(
-        arrays["coords"],
-        arrays["species"],
-        np.arange(n_total) < n_atoms,
-        np.arange(n_atoms),
-        np.concatenate([[0], np.cumsum(arrays["numneigh"], dtype=np.int64)]),
-        arrays["neighlist"],
-        parents=arrays["image"],
-        species_names=entry["species"],
-    )
+    configuration = configuration_of(entry, arrays)
     path = shared_data / "libdescriptor" / entry["dat"]
     return (
         from_parameters(entry),

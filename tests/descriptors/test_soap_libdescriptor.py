@@ -1,11 +1,11 @@
 """SOAP equal to libdescriptor where that is right, and to the exact basis where it is not."""
 
-import json
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from descriptors import soap_reference as ref
+from descriptors.libdescriptor_cases import cases_of, configuration_of
 from descriptors.soap_cases import reference, rows_of
 from structures import rattled_silicon
 
@@ -30,8 +30,7 @@ CASES = [f"{a}__{b}" for a in STRUCTURES for b in SETS if (a, b) not in NOT_THER
 @pytest.fixture(scope="module")
 def manifest(shared_data):
     """{name: case} of the cases of SOAP."""
-    cases = json.loads((shared_data / "libdescriptor" / "manifest.json").read_text())["cases"]
-    return {case["file"].removesuffix(".npz"): case for case in cases if case["kind"] == "SOAP"}
+    return cases_of(shared_data, "SOAP")
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -39,17 +38,7 @@ def case(request, manifest, shared_data):
     """(entry, descriptor from parameters, the one from the file, configuration, arrays)."""
     entry = manifest[request.param]
     arrays = load(shared_data / "libdescriptor" / entry["file"])
-    n_atoms, n_total = entry["n_atoms"], entry["n_total"]
-    configuration = tm.Configuration(
-        arrays["coords"],
-        arrays["species"],
-        np.arange(n_total) < n_atoms,
-        np.arange(n_atoms),
-        np.concatenate([[0], np.cumsum(arrays["numneigh"], dtype=np.int64)]),
-        arrays["neighlist"],
-        parents=arrays["image"],
-        species_names=entry["species"],
-    )
+    configuration = configuration_of(entry, arrays)
     path = shared_data / "libdescriptor" / entry["dat"]
     return (
         entry,

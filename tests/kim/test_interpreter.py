@@ -137,8 +137,8 @@ def test_python_of_lammps_around_runs(our_models, silicon, lmp, tmp_path):
         + PYTHON.format(name="after")
     )
     done = lammps(text, tmp_path)
-    if "ERROR: Unrecognized command: python" in done.stdout:
-        pytest.skip("this LAMMPS was built without its PYTHON package")
+    known = "ERROR: Unrecognized command: python" not in done.stdout
+    need(known, "this LAMMPS was built without its PYTHON package")
     done.good()
     for name in ("before", "during", "between", "after"):
         assert f"{name} 3\n" in done.stdout
