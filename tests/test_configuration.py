@@ -197,7 +197,7 @@ def test_cutoff_that_is_too_small_is_refused():
         ({"n_layers": 1.5}, "n_layers = 1.5"),
         ({"structure": Atoms()}, "structure has no atoms"),
         ({"structure": Atoms("Si", cell=np.zeros((3, 3)), pbc=True)}, "singular"),
-        ({"structure": Atoms("Si", [[np.nan, 0, 0]])}, "atom 0 has x = nan"),
+        ({"structure": Atoms("Si", [[np.nan, 0, 0]])}, r"positions\[0, 0\] = nan"),
     ],
 )
 def test_from_atoms_names_what_is_wrong(arguments, message):
@@ -229,7 +229,7 @@ def test_a_driver_brings_its_own_particles_and_lists():
     ("arguments", "message"),
     [
         ({"positions": np.zeros((3, 2))}, r"positions has shape \(3, 2\)"),
-        ({"positions": np.full((3, 3), np.nan)}, "atom 0 has x = nan"),
+        ({"positions": np.full((3, 3), np.nan)}, r"positions\[0, 0\] = nan"),
         ({"species": [0, 1]}, r"species has shape \(2,\)"),
         ({"species": [0, -1, 0]}, r"species\[1\] = -1"),
         ({"species": [0, 0.5, 0]}, "species is of dtype float64"),

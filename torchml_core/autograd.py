@@ -17,8 +17,8 @@ import copy
 import numpy as np
 import torch
 
+from torchml_core import checks
 from torchml_core.errors import InputError, UnsupportedError
-from torchml_core.structure import check_positions
 
 
 def compute(descriptor, configuration, positions, *, n_threads=None):
@@ -96,7 +96,7 @@ class _Verbs:
 
     def _at(self, x):
         moved = copy.copy(self._configuration)  # keeps the lists
-        moved.positions = check_positions(_array(x))
+        moved.positions = checks.positions("positions", _array(x))
         return moved
 
 

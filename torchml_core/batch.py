@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from torchml_core import checks
 from torchml_core.errors import InputError
-from torchml_core.structure import as_structure, check_cell, check_positions
+from torchml_core.structure import as_structure, check_cell
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def as_batch(structures=None, *, positions=None, atom_offsets=None, cells=None, 
         return _join(structures)
     if any(array is None for array in arrays):
         raise InputError("structures: give ASE Atoms, or positions, atom_offsets, cells and pbc")
-    positions = check_positions(positions)
+    positions = checks.positions("positions", positions)
     offsets = np.ascontiguousarray(atom_offsets)
     if (
         offsets.ndim != 1
@@ -79,7 +80,7 @@ def as_batch(structures=None, *, positions=None, atom_offsets=None, cells=None, 
     cells = np.array(cells, dtype=np.float64)
     if cells.shape != (n, 3, 3):
         raise InputError(f"cells has shape {cells.shape}; ({n}, 3, 3) is needed")
-    pbc = np.array(np.broadcast_to(np.asarray(pbc, dtype=bool), (n, 3)))
+    pbc = checks.periodic("pbc", pbc, (n, 3))
     _check_cells(cells, pbc)
     return Batch(positions, offsets.astype(np.int64), cells, pbc)
 

@@ -4,19 +4,18 @@ import copy
 
 import numpy as np
 
-from torchml_core import _memory
+from torchml_core import _memory, checks
 from torchml_core.configuration_checks import (
     check_all_rows,
     check_cell,
     check_centers,
-    check_integers,
     check_lists,
     check_parents,
 )
 from torchml_core.errors import InputError
 from torchml_core.graph import staged_graph
 from torchml_core.pairs import search_pairs
-from torchml_core.structure import as_structure, check_length, check_positions
+from torchml_core.structure import as_structure
 
 # What Configuration.unchecked need not be given.
 _NOT_KNOWN = dict.fromkeys(
@@ -97,9 +96,9 @@ class Configuration:
         n_layers=None,
         all_rows=None,
     ):
-        self.positions = check_positions(positions)
+        self.positions = checks.positions("positions", positions)
         n = len(self.positions)
-        self.species = check_integers("species", species, (n,), lowest=0)
+        self.species = checks.integers("species", species, (n,), least=0)
         self.contributing = np.ascontiguousarray(contributing, dtype=bool)
         if self.contributing.shape != (n,):
             raise InputError(f"contributing has shape {self.contributing.shape}; ({n},) is needed")
@@ -108,7 +107,7 @@ class Configuration:
         self.parents = None
         if parents is not None:
             self.parents = check_parents(parents, self.contributing)
-        self.shifts = None if shifts is None else check_integers("shifts", shifts, (n, 3))
+        self.shifts = None if shifts is None else checks.integers("shifts", shifts, (n, 3))
         self.species_names = None if species_names is None else check_species(species_names)
         if self.species_names is not None and n and self.species.max() >= len(self.species_names):
             raise InputError(
@@ -116,7 +115,7 @@ class Configuration:
                 f" none of {list(self.species_names)}"
             )
         self.cell, self.pbc = check_cell(cell, pbc)
-        self.cutoff = None if cutoff is None else check_length(cutoff, "cutoff")
+        self.cutoff = None if cutoff is None else checks.positive("cutoff", cutoff)
         self.n_layers = n_layers
         self.all_rows = None if all_rows is None else check_all_rows(*all_rows, n)
 
@@ -180,9 +179,8 @@ class Configuration:
         structure = as_structure(
             structure, positions=positions, cell=cell, pbc=pbc, symbols=symbols
         )
-        cutoff = check_length(cutoff, "cutoff")
-        if n_layers != int(n_layers) or n_layers < 1:
-            raise InputError(f"n_layers = {n_layers!r}: a whole number of at least 1 is needed")
+        cutoff = checks.positive("cutoff", cutoff)
+        n_layers = checks.whole("n_layers", n_layers, least=1)
         if len(structure) == 0:
             raise InputError("structure has no atoms; at least one is needed")
         codes, names = _species_codes(structure, species)
@@ -190,7 +188,7 @@ class Configuration:
         n_atoms = len(structure)
         search = search_pairs(structure, cutoff, inclusive=True, n_threads=n_threads)
         neighbors = _memory.empty(search.n_pairs, np.int32)
-        ghosts = search.particles(neighbors, int(n_layers))
+        ghosts = search.particles(neighbors, n_layers)
         parents = np.concatenate([np.arange(n_atoms, dtype=np.int32), ghosts[:, 0]])
         made = cls.unchecked(
             species=codes[parents],
@@ -204,7 +202,7 @@ class Configuration:
             cell=structure.cell,
             pbc=structure.pbc,
             cutoff=cutoff,
-            n_layers=int(n_layers),
+            n_layers=n_layers,
         )
         made.positions = made._place(structure.positions)
         return made
@@ -240,7 +238,7 @@ class Configuration:
         atom_positions : (n_atoms, 3) float64
             New positions of the contributing particles, in the order of the particles.
         """
-        positions = check_positions(atom_positions)
+        positions = checks.positions("positions", atom_positions)
         if len(positions) != self.n_centers:
             raise InputError(f"positions: {len(positions)} of them for {self.n_centers} atoms")
         moved = copy.copy(self)

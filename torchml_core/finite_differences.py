@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from torchml_core import checks
 from torchml_core.errors import InputError
-from torchml_core.structure import check_length
 
 # Central differences of fourth order: f'(0) = sum of weight × f(step × point) / step.
 POINTS = np.array([-2, -1, 1, 2])
@@ -30,7 +30,7 @@ def finite_difference_forces(model, atoms, *, step=2e-4, indices=None):
     (n_indices, 3) float64
         In eV/Å, to be compared with ``model.evaluate(atoms).fold().forces[indices]``.
     """
-    step = check_length(step, "step")
+    step = checks.positive("step", step)
     indices = np.arange(len(atoms)) if indices is None else np.asarray(indices, dtype=int)
     forces = np.empty((len(indices), 3))
     for row, atom in enumerate(indices):
@@ -68,7 +68,7 @@ def finite_difference_stress(model, atoms, *, step=1e-4):
     InputError
         If the structure is not periodic in all directions.
     """
-    step = check_length(step, "step")
+    step = checks.positive("step", step)
     if not all(atoms.pbc):
         raise InputError(f"atoms: stress needs three periodic directions, pbc = {atoms.pbc}")
     stress = np.empty(6)

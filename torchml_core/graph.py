@@ -2,11 +2,10 @@
 
 import numpy as np
 
-from torchml_core import _memory
+from torchml_core import _memory, checks
 from torchml_core._graph import near_rows, staged_edges
-from torchml_core.errors import InputError
 from torchml_core.pairs import search_pairs
-from torchml_core.structure import as_structure, check_length
+from torchml_core.structure import as_structure
 
 
 def staged_graph(positions, contributing, cutoff, n_layers, *, all_rows=None, n_threads=None):
@@ -45,16 +44,15 @@ def staged_graph(positions, contributing, cutoff, n_layers, *, all_rows=None, n_
     The rows of all particles are made once, sorted; a stage then keeps those pairs that have an
     end in its set, which come out sorted.
     """
-    cutoff = check_length(cutoff, "cutoff")
-    if n_layers != int(n_layers) or n_layers < 1:
-        raise InputError(f"n_layers = {n_layers!r}: a whole number of at least 1 is needed")
+    cutoff = checks.positive("cutoff", cutoff)
+    n_layers = checks.whole("n_layers", n_layers, least=1)
     if all_rows is None:
         offsets, neighbors = _search_rows(positions, cutoff, n_threads)
     else:
         offsets, neighbors = near_rows(positions, *all_rows, cutoff**2)
     stage = np.ascontiguousarray(contributing, dtype=np.uint8)
     graphs = []
-    for _ in range(int(n_layers)):
+    for _ in range(n_layers):
         edges, stage = staged_edges(offsets, neighbors, stage)
         graphs.append(edges)
     return graphs

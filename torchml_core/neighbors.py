@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from torchml_core import _memory
+from torchml_core import _memory, checks
 from torchml_core._neighbors import PairSearch
 from torchml_core.batch import as_batch
 from torchml_core.errors import InputError
 from torchml_core.pairs import search_pairs
-from torchml_core.structure import as_structure, check_length
+from torchml_core.structure import as_structure
 from torchml_core.threads import resolve_n_threads
 
 # what each quantity is: dtype, and shape of one pair's
@@ -120,7 +120,7 @@ def neighbor_list(
         raise InputError(f"out is a {type(out).__name__}; a NeighborWorkspace is needed")
     search = search_pairs(
         structure,
-        check_length(cutoff, "cutoff"),
+        checks.positive("cutoff", cutoff),
         half=half,
         self_interaction=self_interaction,
         sorted_rows=sorted_rows,
@@ -175,7 +175,7 @@ def neighbor_lists(
     batch = as_batch(
         structures, positions=positions, atom_offsets=atom_offsets, cells=cells, pbc=pbc
     )
-    cutoff, n_threads = check_length(cutoff, "cutoff"), resolve_n_threads(n_threads)
+    cutoff, n_threads = checks.positive("cutoff", cutoff), resolve_n_threads(n_threads)
     options = {"half": half, "self_interaction": self_interaction, "sorted_rows": sorted_rows}
     lists = _GrowingLists(quantities, len(batch.positions))
     begins = [np.zeros(1, dtype=np.int64)]

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from torchml_core import checks
 from torchml_core.errors import InputError
 
-AXES = "xyz"
 CELL_VECTORS = "abc"
 # Below this ratio of volume to product of lengths (for a pair of vectors: sine of the angle),
 # periodic cell vectors count as linearly dependent: float64 cannot tell their images apart.
@@ -75,8 +75,10 @@ def as_structure(structure=None, *, positions=None, cell=None, pbc=None, symbols
         if isinstance(structure, Structure):
             return structure  # checked before
         positions, cell, pbc, kinds, names = _fields_of_atoms(structure)
-        return Structure(check_positions(positions), *check_cell(cell, pbc), kinds, names)
-    positions = check_positions(positions)
+        return Structure(
+            checks.positions("positions", positions), *check_cell(cell, pbc), kinds, names
+        )
+    positions = checks.positions("positions", positions)
     cell, pbc = check_cell(cell, pbc)
     if symbols is None:
         return Structure(positions, cell, pbc)
@@ -85,36 +87,6 @@ def as_structure(structure=None, *, positions=None, cell=None, pbc=None, symbols
         raise InputError(f"symbols: {symbols.size} of them for {len(positions)} positions")
     names, kinds = np.unique(symbols, return_inverse=True)
     return Structure(positions, cell, pbc, kinds, tuple(names.tolist()))
-
-
-def check_positions(positions, name="positions"):
-    """Return positions as C-contiguous finite float64 (n, 3), or raise InputError."""
-    try:
-        array = np.ascontiguousarray(positions, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"{name}: an array of shape (n, 3) of numbers is needed: {error}"
-        ) from None
-    if array.ndim != 2 or array.shape[1] != 3:
-        raise InputError(f"{name} has shape {array.shape}; (n, 3) is needed")
-    finite = np.isfinite(array)
-    if not finite.all():
-        atom, axis = np.argwhere(~finite)[0]
-        raise InputError(
-            f"{name}: atom {atom} has {AXES[axis]} = {array[atom, axis]}; finite numbers only"
-        )
-    return array
-
-
-def check_length(value, name):
-    """Return a cutoff, skin or other positive finite length as float, or raise InputError."""
-    try:
-        length = float(value)
-    except (TypeError, ValueError):
-        raise InputError(f"{name} = {value!r}: a positive number is needed") from None
-    if not (np.isfinite(length) and length > 0):
-        raise InputError(f"{name} = {value!r}: a positive finite number is needed")
-    return length
 
 
 def check_cell(cell, pbc):
@@ -127,11 +99,7 @@ def check_cell(cell, pbc):
         cell = np.diag(cell)
     if cell.shape != (3, 3):
         raise InputError(f"cell has shape {cell.shape}; (3, 3), or (3,) for lengths, is needed")
-    pbc = np.array(pbc, dtype=bool)
-    if pbc.shape == ():
-        pbc = np.array([pbc, pbc, pbc])
-    if pbc.shape != (3,):
-        raise InputError(f"pbc has shape {pbc.shape}: one bool or three are needed")
+    pbc = checks.periodic("pbc", pbc)
     vectors = [vector for vector, on in zip(cell.tolist(), pbc.tolist(), strict=True) if on]
     if not all(math.isfinite(x) for vector in vectors for x in vector):
         raise InputError(f"cell = {cell.tolist()}: finite numbers are needed")

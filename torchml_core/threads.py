@@ -2,7 +2,7 @@
 
 import os
 
-from torchml_core.errors import InputError
+from torchml_core import checks
 
 # GNU's OpenMP waits forever in a forked child whose parent has used threads, as workers of
 # multiprocessing and of torch's data loaders are. There one thread has to do.
@@ -28,14 +28,12 @@ def resolve_n_threads(n_threads=None):
         process may run on. Results never depend on it, to the last bit. In a forked child
         process it is always 1.
     """
-    if n_threads is not None and (
-        isinstance(n_threads, bool) or int(n_threads) != n_threads or n_threads < 1
-    ):
-        raise InputError(f"n_threads = {n_threads!r}: a whole number of at least 1, or None")
+    if n_threads is not None:
+        n_threads = checks.whole("n_threads", n_threads, least=1)
     if _forked:
         return 1
     if n_threads is not None:
-        return int(n_threads)
+        return n_threads
     setting = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if setting.isdigit() and int(setting) > 0:
         return int(setting)

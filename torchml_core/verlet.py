@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from torchml_core import checks
 from torchml_core.configuration import Configuration
-from torchml_core.errors import InputError
-from torchml_core.structure import as_structure, check_length
+from torchml_core.structure import as_structure
 
 
 class VerletList:
@@ -36,13 +36,8 @@ class VerletList:
     """
 
     def __init__(self, cutoff, skin=0.5, *, species=None, n_layers=1, n_threads=None):
-        self.cutoff = check_length(cutoff, "cutoff")
-        try:
-            self.skin = float(skin)
-        except (TypeError, ValueError):
-            self.skin = -1.0
-        if not (np.isfinite(self.skin) and self.skin >= 0):
-            raise InputError(f"skin = {skin!r}: a finite number of at least 0 is needed")
+        self.cutoff = checks.positive("cutoff", cutoff)
+        self.skin = checks.not_negative("skin", skin)
         self.species, self.n_layers, self.n_threads = species, n_layers, n_threads
         self.n_builds = 0
         self._built = None  # the structure that the lists were made for

@@ -327,7 +327,7 @@ def test_keep_going(run, model_folder, mixed_file, silicon_file, tmp_path):
     assert result.exit_code == 1
     errors = result.stderr.splitlines()
     assert errors[0].startswith(f"error: {mixed_file}@1: species: atom 2 is Au")
-    assert errors[1].startswith(f"error: {mixed_file}@2: positions: atom 5 has y = nan")
+    assert errors[1].startswith(f"error: {mixed_file}@2: positions[5, 1] = nan")
     assert errors[2] == f"error: {tmp_path}/none.xyz: no such file"
     assert errors[3] == f"error: 3 failed, 5 evaluated; {out} has these"
     assert len(read(out, ":")) == 5

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from torchml_core import _descriptors, _memory
+from torchml_core import _descriptors, _memory, checks
 from torchml_core.configuration import Configuration
 from torchml_core.errors import InputError
 from torchml_core.threads import resolve_n_threads
@@ -56,7 +56,9 @@ class Descriptor:
             Row k belongs to particle ``configuration.centers[k]``.
         """
         lists = self._lists(configuration)
-        out = _memory.empty((configuration.n_centers, self.width), _check_dtype(dtype))
+        out = _memory.empty(
+            (configuration.n_centers, self.width), checks.real_dtype("dtype", dtype)
+        )
         fault = self._kernel.compute(lists, out, resolve_n_threads(n_threads))
         self._check_fault(configuration, fault, out.dtype)
         if self.mean is not None:
@@ -129,7 +131,9 @@ class Descriptor:
             Sum over particles of dD/dr · dr.
         """
         lists = self._lists(configuration)
-        dr = _check_numbers("dr", dr, (configuration.n_particles, 3), "(n_particles, 3)")
+        dr = checks.real_numbers(
+            "dr", dr, (configuration.n_particles, 3), "(n_particles, 3)", keep_float32=True
+        )
         out = _memory.empty((configuration.n_centers, self.width), dr.dtype)
         fault = self._kernel.jvp(
             lists, dr.astype(np.float64, copy=False), out, resolve_n_threads(n_threads)
@@ -157,7 +161,7 @@ class Descriptor:
         """
         lists = self._lists(configuration)
         shape = (configuration.n_pairs, 3, self.width)
-        out = _memory.empty(shape, _check_dtype(dtype))
+        out = _memory.empty(shape, checks.real_dtype("dtype", dtype))
         fault = self._kernel.jacobian(lists, out, resolve_n_threads(n_threads))
         self._check_fault(configuration, fault, out.dtype)
         if self.std is not None:
@@ -167,7 +171,8 @@ class Descriptor:
     def jacobian_nbytes(self, configuration, *, dtype=np.float64):
         """Return the size of ``jacobian(configuration).values`` in bytes, before it is made."""
         _check_configuration(configuration)
-        return configuration.n_pairs * 3 * self.width * _check_dtype(dtype).itemsize
+        itemsize = checks.real_dtype("dtype", dtype).itemsize
+        return configuration.n_pairs * 3 * self.width * itemsize
 
     def to_file(self, path):
         """Write a ``.dat`` file that :func:`~torchml_core.read_descriptor` reads back equal."""
@@ -210,7 +215,9 @@ class Descriptor:
     def _check_weights(self, configuration, dE_dD):
         """dE/dD of the values before they are normalized."""
         shape = (configuration.n_centers, self.width)
-        weights = _check_numbers("dE_dD", dE_dD, shape, "(n_centers, width)")
+        weights = checks.real_numbers(
+            "dE_dD", dE_dD, shape, "(n_centers, width)", keep_float32=True
+        )
         return weights if self.std is None else weights / self.std.astype(weights.dtype)
 
     def _check_fault(self, configuration, fault, dtype):
@@ -305,29 +312,3 @@ def _check_configuration(configuration):
             f"configuration is a {type(configuration).__name__}; a Configuration is needed:"
             " Configuration.from_atoms(structure, cutoff, species) makes one"
         )
-
-
-def _check_dtype(dtype):
-    try:
-        checked = np.dtype(dtype)
-    except TypeError:
-        checked = None
-    if checked is None or checked not in (np.float64, np.float32):  # None would be float64
-        raise InputError(f"dtype = {dtype!r}: float64 or float32 is needed")
-    return checked
-
-
-def _check_numbers(name, values, shape, meaning):
-    """Finite numbers of the shape asked for, C-contiguous, float32 if they are, else float64."""
-    array = np.asarray(values)
-    if array.dtype.kind not in "fiub":
-        raise InputError(f"{name} is of dtype {array.dtype}; real numbers are needed")
-    if array.shape != shape:
-        raise InputError(f"{name} has shape {array.shape}; {meaning} = {shape} is needed")
-    precision = np.float32 if array.dtype == np.float32 else np.float64
-    array = np.ascontiguousarray(array, dtype=precision)
-    finite = np.isfinite(array)
-    if not finite.all():
-        where = tuple(int(k) for k in np.argwhere(~finite)[0])
-        raise InputError(f"{name}[{where[0]}, {where[1]}] = {array[where]}; it must be finite")
-    return array

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from torchml_core.descriptors.checks import one_of
+from torchml_core.checks import one_of
 from torchml_core.descriptors.density import DensityDescriptor
 from torchml_core.errors import InputError
 from torchml_core.packing.density import SoapKernel

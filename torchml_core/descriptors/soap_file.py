@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from torchml_core.descriptors.checks import one_of, whole
+from torchml_core.checks import one_of, whole
 from torchml_core.descriptors.data_lines import BOOLEANS, NUMBER, check_names
 from torchml_core.descriptors.density import MOST_L, MOST_N, SMOOTHINGS, check_cutoff
 from torchml_core.descriptors.radial_basis import RADIAL_BASES

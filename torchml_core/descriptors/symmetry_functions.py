@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from torchml_core.checks import number, one_of, positive
 from torchml_core.configuration import check_species
 from torchml_core.descriptors.base import Descriptor
-from torchml_core.descriptors.checks import number, one_of, positive
 from torchml_core.descriptors.planning import Family, make_kernel
 from torchml_core.errors import InputError
 from torchml_core.packing import symmetry_functions as packing

@@ -1,0 +1,233 @@
+"""Checks of arguments: numbers, flags and arrays.
+
+Each takes the argument's name and its value and returns the value in the type that the library
+works with, or raises an InputError of one form: ``<argument> = <value>: <requirement> is needed``.
+What only one module can check (a cell, lists of neighbors, a descriptor's settings) is checked
+there, with :func:`refuse` for the message.
+"""
+
+import contextlib
+import math
+import operator
+import reprlib
+
+import numpy as np
+
+from torchml_core.errors import InputError
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = 80
+_short.maxlong = 40
+_short.maxlist = _short.maxtuple = _short.maxdict = _short.maxset = 8
+
+
+def shown(value):
+    """Return ``repr(value)``, shortened where it is long: messages are read by people."""
+    if isinstance(value, np.ndarray):
+        if value.size > 16:
+            return f"array of shape {value.shape} and dtype {value.dtype}"
+        value = value.tolist()
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, int) and value.bit_length() > 200:  # Python refuses to print the largest
+        return f"{'-' if value < 0 else ''}2**{value.bit_length() - 1} or more"
+    return _short.repr(value)
+
+
+def refuse(name, value, requirement):
+    """Raise the InputError that names an argument, its value, and what is needed instead."""
+    raise InputError(f"{name} = {shown(value)}: {requirement} is needed") from None
+
+
+# ---- one value
+
+
+def number(name, value, requirement="a finite number"):
+    """Return a finite float."""
+    checked = math.nan
+    # float() would take text, flags, and arrays of one number
+    if not isinstance(value, (str, bytes, bool, np.bool_)) and not getattr(value, "ndim", 0):
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            checked = float(value)
+    if not math.isfinite(checked):
+        refuse(name, value, requirement)
+    return checked
+
+
+def positive(name, value):
+    """Return a finite float above 0: a cutoff, a width, a step."""
+    requirement = "a positive finite number"
+    checked = number(name, value, requirement)
+    if checked <= 0:
+        refuse(name, value, requirement)
+    return checked
+
+
+def not_negative(name, value):
+    """Return a finite float of at least 0: a skin, a tolerance."""
+    requirement = "a finite number of at least 0"
+    checked = number(name, value, requirement)
+    if checked < 0:
+        refuse(name, value, requirement)
+    return checked
+
+
+def whole(name, value, least=None, most=None):
+    """Return an int from least to most; whole floats count, bools do not."""
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        value = int(value)
+    try:
+        checked = None if isinstance(value, (bool, np.bool_)) else operator.index(value)
+    except TypeError:
+        checked = None
+    too_small = checked is not None and least is not None and checked < least
+    too_large = checked is not None and most is not None and checked > most
+    if checked is None or too_small or too_large:
+        limits = "" if least is None else f" of at least {least}"
+        if most is not None:
+            limits = f" up to {most}" if least is None else f" from {least} to {most}"
+        refuse(name, value, f"a whole number{limits}")
+    return checked
+
+
+def one_of(name, value, allowed):
+    """Return value, which must be one of those allowed."""
+    if getattr(value, "ndim", 0) or not any(value is k or value == k for k in allowed):
+        refuse(name, value, f"one of {', '.join(map(repr, allowed))}")
+    return value
+
+
+def flag(name, value):
+    """Return a bool; 0 and 1 count as such, nothing else does."""
+    if not isinstance(value, (bool, np.bool_)) and not (
+        isinstance(value, (int, np.integer)) and value in (0, 1)
+    ):
+        refuse(name, value, "True or False")
+    return bool(value)
+
+
+def real_dtype(name, dtype):
+    """Return float64 or float32 as a NumPy dtype."""
+    try:
+        checked = None if dtype is None else np.dtype(dtype)  # NumPy takes None for float64
+    except TypeError:
+        checked = None
+    if checked not in (np.float64, np.float32) or checked is None:
+        refuse(name, dtype, "float64 or float32")
+    return checked
+
+
+# ---- arrays
+
+
+def periodic(name, value, shape=(3,)):
+    """Return flags as a bool array of a shape; one, or one for each direction, is broadcast.
+
+    0 and 1 count as such. Text does not: "False" would be true.
+    """
+    requirement = f"True or False, or an array of them of shape {shape},"
+    try:
+        array = np.asarray(value)
+    except ValueError:  # ragged
+        refuse(name, value, requirement)
+    if array.dtype.kind in "iu" and np.isin(array, (0, 1)).all():
+        array = array.astype(bool)
+    if array.dtype != bool:
+        refuse(name, value, requirement)
+    try:
+        return np.array(np.broadcast_to(array, shape))
+    except ValueError:
+        refuse(name, value, requirement)
+
+
+def integers(name, values, shape=None, *, least=None, most=None, dtype=np.int32):
+    """Return a C-contiguous array of integers.
+
+    The range is checked in the type that comes in: converted first, 2**32 + 1 would be 1.
+
+    Parameters
+    ----------
+    shape : tuple, optional
+        None: any one-dimensional array.
+    least, most : int, optional
+        What all must be between; in any case they must fit the dtype that is returned.
+    """
+    try:
+        array = np.asarray(values)
+    except (ValueError, OverflowError):
+        refuse(name, values, "an array of integers")
+    if array.size == 0 and array.dtype.kind == "f":
+        array = array.astype(dtype)  # an empty list
+    if array.dtype.kind not in "iu":
+        # numbers beyond 64 bits make an array of objects
+        if array.dtype.kind == "O" and all(isinstance(k, int) for k in array.flat):
+            large = max(array.flat, key=abs)
+            raise InputError(f"{name} has {shown(large)}: 64-bit integers are needed")
+        raise InputError(f"{name} is of dtype {array.dtype}; integers are needed")
+    if shape is None and array.ndim != 1:
+        raise InputError(f"{name} has shape {array.shape}; one dimension is needed")
+    if shape is not None and array.shape != shape:
+        raise InputError(f"{name} has shape {array.shape}; {shape} is needed")
+    limits = np.iinfo(dtype)
+    if array.size:
+        lowest, highest = int(array.min()), int(array.max())  # as Python's, which never overflow
+        if lowest < (limits.min if least is None else least):
+            where = int(array.argmin())
+            least = limits.min if least is None else least
+            raise InputError(f"{_entry(name, array, where)}: at least {least} is needed")
+        if highest > (limits.max if most is None else most):
+            where = int(array.argmax())
+            most = limits.max if most is None else most
+            raise InputError(f"{_entry(name, array, where)}: at most {most} is needed")
+    return np.ascontiguousarray(array, dtype=dtype)
+
+
+def real_numbers(name, values, shape, meaning=None, *, keep_float32=False):
+    """Return a C-contiguous array of finite float64.
+
+    Parameters
+    ----------
+    shape : tuple of int or None
+        What it must be; None for a dimension of any length.
+    meaning : str, optional
+        The shape in words, for messages: ``(n_centers, width)``.
+    keep_float32 : bool
+        Whether float32 stays what it is.
+    """
+    wanted = tuple("n" if n is None else n for n in shape)
+    wanted = "(" + ", ".join(map(str, wanted)) + ("," if len(wanted) == 1 else "") + ")"
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind == "O":
+            array = array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"{name}: an array of shape {meaning or wanted} of real numbers is needed: {error}"
+        ) from None
+    if array.size == 0 and array.shape == (0,) and shape and shape[0] in (None, 0):
+        array = array.reshape((0, *(n or 0 for n in shape[1:])))  # an empty list
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"{name} is of dtype {array.dtype}; real numbers are needed")
+    if array.ndim != len(shape) or any(
+        n not in (None, m) for n, m in zip(shape, array.shape, strict=True)
+    ):
+        wanted = f"{meaning} = {wanted}" if meaning else wanted
+        raise InputError(f"{name} has shape {array.shape}; {wanted} is needed")
+    precision = np.float32 if keep_float32 and array.dtype == np.float32 else np.float64
+    array = np.ascontiguousarray(array, dtype=precision)
+    finite = np.isfinite(array)
+    if not finite.all():
+        where = int(np.argmin(finite))
+        raise InputError(f"{_entry(name, array, where)}: a finite number is needed")
+    return array
+
+
+def positions(name, values):
+    """Return positions as a C-contiguous array of finite float64, (n, 3)."""
+    return real_numbers(name, values, (None, 3))
+
+
+def _entry(name, array, where):
+    """``name[i, j] = value`` of the entry with a flat index."""
+    index = ", ".join(str(k) for k in np.unravel_index(where, array.shape))
+    return f"{name}[{index}] = {array.flat[where]}"
