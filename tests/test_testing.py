@@ -15,8 +15,15 @@ class Right(tm.SymmetryFunctions):
 
 
 class WrongGradient(Right):
-    def vjp(self, *args, **kwargs):
-        return super().vjp(*args, **kwargs) * (1 + 1e-6)
+    def vjp(self, *args, virial=False, **kwargs):
+        gradient, W = super().vjp(*args, virial=True, **kwargs)
+        return (gradient * (1 + 1e-6), W) if virial else gradient * (1 + 1e-6)
+
+
+class WrongVirial(Right):
+    def vjp(self, *args, virial=False, **kwargs):
+        gradient, W = super().vjp(*args, virial=True, **kwargs)
+        return (gradient, W * (1 + 1e-6)) if virial else gradient
 
 
 class WrongPairGradients(Right):
@@ -92,6 +99,7 @@ def test_takes_a_configuration():
     [
         (WrongGradient, r"finite differences: vjp: .* off by .*e-07 of the largest, 1e-07 allowed"),
         (WrongPairGradients, r"finite differences: strain: .* off by 1.0e-06 of the largest"),
+        (WrongVirial, r"virial: .* off by 1.0e-06 of the largest, 1e-12 allowed"),
         (WrongTangent, r"jvp: .* off by 1.0e-06 of the largest, 1e-07 allowed"),
         (WrongJacobian, r"jacobian: pair_gradients: .* off by"),
         (SeesTheAxes, r"rotation: values: .* off by"),

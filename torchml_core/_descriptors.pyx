@@ -31,7 +31,8 @@ GOOD, NOT_FINITE = -1, -2
 
 cdef enum:
     ROWS_AT_ONCE = 4  # a thread takes so many rows at a time, and is not started for fewer
-    PAIRS_AT_ONCE = 1 << 16  # of a vjp: their gradients stay in cache until they are added up
+    PAIRS_OF_BLOCK = 1 << 16  # of a vjp: their gradients stay in cache until they are added up
+    ROWS_OF_BLOCK = 1 << 13
     SLABS = 64  # particles are shared out to threads by their number / SLAB_LENGTH % SLABS
     SLAB_LENGTH = 64
     ALIGNMENT = 64
@@ -129,11 +130,35 @@ cdef void jvp_of_row(
         check_finite(work, out, kernel.width)
 
 
+cdef inline void row_virial(
+    const Environment *env, const real *gradients, double *virial
+) noexcept nogil:
+    """``virial`` (3, 3): minus the sum over the row's pairs of r_ij ⊗ dE/dr_ij."""
+    cdef const real *along_x = gradients
+    cdef const real *along_y = gradients + env.n
+    cdef const real *along_z = gradients + 2 * env.n
+    cdef double xx = 0, xy = 0, xz = 0, yx = 0, yy = 0, yz = 0, zx = 0, zy = 0, zz = 0
+    cdef Py_ssize_t n
+    for n in range(env.n):
+        xx -= env.x[n] * along_x[n]
+        xy -= env.x[n] * along_y[n]
+        xz -= env.x[n] * along_z[n]
+        yx -= env.y[n] * along_x[n]
+        yy -= env.y[n] * along_y[n]
+        yz -= env.y[n] * along_z[n]
+        zx -= env.z[n] * along_x[n]
+        zy -= env.z[n] * along_y[n]
+        zz -= env.z[n] * along_z[n]
+    virial[0], virial[1], virial[2] = xx, xy, xz
+    virial[3], virial[4], virial[5] = yx, yy, yz
+    virial[6], virial[7], virial[8] = zx, zy, zz
+
+
 cdef void pair_gradients_of_row(
     const KernelInfo *kernel, const ListsInfo *lists, Py_ssize_t row, const real *dE_dD,
-    Workspace *work, real *out,
+    Workspace *work, real *out, double *virial,
 ) noexcept nogil:
-    """``out``: (n entries of the row, 3)."""
+    """``out``: (n entries of the row, 3); ``virial`` (3, 3): the row's, NULL if not wanted."""
     cdef Py_ssize_t longest = lists.offsets[row + 1] - lists.offsets[row]
     cdef real *gradients = <real *> work.pair_gradients
     cdef Py_ssize_t n, at, axis
@@ -141,6 +166,8 @@ cdef void pair_gradients_of_row(
         return
     kernel_vjp(kernel, &work.env, dE_dD, work.scratch, gradients)
     check_finite(work, gradients, 3 * work.env.n)
+    if virial != NULL:
+        row_virial(&work.env, gradients, virial)
     if work.env.n < longest:
         for at in range(3 * longest):
             out[at] = 0
@@ -190,9 +217,12 @@ cdef void jvp_of_rows(
 
 cdef void pair_gradients_of_rows(
     const KernelInfo *kernel, const ListsInfo *lists, Py_ssize_t first, Py_ssize_t last,
-    const real *dE_dD, Workspace *work, real *out, int n_threads,
+    const real *dE_dD, Workspace *work, real *out, double *virials, int n_threads,
 ) noexcept nogil:
-    """Rows first ... last - 1; ``out`` begins with the entries of the first."""
+    """Rows first ... last - 1; ``out`` begins with the entries of the first.
+
+    ``virials`` (last - first, 3, 3): of each row, NULL where they are not wanted.
+    """
     cdef Py_ssize_t row
     for row in prange(
         first, last, schedule="dynamic", chunksize=ROWS_AT_ONCE, num_threads=n_threads
@@ -200,6 +230,7 @@ cdef void pair_gradients_of_rows(
         pair_gradients_of_row(
             kernel, lists, row, dE_dD + row * kernel.width, &work[threadid()],
             out + 3 * (lists.offsets[row] - lists.offsets[first]),
+            NULL if virials == NULL else virials + 9 * (row - first),
         )
 
 
@@ -236,27 +267,37 @@ cdef void add_onto_particles(
             out[3 * i + 2] -= z
 
 
-cdef Py_ssize_t rows_until(
-    const ListsInfo *lists, Py_ssize_t first, Py_ssize_t n_pairs
-) noexcept nogil:
-    """The row behind the last of those that have up to n_pairs entries together; one at least."""
-    cdef Py_ssize_t row = first + 1
-    while row < lists.n_rows and lists.offsets[row + 1] - lists.offsets[first] <= n_pairs:
+cdef Py_ssize_t end_of_block(const ListsInfo *lists, Py_ssize_t first) noexcept nogil:
+    """The row behind the last of those whose gradients are added up together; one at least."""
+    cdef Py_ssize_t row = first + 1, last = min(lists.n_rows, first + ROWS_OF_BLOCK)
+    while row < last and lists.offsets[row + 1] - lists.offsets[first] <= PAIRS_OF_BLOCK:
         row += 1
     return row
 
 
+cdef void add_up(const double *virials, Py_ssize_t n, double *virial) noexcept nogil:
+    """Add the virials of n rows, in their order."""
+    cdef Py_ssize_t row
+    cdef int component
+    for row in range(n):
+        for component in range(9):
+            virial[component] += virials[9 * row + component]
+
+
 cdef void vjp_of_rows(
     const KernelInfo *kernel, const ListsInfo *lists, const real *dE_dD, Workspace *work,
-    real *pair_gradients, double *out, int n_threads,
+    real *pair_gradients, double *row_virials, double *out, double *virial, int n_threads,
 ) noexcept nogil:
+    """``pair_gradients``, ``row_virials``: memory for a block; ``virial`` NULL: not wanted."""
     cdef Py_ssize_t first = 0, last
     cdef int part, n_parts = min(n_threads, SLABS)
     while first < lists.n_rows:
-        last = rows_until(lists, first, PAIRS_AT_ONCE)
+        last = end_of_block(lists, first)
         pair_gradients_of_rows(
-            kernel, lists, first, last, dE_dD, work, pair_gradients, n_threads
+            kernel, lists, first, last, dE_dD, work, pair_gradients, row_virials, n_threads
         )
+        if virial != NULL:
+            add_up(row_virials, last - first, virial)
         for part in prange(n_parts, schedule="static", chunksize=1, num_threads=n_parts):
             add_onto_particles(lists, first, last, pair_gradients, part, n_parts, out)
         first = last
@@ -307,9 +348,9 @@ cdef class Lists:
         for row in range(self.info.n_rows):
             self.longest = max(self.longest, offsets[row + 1] - offsets[row])
 
-    cdef Py_ssize_t most_pairs(self, Py_ssize_t n_pairs):
-        """The most entries of rows that are taken together, see rows_until."""
-        return min(self.info.n_pairs, max(self.longest, n_pairs))
+    cdef Py_ssize_t most_pairs(self):
+        """The most entries of a block, see end_of_block."""
+        return min(self.info.n_pairs, max(self.longest, PAIRS_OF_BLOCK))
 
 
 cdef class Workspaces:
@@ -442,20 +483,26 @@ cdef class Kernel:
             if single:
                 pair_gradients_of_rows(
                     &self.info, &lists.info, 0, last, <const float *> weights, work.each,
-                    <float *> to, work.n_threads,
+                    <float *> to, NULL, work.n_threads,
                 )
             else:
                 pair_gradients_of_rows(
                     &self.info, &lists.info, 0, last, <const double *> weights, work.each,
-                    <double *> to, work.n_threads,
+                    <double *> to, NULL, work.n_threads,
                 )
         return work.fault()
 
-    def vjp(self, Lists lists, dE_dD, out, int n_threads):
-        """Add dE/dr to ``out`` (n_particles, 3), which is float64 in either precision."""
+    def vjp(self, Lists lists, dE_dD, out, virial, int n_threads):
+        """Add dE/dr to ``out`` (n_particles, 3), and the virial to ``virial`` (3, 3) or None.
+
+        Both are float64 in either precision.
+        """
         cdef Workspaces work = workspaces(&self.info, lists, n_threads)
-        pairs = np.empty(3 * lists.most_pairs(PAIRS_AT_ONCE), dtype=dE_dD.dtype)
+        pairs = np.empty(3 * lists.most_pairs(), dtype=dE_dD.dtype)
+        rows = np.zeros((0 if virial is None else min(lists.info.n_rows, ROWS_OF_BLOCK), 9))
         cdef double *to = <double *> data_of(out)
+        cdef double *of_all = NULL if virial is None else <double *> data_of(virial)
+        cdef double *of_rows = <double *> data_of(rows)
         cdef void *of_pairs = data_of(pairs)
         cdef const void *weights = data_of(dE_dD)
         cdef bint single = dE_dD.dtype == np.float32
@@ -463,12 +510,12 @@ cdef class Kernel:
             if single:
                 vjp_of_rows(
                     &self.info, &lists.info, <const float *> weights, work.each,
-                    <float *> of_pairs, to, work.n_threads,
+                    <float *> of_pairs, of_rows, to, of_all, work.n_threads,
                 )
             else:
                 vjp_of_rows(
                     &self.info, &lists.info, <const double *> weights, work.each,
-                    <double *> of_pairs, to, work.n_threads,
+                    <double *> of_pairs, of_rows, to, of_all, work.n_threads,
                 )
         return work.fault()
 

@@ -156,6 +156,7 @@ def check_threads(descriptor, c, rng):
             ("values", lambda n: descriptor.compute(c, n_threads=n)),
             ("pair_gradients", lambda n: descriptor.pair_gradients(c, weights, n_threads=n)),
             ("vjp", lambda n: descriptor.vjp(c, weights, n_threads=n)),
+            ("virial", lambda n: descriptor.vjp(c, weights, virial=True, n_threads=n)[1]),
             ("jvp", lambda n: descriptor.jvp(c, direction, n_threads=n)),
             ("jacobian", lambda n: descriptor.jacobian(c, n_threads=n).values),
         ):
@@ -212,10 +213,12 @@ def check_vjp(descriptor, c, rng):
 
 
 def check_strain(descriptor, c, rng):
-    """Σ r_ij ⊗ pair_gradients is the derivative of Σ dE_dD · D by strain."""
+    """-W of vjp, and Σ pair_gradients ⊗ r_ij, is the derivative of Σ dE_dD · D by strain."""
     weights = _weights(descriptor, c, rng)
     r = c.positions[c.neighbors] - c.positions[c.pair_centers()]
-    virial = descriptor.pair_gradients(c, weights).T @ r
+    strained = descriptor.pair_gradients(c, weights).T @ r
+    gradient, W = descriptor.vjp(c, weights, virial=True)
+    _check_same("vjp with the virial", gradient, descriptor.vjp(c, weights))
     differences = np.empty((3, 3))
     for a in range(3):
         for b in range(3):
@@ -227,7 +230,8 @@ def check_strain(descriptor, c, rng):
                 return np.sum(weights * descriptor.compute(moved, n_threads=1))
 
             differences[a, b] = _derivative(energy)
-    _check_close("finite differences: strain", virial, differences, 1e-7)
+    _check_close("finite differences: strain", strained, differences, 1e-7)
+    _check_close("virial", -W.T, strained, 1e-12, np.abs(strained).max())
 
 
 def check_adjoint(descriptor, c, rng):

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import bulk
 from descriptors.kit import STRUCTURES, DescriptorKit, silicon_carbide
 from descriptors.symmetry_functions_reference import symmetry_functions
 
@@ -441,3 +442,24 @@ GOOD = {"species": ["Si", "C"], "cutoff": 4.0, "functions": [("g2", [[0.1, 0.0]]
 def test_wrong_settings_are_named(changed, message):
     with pytest.raises(tm.InputError, match=message):
         tm.SymmetryFunctions(**GOOD | changed)
+
+
+@pytest.mark.parametrize("cutoff", [2.4, 2.9])
+def test_virial_of_several_blocks(cutoff):
+    """More rows, or more pairs, than are added up at a time."""
+    d = tm.SymmetryFunctions(["Si"], cutoff, [("g2", [[0.3, 1.0]])])
+    atoms = bulk("Si", "sc", a=2.0) * (18, 23, 21)
+    atoms.rattle(0.1, seed=0)
+    c = tm.Configuration.from_atoms(atoms, d.cutoff)
+    assert c.n_centers > 1 << 13
+    assert (c.n_pairs > 1 << 16) == (cutoff == 2.9)
+    weights = np.random.default_rng(0).standard_normal((c.n_centers, 1))
+    r = c.positions[c.neighbors] - c.positions[c.pair_centers()]
+    expected = -r.T @ d.pair_gradients(c, weights)
+    gradient, W = d.vjp(c, weights, virial=True, n_threads=1)
+    np.testing.assert_allclose(W, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+    for found, one in zip(d.vjp(c, weights, virial=True, n_threads=2), (gradient, W), strict=True):
+        np.testing.assert_array_equal(found, one)
+    single = d.vjp(c, weights.astype(np.float32), virial=True)
+    assert [a.dtype for a in single] == [np.float32, np.float64]
+    np.testing.assert_allclose(single[1], W, rtol=0, atol=1e-6 * np.abs(W).max())

@@ -290,6 +290,16 @@ def test_particle_virials_are_half_of_each_pair(models):
     np.testing.assert_allclose(p.fold().stresses.sum(axis=0), p.stress, rtol=0, atol=1e-14)
 
 
+def test_particle_virials_are_those_of_the_evaluation(models):
+    """They are computed when they are looked at, and positions may have been moved since."""
+    model = models["descriptor"]
+    c = tm.Configuration.from_atoms(silicon_carbide(), CUTOFF, SPECIES)
+    expected = model.evaluate(c).particle_virials
+    p = model.evaluate(c)
+    c.positions *= 1.1
+    np.testing.assert_array_equal(p.particle_virials, expected)
+
+
 # --- a graph network with ghosts against the same on the plain periodic graph --------------------
 
 

@@ -66,7 +66,7 @@ class Descriptor:
             out /= self.std.astype(out.dtype)
         return out
 
-    def vjp(self, configuration, dE_dD, *, n_threads=None):
+    def vjp(self, configuration, dE_dD, *, virial=False, n_threads=None):
         """Return the gradient of an energy that depends on the values, by all positions.
 
         Parameters
@@ -75,24 +75,35 @@ class Descriptor:
         dE_dD : (n_centers, width) array
             The energy's gradient by the values. float32 is worked on in float32, anything else
             in float64.
+        virial : bool
+            Whether the virial is returned too. It costs next to nothing here.
         n_threads : int, optional
 
         Returns
         -------
-        (n_particles, 3) array of dE_dD's precision
+        gradient : (n_particles, 3) array of dE_dD's precision
             +dE/dr for every particle, ghosts too: forces are minus this, folded.
+        W : (3, 3) float64
+            Only with ``virial=True``: W = -sum over pairs of r_ij ⊗ dE/dr_ij with
+            r_ij = r_j - r_i, which is **minus** the derivative of the energy with respect to
+            strain, the sign that :class:`~torchml_core.Prediction` has too. Its first index is
+            that of r_ij.
         """
+        virial = checks.flag("virial", virial)
         lists = self._lists(configuration)
         weights = self._check_weights(configuration, dE_dD)
         out = np.zeros((configuration.n_particles, 3))
-        fault = self._kernel.vjp(lists, weights, out, resolve_n_threads(n_threads))
+        W = np.zeros((3, 3)) if virial else None
+        fault = self._kernel.vjp(lists, weights, out, W, resolve_n_threads(n_threads))
         self._check_fault(configuration, fault, weights.dtype)
-        return out.astype(weights.dtype, copy=False)
+        gradient = out.astype(weights.dtype, copy=False)
+        return (gradient, W) if virial else gradient
 
     def pair_gradients(self, configuration, dE_dD, *, n_threads=None):
         """Return the same gradient, pair by pair, before it is added onto particles.
 
-        Forces, virial and the virial of each particle all follow from it.
+        The virial of each particle follows from it; for forces and the virial of all,
+        :meth:`vjp` is faster.
 
         Parameters
         ----------

@@ -8,6 +8,7 @@ Signs: forces are -dE/dr. The virial is W = -sum over pairs of r_ij ⊗ dE/dr_ij
 derivative of the energy by strain.
 """
 
+import copy
 import os
 from dataclasses import dataclass
 from functools import partial
@@ -156,8 +157,8 @@ class Graph:
 class Descriptor:
     """``forward(descriptor)``, descriptor (n_c, width): one row a contributing particle.
 
-    The model gives dE/dD; the chain rule is the descriptor's: ``pair_gradients`` where a virial is
-    wanted too, ``vjp`` for forces alone. A pair's virial goes half to each of its two particles.
+    The model gives dE/dD; the chain rule is the descriptor's ``vjp``. A pair's virial goes half to
+    each of its two particles, from ``pair_gradients``, when somebody looks at it.
     """
 
     no_particle_virials = None
@@ -175,13 +176,11 @@ class Descriptor:
         """Turn dE/dD into Derivatives."""
         if not virial:
             return Derivatives(-self._descriptor.vjp(c, gradient, n_threads=n_threads), None)
-        pair_gradients = self._descriptor.pair_gradients(c, gradient, n_threads=n_threads)
-        i, j = c.pair_centers(), c.neighbors
-        r_ij = c.positions[j] - c.positions[i]
-        forces = _sum_rows(i, pair_gradients, c.n_particles)
-        forces -= _sum_rows(j, pair_gradients, c.n_particles)
-        particle_virials = partial(_share_pair_virials, i, j, r_ij, pair_gradients, c.n_particles)
-        return Derivatives(forces, -r_ij.T @ pair_gradients, particle_virials)
+        dE_dr, W = self._descriptor.vjp(c, gradient, virial=True, n_threads=n_threads)
+        now = copy.copy(c)  # whoever moves particles later gets the virials of this moment
+        now.positions = c.positions.copy()
+        later = partial(_particle_virials, self._descriptor, now, gradient, n_threads)
+        return Derivatives(-dE_dr, W, later)
 
     def describe(self, inputs):
         """Say what the model was given, for messages."""
@@ -242,12 +241,16 @@ def _from_positions(c, inputs, gradient, virial):
     return Derivatives(forces, (c.positions - c.positions.mean(axis=0)).T @ forces)
 
 
+def _particle_virials(descriptor, c, dE_dD, n_threads):
+    pair_gradients = descriptor.pair_gradients(c, dE_dD, n_threads=n_threads)
+    i, j = c.pair_centers(), c.neighbors
+    r_ij = c.positions[j] - c.positions[i]
+    halves = (-0.5 * r_ij[:, :, None] * pair_gradients[:, None, :]).reshape(-1, 9)
+    virials = _sum_rows(i, halves, c.n_particles) + _sum_rows(j, halves, c.n_particles)
+    return virials.reshape(-1, 3, 3)
+
+
 def _sum_rows(index, rows, n):
     """(n, k) sums of the rows (m, k) with the same index, in their order: runs repeat exactly."""
     sums = [np.bincount(index, weights=column, minlength=n) for column in rows.T]
     return np.stack(sums, axis=1).astype(np.float64)  # of no rows, bincount makes integers
-
-
-def _share_pair_virials(i, j, r_ij, pair_gradients, n):
-    halves = (-0.5 * r_ij[:, :, None] * pair_gradients[:, None, :]).reshape(-1, 9)
-    return (_sum_rows(i, halves, n) + _sum_rows(j, halves, n)).reshape(n, 3, 3)
