@@ -32,6 +32,7 @@ def test_every_error_is_the_built_in_one_too():
     for error, kind in [
         (tm.InputError, ValueError),
         (tm.InstallationError, RuntimeError),
+        (tm.FileAccessError, OSError),
         (tm.FileFormatError, ValueError),
         (tm.MissingFileError, FileNotFoundError),
         (tm.ModelError, RuntimeError),

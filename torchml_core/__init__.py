@@ -7,6 +7,7 @@ import importlib
 _HOME = {
     "Configuration": "configuration",
     "ElementSymmetryFunctions": "descriptors.element_symmetry_functions",
+    "FileAccessError": "errors",
     "FileFormatError": "errors",
     "InputError": "errors",
     "InstallationError": "errors",

@@ -1,8 +1,15 @@
-"""The errors of this library: each is also the built-in error that it is a case of."""
+"""The errors of this library: each also subclasses the matching built-in exception."""
 
 
 class TorchMLError(Exception):
-    """Base of every error that torchml_core raises on purpose."""
+    """Base of every error that torchml_core raises on purpose.
+
+    All of them can be pickled and copied, so that they come back from other processes.
+    """
+
+    def __reduce__(self):
+        # Python's own way calls the class with args, which a class of other parameters does not take
+        return _remade, (type(self), self.args), self.__dict__ or None
 
 
 class InputError(TorchMLError, ValueError):
@@ -31,6 +38,10 @@ class MissingFileError(TorchMLError, FileNotFoundError):
     """A file or folder that is asked for is not there."""
 
 
+class FileAccessError(TorchMLError, OSError):
+    """A file is there but cannot be read or written: a folder, a pipe, permissions, a full disk."""
+
+
 class ModelError(TorchMLError, RuntimeError):
     """A model cannot be loaded or run, or returns what the driver cannot use."""
 
@@ -41,3 +52,9 @@ class UnsupportedError(TorchMLError, NotImplementedError):
 
 class InstallationError(TorchMLError, RuntimeError):
     """A program or library outside of this one is missing or failed; the message says which."""
+
+
+def _remade(kind, args):
+    error = kind.__new__(kind, *args)
+    error.args = args
+    return error
