@@ -8,7 +8,7 @@ class TorchMLError(Exception):
     """
 
     def __reduce__(self):
-        # Python's own way calls the class with args, which a class of other parameters does not take
+        # Python's own way calls the class with args: it fails where the parameters are others
         return _remade, (type(self), self.args), self.__dict__ or None
 
 

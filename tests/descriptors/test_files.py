@@ -240,7 +240,7 @@ def test_no_descriptor_at_all(read, content):
 def test_missing_file_and_folder(tmp_path):
     with pytest.raises(tm.MissingFileError, match=r"nowhere\.dat"):
         tm.read_descriptor(tmp_path / "nowhere.dat", "SymmetryFunctions")
-    with pytest.raises(tm.MissingFileError, match="is a folder"):
+    with pytest.raises(tm.MissingFileError, match="a folder; a .dat file is needed"):
         tm.read_descriptor(tmp_path, "SymmetryFunctions")
 
 

@@ -7,9 +7,9 @@ comment. Words before the numbers of a line, and words after them, are skipped.
 import itertools
 import math
 import re
-from pathlib import Path
 
-from torchml_core.errors import FileFormatError, InputError, MissingFileError, UnsupportedError
+from torchml_core import files
+from torchml_core.errors import FileFormatError, InputError, UnsupportedError
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|nan|inf(inity)?)", re.I)
 BOOLEANS = {"true": True, "false": False}
@@ -19,17 +19,11 @@ class DataLines:
     """The data lines of a file, one after another, with their numbers for messages."""
 
     def __init__(self, path):
-        self.path = path
-        try:
-            text = Path(path).read_text(encoding="utf-8-sig", errors="replace")
-        except FileNotFoundError:
-            raise MissingFileError(f"{path}: there is no such file") from None
-        except IsADirectoryError:
-            raise MissingFileError(f"{path} is a folder; a .dat file is needed") from None
-        lines = text.split("\n")
+        self.path = files.as_path("path", path)
+        lines = files.read_lines(self.path, ".dat file")
         words = [line.split("#")[0].split() for line in lines]
         self._lines = [(number, line) for number, line in enumerate(words, 1) if line]
-        self._end = len(lines) - (lines[-1] == "")
+        self._end = len(lines)
         self._next = 0
         self.line = 0
 

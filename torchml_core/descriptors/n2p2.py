@@ -1,11 +1,11 @@
 """Symmetry functions from the settings files of n2p2 (``input.nn``), and back."""
 
 import numbers
-from pathlib import Path
 
+from torchml_core import files
 from torchml_core.descriptors.element_symmetry_functions import ElementSymmetryFunctions, Function
 from torchml_core.descriptors.symmetry_functions import atomic_number
-from torchml_core.errors import FileFormatError, InputError, MissingFileError, UnsupportedError
+from torchml_core.errors import FileFormatError, InputError, UnsupportedError
 
 LENGTH_UNITS = {"Angstrom": 1.0, "Bohr": 0.529177210903}  # in Å; CODATA 2018
 CUTOFF_TYPES = {1: "cos", 2: "tanh3", 5: "poly1", 6: "poly2", 7: "poly3"}
@@ -60,12 +60,10 @@ def read_n2p2(path, *, length_unit):
     does not use alpha.
     """
     unit = _length_unit(length_unit)
-    path = Path(path)
-    if not path.is_file():
-        raise MissingFileError(f"{path}: there is no such file")
+    path = files.as_path("path", path)
     lines = [
         (number, line.split("#")[0].split())
-        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1)
+        for number, line in enumerate(files.read_lines(path, "settings file of n2p2"), 1)
     ]
     elements = _elements(path, _only(path, lines, "elements"))
     cutoff_function, inner = _cutoff_type(path, _only(path, lines, "cutoff_type"))
@@ -201,7 +199,7 @@ def write_n2p2(descriptor, path):
     for element, own in descriptor.functions.items():
         for f in own:
             lines.append(f"symfunction_short {element} {_words(f)}")
-    Path(path).write_text("\n".join(lines) + "\n")
+    files.write_text("path", path, "\n".join(lines) + "\n")
 
 
 def _words(f):

@@ -14,10 +14,9 @@ stand behind the names, by name and in any order, each only where it is not libd
     0.0 0.5 1.0
 """
 
-from pathlib import Path
-
 import numpy as np
 
+from torchml_core import files
 from torchml_core.checks import one_of, whole
 from torchml_core.descriptors.data_lines import BOOLEANS, NUMBER, check_names
 from torchml_core.descriptors.density import MOST_L, MOST_N, SMOOTHINGS, check_cutoff
@@ -132,7 +131,7 @@ def _read_species_weights(lines, words, n_species):
 def write_soap(descriptor, path):
     """Write a SOAP; see :meth:`SOAP.to_file`."""
     check_names(descriptor.species)
-    Path(path).write_text("\n".join(_lines(descriptor)) + "\n", encoding="utf-8")
+    files.write_text("path", path, "\n".join(_lines(descriptor)) + "\n")
 
 
 def _lines(descriptor):

@@ -1,8 +1,8 @@
 """The ``.dat`` file of symmetry functions, libdescriptor's and KLIFF's format: read, write."""
 
 import itertools
-from pathlib import Path
 
+from torchml_core import files
 from torchml_core.descriptors.data_lines import BOOLEANS, NUMBER, check_names
 from torchml_core.descriptors.symmetry_functions import PARAMETERS, SymmetryFunctions
 from torchml_core.errors import UnsupportedError
@@ -174,7 +174,7 @@ def write_symmetry_functions(descriptor, path):
             f"cutoff_function = {descriptor.cutoff_function!r}: the .dat format knows cos only"
         )
     check_names(descriptor.species)
-    Path(path).write_text("\n".join(_symmetry_function_lines(descriptor)) + "\n", encoding="utf-8")
+    files.write_text("path", path, "\n".join(_symmetry_function_lines(descriptor)) + "\n")
 
 
 def _symmetry_function_lines(descriptor):

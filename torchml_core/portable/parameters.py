@@ -12,10 +12,12 @@ from pathlib import Path
 
 from ase.data import atomic_numbers
 
-from torchml_core.errors import FileFormatError, InputError, MissingFileError
+from torchml_core import files
+from torchml_core.errors import FileFormatError, InputError
 
 CONVENTIONS = {"none": "raw", "descriptor": "descriptor", "graph": "graph"}
 DESCRIPTORS = {k.lower(): k for k in ("SymmetryFunctions", "Bispectrum", "SOAP", "Xi")}
+LARGEST = 1_000_000  # bytes of a file
 WORDS_IN_FILE = {"raw": "None", "descriptor": "Descriptor", "graph": "Graph"}
 
 
@@ -205,7 +207,7 @@ def write_parameters(parameters, path):
 # Any descriptors?
 {p.descriptor}
 """
-    Path(path).write_text(text, encoding="utf-8")
+    files.write_text("path", path, text)
 
 
 class _ValueLines:
@@ -214,14 +216,8 @@ class _ValueLines:
     faults = ()  # the first one is raised
 
     def __init__(self, path):
-        self.path = path
-        try:
-            text = Path(path).read_text(encoding="utf-8-sig")
-        except (FileNotFoundError, IsADirectoryError) as error:
-            raise MissingFileError(f"{path}: no such .param file") from error
-        except UnicodeDecodeError as error:
-            raise FileFormatError("not a text file; a .param file is", path) from error
-        lines = text.splitlines()
+        self.path = files.as_path("path", path)
+        lines = files.read_lines(self.path, ".param file", LARGEST)
         self.n_lines = len(lines)
         numbered = ((n, _without_comment(line)) for n, line in enumerate(lines, start=1))
         self._values = iter([(n, value) for n, value in numbered if value])

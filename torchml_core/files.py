@@ -1,0 +1,159 @@
+"""Files that users name: paths checked, contents read and written, failures told as our errors."""
+
+import os
+import re
+import stat
+from pathlib import Path
+
+from torchml_core import checks
+from torchml_core.errors import FileAccessError, FileFormatError, MissingFileError
+
+LARGEST_TEXT = 100_000_000  # bytes; the largest that are known are far below a hundredth of it
+CONTROL = re.compile(r"[^\t\n\v\f -\x7e\x80-\U0010ffff]")  # characters that no text has
+
+
+def as_path(name, value):
+    """Return a path as a pathlib.Path; InputError unless it is a str or path-like that can be one.
+
+    Parameters
+    ----------
+    name : str
+        The argument's, for the message.
+    value : object
+    """
+    requirement = "a path, a str or pathlib.Path,"
+    try:
+        path = os.fspath(value)
+    except TypeError:
+        checks.refuse(name, value, requirement)
+    if not isinstance(path, str):
+        checks.refuse(name, value, requirement)
+    if not path or "\0" in path:
+        checks.refuse(name, value, "a path that is not empty and has no NUL in it")
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        checks.refuse(name, value, "a path that the file system can hold")
+    return Path(path)
+
+
+def require_file(path, what):
+    """Raise an error of ours unless a path leads to a file that is no folder, pipe or device.
+
+    Returns
+    -------
+    int
+        Its size in bytes.
+    """
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise _told(error, path, what) from None
+    if stat.S_ISDIR(found.st_mode):
+        raise MissingFileError(f"{path}: a folder; a {what} is needed")
+    if not stat.S_ISREG(found.st_mode):  # to open a pipe could last for ever
+        raise FileAccessError(f"{path}: a pipe or device; a {what} is needed")
+    return found.st_size
+
+
+def read_bytes(path, what):
+    """Return what is in a file.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    what : str
+        What it should be, for messages: ``.param file``.
+
+    Raises
+    ------
+    MissingFileError
+        If it is not there, or a folder.
+    FileAccessError
+        If it cannot be read.
+    """
+    require_file(path, what)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _told(error, path, what) from None
+
+
+def read_lines(path, what, largest=LARGEST_TEXT):
+    """Return the lines of a text file, without their ends of any kind.
+
+    UTF-8, with or without a byte order mark; where it is not UTF-8, Latin-1, which comments are
+    sometimes written in.
+
+    Raises
+    ------
+    MissingFileError, FileAccessError
+        As :func:`read_bytes`.
+    FileFormatError
+        If it is not a text, or larger than any file of its kind.
+    """
+    size = require_file(path, what)
+    if size > largest:
+        raise FileFormatError(f"{size} bytes; a {what} of at most {largest} is needed", path)
+    content = read_bytes(path, what)
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = content.decode("latin-1")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    found = CONTROL.search(text)
+    if found:
+        line = text.count("\n", 0, found.start()) + 1
+        raise FileFormatError(f"not a text file; a {what} is one", path, line)
+    lines = text.split("\n")
+    return lines if lines[-1] else lines[:-1]
+
+
+def write_text(name, value, text):
+    """Write a text to the file that an argument names, in UTF-8.
+
+    Raises
+    ------
+    InputError
+        If the argument is not a path.
+    MissingFileError
+        If there is no folder to write it to.
+    FileAccessError
+        If it cannot be written.
+    """
+    path = as_path(name, value)
+    if path.is_fifo():
+        raise FileAccessError(f"{path}: a pipe; a file is needed")
+    try:
+        path.write_text(text, encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        raise MissingFileError(f"{path}: there is no folder {path.parent} to write it to") from None
+    except OSError as error:
+        raise _told(error, path, "file") from None
+
+
+def list_folder(path, what):
+    """Return the paths of what is in a folder, sorted.
+
+    Raises
+    ------
+    MissingFileError
+        If it is not there, or is no folder.
+    FileAccessError
+        If it cannot be read.
+    """
+    try:
+        return sorted(path.iterdir())
+    except NotADirectoryError:
+        raise MissingFileError(f"{path}: not a folder; {what}") from None
+    except FileNotFoundError:
+        raise MissingFileError(f"{path}: no such folder; {what}") from None
+    except OSError as error:
+        raise FileAccessError(f"{path}: {error.strerror}") from None
+
+
+def _told(error, path, what):
+    """The error of ours for one of the operating system."""
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        return MissingFileError(f"{path}: there is no such file; a {what} is needed")
+    return FileAccessError(f"{path}: {error.strerror or error}")
