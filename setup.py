@@ -5,7 +5,7 @@ Environment variables, read at build time:
 TORCHML_CORE_MARCH   processor to compile for (gcc's -march); default ``native``, the machine
                      that builds. ``x86-64-v3`` runs on any x86 processor with AVX2;
                      ``none`` gives no -march at all, the compiler's own baseline.
-TORCHML_CORE_DEBUG   ``1`` restores bounds checks and None checks in all kernels, with -O1 -g.
+TORCHML_CORE_DEBUG   ``1`` restores bounds checks and None checks in all kernels, with -O1 -g instead of -O3.
                      Slow; for finding a bug, and for CI.
 """
 
@@ -54,10 +54,9 @@ class BuildExt(build_ext):
 
 
 def compile_flags():
-    if DEBUG:
-        return ["-O1", "-g"]
+    # the same processor in a debug build: other branches of the kernels would be looked at
     march = [] if MARCH == "none" else [f"-march={MARCH}"]
-    return ["-O3", "-fno-math-errno", *march]
+    return [*(["-O1", "-g"] if DEBUG else ["-O3"]), "-fno-math-errno", *march]
 
 
 def extensions():

@@ -1,4 +1,4 @@
-"""The kernels' tests once more, in a build with bounds checks and gcc's address sanitizer."""
+"""The kernels' tests once more, in a build with bounds checks and gcc's sanitizers."""
 
 import os
 import shutil
@@ -15,44 +15,57 @@ TESTS = [
     "tests/test_verlet.py",
     "tests/kernels",
     "tests/descriptors",
-    "--ignore=tests/descriptors/test_radial_basis.py",  # whole numbers of Python's, and slow here
+    # integers of Python's and mpmath, no compiled code of ours, and slow here
+    "--ignore=tests/descriptors/test_radial_basis.py",
+    "--ignore=tests/descriptors/test_soap_reference.py",
 ]
+# of the kit's two structures the one with ghosts
+ONE_STRUCTURE = "not cluster"
+SANITIZERS = "address,undefined"
 
 
-def sanitizer_library():
-    """The file to preload, or None where gcc has no address sanitizer."""
+def sanitizer_libraries():
+    """The files to preload, or None where gcc has no sanitizers."""
     gcc = shutil.which("gcc")
     if gcc is None:
         return None
-    asked = [gcc, "-print-file-name=libasan.so"]
-    path = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
-    return path if os.path.isabs(path) else None
+    paths = []
+    for name in ("libasan.so", "libubsan.so"):
+        asked = [gcc, f"-print-file-name={name}"]
+        done = subprocess.run(asked, capture_output=True, text=True, check=True)
+        paths.append(done.stdout.strip())
+    return " ".join(paths) if all(map(os.path.isabs, paths)) else None
 
 
 @pytest.mark.slow
 def test_no_kernel_reads_or_writes_out_of_bounds(project, tmp_path):
-    library = sanitizer_library()
-    if library is None:
-        pytest.skip("gcc with libasan is needed to build with the address sanitizer")
+    """In a build as users make it, for this processor: its vector code must be looked at."""
+    libraries = sanitizer_libraries()
+    if libraries is None:
+        pytest.skip("gcc with libasan and libubsan is needed to build with the sanitizers")
     generated = shutil.ignore_patterns("*.so", "*.c", "__pycache__", "*.egg-info")
     for name in ("torchml_core", "tests"):
         shutil.copytree(project / name, tmp_path / name, ignore=generated)
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(project / name, tmp_path)
-    flags = "-fsanitize=address"
+    flags = f"-fsanitize={SANITIZERS}"
     env = {**os.environ, "TORCHML_CORE_DEBUG": "1", "CFLAGS": flags, "LDFLAGS": flags}
     build = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
     subprocess.run(build, cwd=tmp_path, env=env, check=True, capture_output=True)
 
     # Python keeps memory to its end: leaks are not looked for. The copy comes before the install.
     env |= {
-        "LD_PRELOAD": library,
+        "LD_PRELOAD": libraries,
         "ASAN_OPTIONS": "detect_leaks=0",
+        "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
         "PYTHONPATH": str(tmp_path),
         "PYTHONMALLOC": "malloc",
     }
-    env.pop("TORCHML_CORE_REQUIRE", None)  # the copy does not stand beside the reference data
-    run = [sys.executable, "-m", "pytest", "-q", "-m", "not slow", "-p", "no:cacheprovider", *TESTS]
+    for name in list(env):  # the copy is not beside the reference data, and is no worker of xdist
+        if name == "TORCHML_CORE_REQUIRE" or name.startswith("PYTEST_"):
+            del env[name]
+    chosen = ["-m", "not slow", "-k", ONE_STRUCTURE, *TESTS]
+    run = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen]
     done = subprocess.run(run, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
     where = [sys.executable, "-c", "import torchml_core._neighbors as m; print(m.__file__)"]

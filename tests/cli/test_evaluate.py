@@ -358,12 +358,12 @@ def test_a_refused_reference_counts_once(run, model_folder, silicon, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["TorchMLModel1_SW", "TorchMLModel2_Desc"])
-def test_real_models(run, shared_data, name):
+def test_real_models(run, shared_data, silicon_frames, name):
     folder = shared_data / "portable_models" / name
     result = run("evaluate", folder, f"{shared_data}/si.extxyz.gz@0:2", "--compare")
     assert result.exit_code == 0, result.output
     model = tm.PortableModel.load(folder)
-    structures = read(shared_data / "si.extxyz.gz", "0:2")
+    structures = silicon_frames("0:2")
     expected = [model.evaluate(atoms).fold() for atoms in structures]
     lines = result.stdout.splitlines()
     for line, prediction in zip(lines[1:3], expected, strict=True):

@@ -24,6 +24,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "collection" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.xdist_group("kim"))  # the driver is built once
 
 
 @pytest.fixture(autouse=True, scope="package")
@@ -35,11 +36,12 @@ def one_torch_thread():
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path, monkeypatch, request):
     """The test's own folder, where the KIM-API writes its kim.log."""
     monkeypatch.chdir(tmp_path)
     yield tmp_path
-    gc.collect()  # models of kimpy's log their end
+    if "kimpy" in request.fixturenames:
+        gc.collect()  # models of kimpy's log their end
 
 
 def program(name, package):

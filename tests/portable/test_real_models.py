@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from ase.build import bulk
-from ase.io import read
 from small_models import shuffled
 from structures import rattled_silicon
 
@@ -37,8 +36,8 @@ def model(request, folders, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def training_set(shared_data):
-    return read(shared_data / "si.extxyz.gz", index="::150")
+def training_set(silicon_frames):
+    return silicon_frames("::150")
 
 
 def cluster():
