@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.build import bulk, fcc111
 from descriptors.kit import cluster, silicon_carbide
 
 import torchml_core as tm
@@ -97,7 +99,7 @@ def test_takes_a_configuration():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (WrongGradient, r"finite differences: vjp: .* off by .*e-07 of the largest, 1e-07 allowed"),
+        (WrongGradient, r"finite differences: vjp: .* off by .* of the largest, 1e-07 allowed"),
         (WrongPairGradients, r"finite differences: strain: .* off by 1.0e-06 of the largest"),
         (WrongVirial, r"virial: .* off by 1.0e-06 of the largest, 1e-12 allowed"),
         (WrongTangent, r"jvp: .* off by 1.0e-06 of the largest, 1e-07 allowed"),
@@ -114,3 +116,72 @@ def test_takes_a_configuration():
 def test_wrong_is_found(wrong, message):
     with pytest.raises(AssertionError, match=message):
         tm.testing.check_descriptor(wrong(), silicon_carbide())
+
+
+# ---- structures whose derivatives vanish by symmetry
+
+# Derivatives of a single nearest neighbor's distance, of a shell on the cutoff, of a norm, of parts
+# that inversion makes zero.
+SYMMETRIC = {
+    "diamond": bulk("Si"),
+    "fcc": bulk("Cu"),
+    "fcc, a shell on the cutoff": bulk("Cu", a=4.0 / np.sqrt(2)),
+    "H2": Atoms("H2", positions=np.diag([0, 0, 0.74])[1:]),
+    "a lone atom": Atoms("H"),
+    "slab": fcc111("Cu", (1, 1, 2), vacuum=5),
+}
+SETTINGS = {
+    "SOAP": (tm.SOAP, (4.0, 2, 3), {}),
+    "SOAP of one norm": (tm.SOAP, (4.0, 1, 2), {"unit_norm": True, "radial_basis": "polynomial"}),
+    "SphericalExpansion": (tm.SphericalExpansion, (4.0, 2, 2), {}),
+    "SymmetryFunctions": (
+        tm.SymmetryFunctions,
+        (4.0, [("g2", [[0.5, 1.0], [30.0, 0.0]]), ("g4", [[2, 1, 0.05]])]),
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("structure", SYMMETRIC)
+def test_right_passes_on_symmetric_structures(settings, structure):
+    kind, arguments, options = SETTINGS[settings]
+    atoms = SYMMETRIC[structure]
+    tm.testing.check_descriptor(kind([atoms.symbols[0]], *arguments, **options), atoms)
+
+
+def missing_largest(array):
+    array[np.unravel_index(np.argmax(np.abs(array)), array.shape)] = 0
+
+
+def other_sign(array):
+    array *= -1
+
+
+def another_factor(array):
+    array *= 1 + 1e-6
+
+
+@pytest.mark.parametrize("verb", ["compute", "vjp", "pair_gradients", "jvp", "jacobian"])
+@pytest.mark.parametrize("fault", [missing_largest, other_sign, another_factor])
+@pytest.mark.parametrize("structure", ["diamond", "fcc", "H2", "slab"])
+def test_wrong_is_found_in_symmetric_structures(structure, fault, verb):
+    class Wrong(tm.SOAP):
+        pass
+
+    def wrong(self, *arguments, **options):
+        result = getattr(tm.SOAP, verb)(self, *arguments, **options)
+        fault(result.values if verb == "jacobian" else result)
+        return result
+
+    setattr(Wrong, verb, wrong)
+    atoms = SYMMETRIC[structure]
+    with pytest.raises(AssertionError, match="is expected: off by"):
+        tm.testing.check_descriptor(Wrong([atoms.symbols[0]], 4.0, 2, 3), atoms)
+
+
+def test_a_jump_on_the_cutoff_is_found():
+    atoms = SYMMETRIC["fcc, a shell on the cutoff"]
+    jumps = tm.SOAP(["Cu"], 4.0, 2, 3, smoothing=None)
+    with pytest.raises(AssertionError, match="of the largest"):
+        tm.testing.check_descriptor(jumps, atoms)

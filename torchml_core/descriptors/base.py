@@ -27,6 +27,8 @@ class Descriptor:
         What each of them is.
     mean, std : (width,) float64 or None
         Where given, all values are ``(D - mean) / std``, and all derivatives accordingly.
+    rotation_invariant : bool
+        Whether the values stay when everything is rotated.
 
     Notes
     -----
@@ -38,6 +40,7 @@ class Descriptor:
 
     mean = None
     std = None
+    rotation_invariant = True
 
     def compute(self, configuration, *, dtype=np.float64, n_threads=None):
         """Return the values.

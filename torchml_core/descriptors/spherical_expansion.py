@@ -71,6 +71,8 @@ class SphericalExpansion(DensityDescriptor):
     (392, 'c[Si](n=1, l=1, m=-1)')
     """
 
+    rotation_invariant = False
+
     def __init__(
         self,
         species,
