@@ -171,7 +171,8 @@ def test_wrong_is_found_in_symmetric_structures(structure, fault, verb):
 
     def wrong(self, *arguments, **options):
         result = getattr(tm.SOAP, verb)(self, *arguments, **options)
-        fault(result.values if verb == "jacobian" else result)
+        array = result[0] if isinstance(result, tuple) else result  # vjp with the virial
+        fault(array.values if verb == "jacobian" else array)
         return result
 
     setattr(Wrong, verb, wrong)

@@ -212,7 +212,7 @@ def check_vjp(descriptor, c, rng):
 
 
 def check_strain(descriptor, c, rng):
-    """-W of vjp, and Σ pair_gradients ⊗ r_ij, is the derivative of Σ dE_dD · D."""
+    """The derivative of Σ dE_dD · D with respect to strain is Σ pair_gradients ⊗ r_ij, and -W."""
     weights, _ = _weights(descriptor, c, rng)
     directions = np.zeros((3, 3, c.n_particles, 3))
     for a in range(3):
