@@ -8,7 +8,8 @@ from pathlib import Path
 from torchml_core import checks
 from torchml_core.errors import FileAccessError, FileFormatError, MissingFileError
 
-LARGEST_TEXT = 100_000_000  # bytes; the largest that are known are far below a hundredth of it
+LARGEST_TEXT = 10_000_000  # bytes; the largest that are known are below a hundredth of it
+SURROGATES = "surrogateescape"  # how Python keeps bytes that cannot be decoded
 CONTROL = re.compile(r"[^\t\n\v\f -\x7e\x80-\U0010ffff]")  # characters that no text has
 
 
@@ -82,8 +83,8 @@ def read_bytes(path, what):
 def read_lines(path, what, largest=LARGEST_TEXT):
     """Return the lines of a text file, without their ends of any kind.
 
-    UTF-8, with or without a byte order mark; where it is not UTF-8, Latin-1, which comments are
-    sometimes written in.
+    UTF-8, with or without a byte order mark, or UTF-16 with one. Bytes that are not UTF-8 are kept
+    as lone surrogates: comments may hold any, values are checked with :func:`require_text`.
 
     Raises
     ------
@@ -96,10 +97,11 @@ def read_lines(path, what, largest=LARGEST_TEXT):
     if size > largest:
         raise FileFormatError(f"{size} bytes; a {what} of at most {largest} is needed", path)
     content = read_bytes(path, what)
+    utf_16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode("utf-16") if utf_16 else content.decode("utf-8-sig", SURROGATES)
     except UnicodeDecodeError:
-        text = content.decode("latin-1")
+        raise FileFormatError(f"not a text file; a {what} is one", path, 1) from None
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     found = CONTROL.search(text)
     if found:
@@ -107,6 +109,17 @@ def read_lines(path, what, largest=LARGEST_TEXT):
         raise FileFormatError(f"not a text file; a {what} is one", path, line)
     lines = text.split("\n")
     return lines if lines[-1] else lines[:-1]
+
+
+def require_text(value, path, line):
+    """Return a value that was read from a line; FileFormatError where its bytes are not UTF-8."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise FileFormatError(
+            f"{checks.shown(value)}: text in UTF-8 is needed", path, line
+        ) from None
+    return value
 
 
 def write_text(name, value, text):

@@ -71,7 +71,7 @@ def test_a_good_descriptor_model(run, descriptor_folder):
     assert result.exit_code == 0, result.output
     found = facts(result)
     assert found["descriptor file"] == "descriptor.dat: SymmetryFunctions"
-    assert found["width"] == "3 values an atom"
+    assert found["width"] == "3 values per atom"
     assert "2 g2" in found["settings"] or "'g2'" in found["settings"]
     assert found["parameters"] == f"{6 * 3 + 6}; inputs in float64"
 
@@ -85,7 +85,7 @@ def test_real_models_are_good(run, shared_data, monkeypatch):
         found[folder.name] = facts(result)
     assert found["TorchMLModel1_SW"]["convention"] == "raw"
     assert found["TorchMLModel1_SW"]["forward returns"] == "Tuple[Tensor, Tensor]"
-    assert found["TorchMLModel2_Desc"]["width"] == "51 values an atom"
+    assert found["TorchMLModel2_Desc"]["width"] == "51 values per atom"
     assert found["TorchMLModel2_Desc"]["parameters"] == "641; inputs in float64"
     graph = found["TorchMLModel3_Graph"]
     assert graph["layers"] == "3"
@@ -218,7 +218,7 @@ def test_all_faults_of_a_param_file_are_found_and_the_other_files_looked_at(run,
     assert len(problems(result)) == 5, found
     for message in ("not 3: 'Si Xx Ge'", "'far'", "'a/model.pt'", "'no'", "an empty file"):
         assert message in found
-    assert facts(result)["width"] == "3 values an atom"  # its .dat file is fine
+    assert facts(result)["width"] == "3 values per atom"  # its .dat file is fine
     assert [p.partition(": ")[0] for p in problems(run("inspect", param))] == [
         f"{param}:{line}" for line in (3, 9, 12, 15)
     ]

@@ -10,8 +10,10 @@ import torchml_core as tm
 DEFAULTS = {
     "eta": 2.0,  # sigma = 0.5
     "radial_basis": "gto",
+    "basis_cutoff": None,
     "smoothing": "cosine",
     "smoothing_width": 0.5,
+    "species_density": "separate",
     "species_weights": None,
 }
 SOAP_DEFAULTS = DEFAULTS | {
@@ -29,6 +31,9 @@ EXPANSIONS = {
     "sigma": {"n_max": 2, "l_max": 1, "sigma": 0.35},
     "one function": {"n_max": 1, "l_max": 0, "eta": 1.3},
     "odd sizes": {"n_max": 5, "l_max": 4, "sigma": 0.6, "smoothing_width": 4.2},
+    "basis beyond": {"basis_cutoff": 5.6},
+    "basis within": {"radial_basis": "polynomial", "basis_cutoff": 3.1, "sigma": 0.6},
+    "cumulative": {"species_density": "cumulative"},
     "two channels": {"species_weights": TWO_CHANNELS},
     "one channel": {"species_weights": [[0.7], [1.9]]},
     "three channels": {"species_weights": [[1, 0, 0.4], [0, 1, -1.2]]},
@@ -41,6 +46,14 @@ SOAPS = EXPANSIONS | {
         "smoothing": None,
         "cross_blocks": "upper",
         "normalization": "libdescriptor",
+    },
+    "as in KLIFF's files": {
+        "radial_basis": "polynomial",
+        "basis_cutoff": 4.9,
+        "smoothing": None,
+        "cross_blocks": "upper",
+        "normalization": "libdescriptor",
+        "species_density": "cumulative",
     },
     "unit norm": {"unit_norm": True},
     "unit norm of upper": {

@@ -166,14 +166,20 @@ def smoothing(kind, width, cutoff, R):
     return (1 + np.cos(np.pi * (R - inner) / width)) / 2
 
 
+def basis_cutoff(d):
+    return d.cutoff if d.basis_cutoff is None else d.basis_cutoff
+
+
 def coefficients(d, names, positions, i, neighbors):
     """{(q, l): (n_max, 2l+1)} c of channels q: species, or columns of species_weights.
 
-    ``d``: anything with species, cutoff, n_max, l_max, eta, radial_basis, smoothing,
-    smoothing_width and species_weights.
+    ``d``: anything with species, cutoff, n_max, l_max, eta, radial_basis, basis_cutoff, smoothing,
+    smoothing_width, species_density and species_weights.
     """
     weights = np.eye(len(d.species)) if d.species_weights is None else d.species_weights
     weights = np.asarray(weights)
+    if d.species_density == "cumulative":  # a channel holds its species and all before it
+        weights = np.array([[z <= q for q in range(len(d.species))] for z in range(len(d.species))])
     c = {
         (q, l): np.zeros((d.n_max, 2 * l + 1), dtype=positions.dtype)
         for q in range(weights.shape[1])
@@ -187,7 +193,7 @@ def coefficients(d, names, positions, i, neighbors):
         fc = smoothing(d.smoothing, d.smoothing_width, d.cutoff, R)
         share = weights[list(d.species).index(names[j])]
         for l in range(d.l_max + 1):
-            radial = radial_integrals(d.radial_basis, d.n_max, d.cutoff, l, d.eta, R)
+            radial = radial_integrals(d.radial_basis, d.n_max, basis_cutoff(d), l, d.eta, R)
             term = 4 * np.pi * fc * np.outer(radial, harmonics(l, v))
             for q in range(weights.shape[1]):
                 c[q, l] += share[q] * term
@@ -236,7 +242,7 @@ def soap(d, names, positions, centers, rows):
             ]
         )
         if d.normalization == "libdescriptor":
-            p = p / d.cutoff**2
+            p = p / basis_cutoff(d) ** 2
         square = p @ p
         if d.unit_norm and square.real > 0:
             p = p / np.sqrt(square)

@@ -1,5 +1,7 @@
 """How each kind of file is looked into; every function adds to Findings and goes on."""
 
+import warnings
+
 from torchml_core.errors import TorchMLError
 
 MODEL_SUFFIXES = (".pt", ".pt2")
@@ -37,34 +39,55 @@ def look_into_parameters(findings, path):
 
 def look_into_descriptor(findings, path, kind=None, *, labels=True):
     """Read a .dat file as the kind given or as every kind; return the Descriptor, or None."""
-    from torchml_core.descriptors.files import KINDS, read_descriptor
+    from torchml_core.descriptors.files import read_descriptor
 
-    if kind is not None:
-        descriptor = findings.attempt(read_descriptor, path, kind)
-    else:
-        read, errors = {}, {}
-        for name in KINDS:
-            try:
-                read[name] = read_descriptor(path, name)
-            except TorchMLError as error:
-                errors[name] = error
-        if not read:
-            findings.problems += [f"not {name}: {error}" for name, error in errors.items()]
-        if len(read) > 1:
-            findings.notes.append(
-                f"it can be read as {' and as '.join(read)}: --kind says which one it is"
-            )
-        descriptor = next(iter(read.values()), None)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        if kind is not None:
+            descriptor = findings.attempt(read_descriptor, path, kind)
+        else:
+            descriptor = _read_as_any_kind(findings, path)
+    findings.notes += [str(warning.message) for warning in caught]
     if descriptor is not None:
         findings.fact("descriptor file", f"{path.name}: {type(descriptor).__name__}")
         findings.fact("descriptor species", " ".join(descriptor.species))
         findings.fact("largest cutoff", f"{descriptor.cutoff:g} Å")
-        findings.fact("width", f"{descriptor.width} values an atom")
+        findings.fact("width", f"{descriptor.width} values per atom")
+        if getattr(descriptor, "species_density", None):
+            findings.fact("species density", _species_density(descriptor))
         if labels:
             findings.fact("values", list(descriptor.labels))
         else:
             findings.fact("settings", repr(descriptor))
     return descriptor
+
+
+def _read_as_any_kind(findings, path):
+    from torchml_core.descriptors.files import KINDS, read_descriptor
+
+    read, errors = {}, {}
+    for name in KINDS:
+        try:
+            read[name] = read_descriptor(path, name)
+        except TorchMLError as error:
+            errors[name] = error
+    if not read:
+        findings.problems += [f"not {name}: {error}" for name, error in errors.items()]
+    if len(read) > 1:
+        findings.notes.append(
+            f"it can be read as {' and as '.join(read)}: --kind says which one it is"
+        )
+    return next(iter(read.values()), None)
+
+
+def _species_density(descriptor):
+    """What the densities of a SOAP hold, and who says so."""
+    if descriptor.species_density == "separate":
+        return f"separate: {', '.join(descriptor.channels)}"
+    return (
+        f"cumulative: {', '.join(descriptor.channels)}; the file is in KLIFF's layout, and KLIFF"
+        " trains on libdescriptor's densities"
+    )
 
 
 def look_into_model(findings, path, device=None):

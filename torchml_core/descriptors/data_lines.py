@@ -1,17 +1,17 @@
-"""Lines of a ``.dat`` file and what stands on them.
+"""Lines of a ``.dat`` file, and the words and numbers on them.
 
 A *data line* is one that is not blank and does not begin with ``#``; what follows a ``#`` is a
-comment. Words before the numbers of a line, and words after them, are skipped.
+comment. Words before the numbers of a line, and words after them, are skipped; but not what begins
+like a number and is none, ``1_0`` or ``0x10``.
 """
 
 import itertools
-import math
-import re
 
 from torchml_core import files
+from torchml_core.checks import shown
 from torchml_core.errors import FileFormatError, InputError, UnsupportedError
+from torchml_core.text_numbers import begins_like_number, is_number, parse_number, parse_whole
 
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|nan|inf(inity)?)", re.I)
 BOOLEANS = {"true": True, "false": False}
 
 
@@ -21,10 +21,9 @@ class DataLines:
     def __init__(self, path):
         self.path = files.as_path("path", path)
         lines = files.read_lines(self.path, ".dat file")
-        words = [line.split("#")[0].split() for line in lines]
-        self._lines = [(number, line) for number, line in enumerate(words, 1) if line]
-        self._end = len(lines)
-        self._next = 0
+        self._numbered = enumerate((line.partition("#")[0].strip() for line in lines), 1)
+        self._end = max(len(lines), 1)
+        self._next = None  # (number, words), where it was looked at already
         self.line = 0
 
     def error(self, message):
@@ -33,45 +32,52 @@ class DataLines:
 
     def peek(self):
         """Return the words of the next data line, or None."""
-        return self._lines[self._next][1] if self._next < len(self._lines) else None
+        if self._next is None:
+            number, text = next(((k, text) for k, text in self._numbered if text), (None, ""))
+            if number is not None:
+                self._next = number, files.require_text(text, self.path, number).split()
+        return self._next and self._next[1]
 
     def words(self, what):
         """Return the words of the next data line, which should be ``what``."""
-        if self._next == len(self._lines):
-            self.line = max(self._end, 1)
+        if self.peek() is None:
+            self.line = self._end
             raise self.error(f"the file ends where {what} should follow")
-        self.line, words = self._lines[self._next]
-        self._next += 1
+        (self.line, words), self._next = self._next, None
         return words
 
     def numbers(self, what, count=None):
         """Return the finite numbers of the next data line, ``count`` of them where it is known."""
         return self.parse(self.words(what), what, count)
 
-    def parse(self, words, what, count=None):
-        """The first run of numbers among words that were read."""
-        skipped = itertools.dropwhile(lambda word: not NUMBER.fullmatch(word), words)
-        numbers = list(itertools.takewhile(NUMBER.fullmatch, skipped))
-        if not numbers or count not in (None, len(numbers)):
-            raise self.error(
-                f"{what}: {count or 'some'} numbers are needed, found {' '.join(words)!r}"
-            )
-        for number in numbers:
-            if not math.isfinite(float(number)):
-                raise self.error(f"{what}: {number} is not a finite number")
-        return [float(number) for number in numbers]
-
     def whole(self, what, least=1):
         """Return the whole number of the next data line."""
-        return self.as_whole(self.numbers(what, 1)[0], what, least)
+        return self.parse_wholes(self.words(what), what, 1, least)[0]
 
-    def as_whole(self, number, what, least=1):
-        if number != int(number) or number < least:
-            raise self.error(f"{what} = {number:g}: a whole number of at least {least} is needed")
-        return int(number)
+    def parse(self, words, what, count=None):
+        """Return the first run of numbers among words that were read."""
+        words = self._run_of_numbers(words, what, count)
+        return [self.checked(parse_number, what, word) for word in words]
+
+    def parse_wholes(self, words, what, count, least=1):
+        """The same, of whole numbers."""
+        words = self._run_of_numbers(words, what, count)
+        return [self.checked(parse_whole, what, word, least) for word in words]
+
+    def _run_of_numbers(self, words, what, count):
+        for word in words:
+            if begins_like_number(word) and not is_number(word):
+                self.checked(parse_number, what, word)
+        skipped = itertools.dropwhile(lambda word: not is_number(word), words)
+        numbers = list(itertools.takewhile(is_number, skipped))
+        if not numbers or count not in (None, len(numbers)):
+            raise self.error(
+                f"{what}: {count or 'some'} numbers are needed, found {shown(' '.join(words))}"
+            )
+        return numbers
 
     def checked(self, check, *arguments):
-        """Let a constructor's own check speak, with the line's number."""
+        """Return check(*arguments); its InputError becomes one of this line of the file."""
         try:
             return check(*arguments)
         except InputError as error:
@@ -81,5 +87,5 @@ class DataLines:
 def check_names(species):
     """Raise UnsupportedError for names that a line of words cannot hold."""
     for name in species:
-        if len(name.split()) != 1 or "#" in name or name != name.strip() or NUMBER.fullmatch(name):
+        if len(name.split()) != 1 or "#" in name or name != name.strip() or is_number(name):
             raise UnsupportedError(f"species {name!r}: the .dat format cannot hold this name")

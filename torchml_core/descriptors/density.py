@@ -1,5 +1,6 @@
 """Settings that descriptors of the atomic density share: checked, and packed for the kernel."""
 
+import itertools
 import math
 
 import numpy as np
@@ -11,8 +12,10 @@ from torchml_core.descriptors.radial_basis import RADIAL_BASES, radial_table
 from torchml_core.errors import InputError
 
 SMOOTHINGS = ("cosine", None)
+SPECIES_DENSITIES = ("separate", "cumulative")
 MOST_N, MOST_L = 16, 12
 SIGMA = 0.5
+MOST_VALUES = 10_000_000
 # cutoff / sigma, and sigma / cutoff: beyond the one tables grow long, beyond the other nothing
 # depends on the distance any more; neither means anything physical.
 SHARPEST, WIDEST = 100, 10
@@ -28,32 +31,52 @@ class DensityDescriptor(Descriptor):
         Either, whichever was given.
     radial_basis : str
     smoothing : str or None
+    basis_cutoff : float
+        Å; the cutoff, unless another one was given.
     smoothing_width : float or None
         None without smoothing.
+    species_density : str
     species_weights : (n_species, n_channels) float64 array or None
     channels : tuple of str
-        What blocks are named after: the species, or ``q1``, ``q2``, ... with species_weights.
+        What blocks are named after: the species; ``Si``, ``Si+C``, ... for cumulative densities;
+        ``q1``, ``q2``, ... with species_weights.
     """
 
     def __init__(
-        self, species, cutoff, n_max, l_max, sigma, eta, radial_basis, smoothing, smoothing_width,
-        species_weights,
+        self, species, cutoff, n_max, l_max, sigma, eta, radial_basis, basis_cutoff, smoothing,
+        smoothing_width, species_density, species_weights,
     ):  # fmt: skip
         self.species = check_species(species)
         self.n_max = whole("n_max", n_max, 1, MOST_N)
         self.l_max = whole("l_max", l_max, 0, MOST_L)
         self.radial_basis = one_of("radial_basis", radial_basis, RADIAL_BASES)
-        self._cutoff = check_cutoff(cutoff, self.radial_basis)
+        self._cutoff = positive("cutoff", cutoff)
+        self.basis_cutoff = _check_basis_cutoff(basis_cutoff, self._cutoff, self.radial_basis)
         self._given_sigma, self.eta = _check_width(sigma, eta, self._cutoff)
         self.smoothing = one_of("smoothing", smoothing, SMOOTHINGS)
         self.smoothing_width = None
         if smoothing is not None:
             self.smoothing_width = _check_smoothing_width(smoothing_width, self._cutoff)
+        self.species_density = one_of("species_density", species_density, SPECIES_DENSITIES)
         self.species_weights = _check_species_weights(species_weights, self.species)
-        self.channels = self.species
+        if self.species_weights is not None and self.species_density != "separate":
+            raise InputError(
+                f"species_density = {self.species_density!r}: species_weights already say which"
+                " species a channel holds; one of the two is needed"
+            )
+
+    @property
+    def channels(self):
+        """What blocks are named after."""
         if self.species_weights is not None:
-            n_channels = self.species_weights.shape[1]
-            self.channels = tuple(f"q{k}" for k in range(1, n_channels + 1))
+            return tuple(f"q{k}" for k in range(1, self.n_channels + 1))
+        if self.species_density == "cumulative":
+            return tuple(itertools.accumulate(self.species, "{}+{}".format))
+        return self.species
+
+    @property
+    def n_channels(self):
+        return len(self.species) if self.species_weights is None else self.species_weights.shape[1]
 
     @property
     def cutoff(self):
@@ -78,10 +101,14 @@ class DensityDescriptor(Descriptor):
             yield f"sigma={self._given_sigma!r}"
         if self.radial_basis != "gto":
             yield f"radial_basis={self.radial_basis!r}"
+        if self.basis_cutoff != self.cutoff:
+            yield f"basis_cutoff={self.basis_cutoff!r}"
         if self.smoothing is None:
             yield "smoothing=None"
         elif self.smoothing_width != 0.5:
             yield f"smoothing_width={self.smoothing_width!r}"
+        if self.species_density != "separate":
+            yield f"species_density={self.species_density!r}"
         if self.species_weights is not None:
             rows = self.species_weights.tolist()
             few = self.species_weights.size <= 8
@@ -99,21 +126,28 @@ class DensityDescriptor(Descriptor):
             self.l_max,
             self.eta,
             self.radial_basis,
+            self.basis_cutoff,
             self.smoothing,
             self.smoothing_width,
+            self.species_density,
             weights,
         )
 
     def _kernel_settings(self, factors):
         """Of packing.density; ``factors`` (l_max + 1,) multiply the coefficients of each l."""
+        weights = self.species_weights
+        if self.species_density == "cumulative":
+            weights = np.triu(np.ones((len(self.species), len(self.species))))
         return {
-            "table": radial_table(self.radial_basis, self.n_max, self.l_max, self.cutoff, self.eta),
+            "table": radial_table(
+                self.radial_basis, self.n_max, self.l_max, self.cutoff, self.eta, self.basis_cutoff
+            ),
             "n_species": len(self.species),
             "cutoff": self.cutoff,
             "smoothing": self.smoothing,
             "smoothing_width": self.smoothing_width or self.cutoff,
             "norms": [factor * _harmonic_norms(l) for l, factor in enumerate(factors)],
-            "species_weights": self.species_weights,
+            "species_weights": weights,
         }
 
 
@@ -130,15 +164,29 @@ def _harmonic_norms(l):
     )  # fmt: skip
 
 
-def check_cutoff(cutoff, radial_basis):
-    """Return the cutoff as a float."""
-    cutoff = positive("cutoff", cutoff)
-    if radial_basis == "gto" and cutoff <= 1:
+def check_size(descriptor):
+    """Raise InputError for more values of an atom than make sense."""
+    if descriptor.width > MOST_VALUES:
         raise InputError(
-            f"cutoff = {cutoff:g}: radial_basis='gto' has functions that decay at 1 ... cutoff, so"
-            " more than 1 is needed"
+            f"species, n_max and l_max make {descriptor.width} values per atom: at most"
+            f" {MOST_VALUES} is needed; fewer species, or species_weights, make fewer"
         )
-    return cutoff
+
+
+def _check_basis_cutoff(basis_cutoff, cutoff, radial_basis):
+    name = "cutoff" if basis_cutoff is None else "basis_cutoff"
+    basis_cutoff = cutoff if basis_cutoff is None else positive(name, basis_cutoff)
+    if not cutoff / 10 <= basis_cutoff <= cutoff * 10:
+        raise InputError(
+            f"basis_cutoff = {basis_cutoff:g}: between a tenth and ten times the cutoff,"
+            f" {cutoff:g}, is needed"
+        )
+    if radial_basis == "gto" and basis_cutoff <= 1:
+        raise InputError(
+            f"{name} = {basis_cutoff:g}: radial_basis='gto' has functions that decay at 1 ..."
+            f" {name}, so more than 1 is needed"
+        )
+    return basis_cutoff
 
 
 def _check_width(sigma, eta, cutoff):

@@ -68,15 +68,18 @@ class RadialTable:
 
 
 @lru_cache(maxsize=32)
-def radial_table(radial_basis, n_max, l_max, cutoff, eta):
+def radial_table(radial_basis, n_max, l_max, cutoff, eta, basis_cutoff=None):
     """Return the RadialTable, with as many intervals as its tolerances ask for.
+
+    ``cutoff`` is where the table ends, the largest distance of a neighbor; ``basis_cutoff``, by
+    default the same, belongs to the basis.
 
     Raises
     ------
     InputError
         The density is so sharp that MOST_INTERVALS do not suffice.
     """
-    integrals = _Integrals(radial_basis, n_max, l_max, cutoff, eta)
+    integrals = _Integrals(radial_basis, n_max, l_max, cutoff, eta, basis_cutoff)
     softening = min(1 / math.sqrt(eta), cutoff)
     n = FIRST_INTERVALS
     while n <= MOST_INTERVALS:
@@ -258,19 +261,21 @@ class _Integrals:
     so that x² = s² q, and k_l(x) = i_l(x) / x^l:  d k_l/dq = s²/2 k_(l+1).
     """
 
-    def __init__(self, radial_basis, n_max, l_max, cutoff, eta):
+    def __init__(self, radial_basis, n_max, l_max, cutoff, eta, basis_cutoff=None):
         from scipy.special import roots_legendre  # slow to import, and for this alone
 
+        basis_cutoff = basis_cutoff or cutoff
         self.l_max, self.cutoff, self.eta = l_max, cutoff, eta
-        end, sharpest = cutoff, eta
+        end, sharpest = basis_cutoff, eta
         if radial_basis == "gto":  # where the density has ended, or all functions have
-            end, sharpest = min(cutoff + 7 / math.sqrt(eta), 4 * cutoff), eta + math.log(1000)
+            end = min(cutoff + 7 / math.sqrt(eta), 4 * basis_cutoff)
+            sharpest = eta + math.log(1000)
         x, w = roots_legendre(max(100, int(50 + 7 * end * math.sqrt(sharpest))))
         self.rho = end * (x + 1) / 2
         if radial_basis == "gto":
-            basis = _with_enough_bits(_gaussian_type_orbitals, n_max, l_max, cutoff, self.rho)
+            basis = _with_enough_bits(_gaussian_type_orbitals, n_max, l_max, basis_cutoff, self.rho)
         else:
-            basis = _with_enough_bits(_polynomials, n_max, cutoff, self.rho)
+            basis = _with_enough_bits(_polynomials, n_max, basis_cutoff, self.rho)
         self.weighted = 2 * np.pi * end * (w * self.rho**2)[:, None] * basis.transpose(0, 2, 1)
 
     def at(self, q):

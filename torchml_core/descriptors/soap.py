@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 
 from torchml_core.checks import one_of
-from torchml_core.descriptors.density import DensityDescriptor
+from torchml_core.descriptors.density import DensityDescriptor, check_size
 from torchml_core.errors import InputError
 from torchml_core.packing.density import SoapKernel
 
@@ -25,14 +25,15 @@ class SOAP(DensityDescriptor):
 
     Parameters
     ----------
-    species, cutoff, n_max, l_max, sigma, eta, radial_basis, smoothing, smoothing_width
+    species, cutoff, n_max, l_max, sigma, eta, radial_basis, basis_cutoff, smoothing,
+    smoothing_width, species_density
         As in :class:`~torchml_core.SphericalExpansion`.
     cross_blocks : "full" or "upper"
         Which (n, n') the block of two different species holds: all of them, or n' >= n alone, as
         libdescriptor has it, which loses half of what the block says.
     normalization : "dscribe" or "libdescriptor"
-        dscribe: as above, as in DScribe. libdescriptor: divided by cutoff², as in libdescriptor,
-        whose sum over the nodes of the radial integrals lacks the factor cutoff/2.
+        dscribe: as above, as in DScribe. libdescriptor: divided by basis_cutoff², as in
+        libdescriptor, whose sum over the nodes of the radial integrals lacks a factor.
     unit_norm : bool
         Divide each atom's values by their 2-norm. An atom without neighbors keeps its zeros.
     species_weights : (n_species, n_channels) array, optional
@@ -68,23 +69,26 @@ class SOAP(DensityDescriptor):
         sigma=None,
         eta=None,
         radial_basis="gto",
+        basis_cutoff=None,
         smoothing="cosine",
         smoothing_width=0.5,
         cross_blocks="full",
         normalization="dscribe",
         unit_norm=False,
+        species_density="separate",
         species_weights=None,
     ):
         super().__init__(
-            species, cutoff, n_max, l_max, sigma, eta, radial_basis, smoothing, smoothing_width,
-            species_weights,
+            species, cutoff, n_max, l_max, sigma, eta, radial_basis, basis_cutoff, smoothing,
+            smoothing_width, species_density, species_weights,
         )  # fmt: skip
         self.cross_blocks = one_of("cross_blocks", cross_blocks, CROSS_BLOCKS)
         self.normalization = one_of("normalization", normalization, NORMALIZATIONS)
         if not isinstance(unit_norm, (bool, np.bool_)):
             raise InputError(f"unit_norm = {unit_norm!r}: True or False is needed")
         self.unit_norm = bool(unit_norm)
-        self.width = sum(1 for _ in self._pairs()) * (self.l_max + 1)
+        self.width = self._n_pairs() * (self.l_max + 1)
+        check_size(self)
 
     @property
     def labels(self):
@@ -99,9 +103,9 @@ class SOAP(DensityDescriptor):
     def to_file(self, path):
         """Write a ``.dat`` file that :func:`~torchml_core.read_descriptor` reads back equal.
 
-        Settings that KLIFF's format has no word for stand behind what it has, where readers that
-        do not know them do not look; there are none with smoothing=None, cross_blocks="upper" and
-        normalization="libdescriptor".
+        With species_density="cumulative" the layout is KLIFF's, else libdescriptor's. Settings that
+        neither has a word for follow, where readers that do not know them do not look; there are
+        none with smoothing=None, cross_blocks="upper" and normalization="libdescriptor".
 
         Raises
         ------
@@ -112,9 +116,16 @@ class SOAP(DensityDescriptor):
 
         write_soap(self, path)
 
+    def _n_pairs(self):
+        """How many :meth:`_pairs` there are."""
+        n, q = self.n_max, self.n_channels
+        triangle = n * (n + 1) // 2
+        across = n * n if self.cross_blocks == "full" else triangle
+        return q * triangle + q * (q - 1) // 2 * across
+
     def _pairs(self):
         """(q, n, q', n') of all pairs, in the order of their values, counted from 0."""
-        for q, other in itertools.combinations_with_replacement(range(len(self.channels)), 2):
+        for q, other in itertools.combinations_with_replacement(range(self.n_channels), 2):
             upper = q == other or self.cross_blocks == "upper"
             for n in range(self.n_max):
                 for m in range(n if upper else 0, self.n_max):
@@ -122,7 +133,7 @@ class SOAP(DensityDescriptor):
 
     def _places(self):
         """Which value is the first of a pair's, see PowerSpectrumPlan."""
-        places = np.full((len(self.channels), self.n_max) * 2, -1)
+        places = np.full((self.n_channels, self.n_max) * 2, -1)
         for k, (q, n, other, m) in enumerate(self._pairs()):
             places[q, n, other, m] = places[other, m, q, n] = k * (self.l_max + 1)
         return places
@@ -142,7 +153,7 @@ class SOAP(DensityDescriptor):
     def _make_kernel(self):
         factors = np.pi * np.sqrt(8 / (2 * np.arange(self.l_max + 1) + 1))
         if self.normalization == "libdescriptor":
-            factors /= self.cutoff**2
+            factors /= self.basis_cutoff**2
         return SoapKernel(
             self._kernel_settings(np.sqrt(factors)),
             self.width,

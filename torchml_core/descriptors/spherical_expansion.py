@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from torchml_core.descriptors.density import DensityDescriptor
+from torchml_core.descriptors.density import DensityDescriptor, check_size
 from torchml_core.errors import UnsupportedError
 from torchml_core.packing.density import ExpansionKernel
 
@@ -43,12 +43,18 @@ class SphericalExpansion(DensityDescriptor):
         Phys. Commun. 247, 106949 (2020)). polynomial: ``(cutoff - ρ)^(n+2)``, n = 1 ... n_max,
         for every l, integrals up to the cutoff, as in DScribe and libdescriptor. Both
         orthonormalised by S^(-1/2), S the overlap matrix, in extended precision.
+    basis_cutoff : float, optional
+        In Å; what stands for the cutoff in radial_basis, default the cutoff. Neighbors count up to
+        the cutoff in any case; the density of those beyond basis_cutoff reaches into it.
     smoothing : "cosine" or None
         cosine: fc goes from 1 to 0 as ``(cos(π (R - cutoff + w)/w) + 1)/2`` over the last
         w = smoothing_width before the cutoff, and with it values and gradients; they are
         continuous. None: fc = 1, and a neighbor that crosses the cutoff makes a jump.
     smoothing_width : float
         In Å; more than 0, at most the cutoff.
+    species_density : "separate" or "cumulative"
+        separate: as above. cumulative: the density of each species contains those of all species
+        before it, in the order given, as in libdescriptor, on which KLIFF trains.
     species_weights : (n_species, n_channels) array, optional
         Channels instead of species: ``ρ_q = Σ_z species_weights[z, q] ρ_z``.
 
@@ -83,15 +89,18 @@ class SphericalExpansion(DensityDescriptor):
         sigma=None,
         eta=None,
         radial_basis="gto",
+        basis_cutoff=None,
         smoothing="cosine",
         smoothing_width=0.5,
+        species_density="separate",
         species_weights=None,
     ):
         super().__init__(
-            species, cutoff, n_max, l_max, sigma, eta, radial_basis, smoothing, smoothing_width,
-            species_weights,
+            species, cutoff, n_max, l_max, sigma, eta, radial_basis, basis_cutoff, smoothing,
+            smoothing_width, species_density, species_weights,
         )  # fmt: skip
-        self.width = len(self.channels) * self.n_max * (self.l_max + 1) ** 2
+        self.width = self.n_channels * self.n_max * (self.l_max + 1) ** 2
+        check_size(self)
 
     @property
     def labels(self):

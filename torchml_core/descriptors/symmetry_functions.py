@@ -312,10 +312,11 @@ def _check_rows(type, rows):
         return ()
     if not rows:
         raise InputError(f"functions: {type} has no rows; [{', '.join(names)}] is one")
-    return tuple(_check_row(f"functions: {type} row {k}", names, row) for k, row in enumerate(rows))
+    return tuple(check_row(f"functions: {type} row {k}", names, row) for k, row in enumerate(rows))
 
 
-def _check_row(where, names, row):
+def check_row(where, names, row):
+    """Return a row of parameters as finite floats that have a meaning, or raise InputError."""
     if len(row) != len(names):
         raise InputError(f"{where}: {list(row)} where [{', '.join(names)}] is needed")
     values = {name: number(f"{where}: {name}", x) for name, x in zip(names, row, strict=True)}

@@ -3,73 +3,20 @@
 import itertools
 
 from torchml_core import files
-from torchml_core.descriptors.data_lines import BOOLEANS, NUMBER, check_names
-from torchml_core.descriptors.symmetry_functions import PARAMETERS, SymmetryFunctions
+from torchml_core.checks import shown
+from torchml_core.descriptors.data_lines import BOOLEANS, check_names
+from torchml_core.descriptors.pair_table import pair_table_lines, read_pair_table
+from torchml_core.descriptors.symmetry_functions import PARAMETERS, SymmetryFunctions, check_row
 from torchml_core.errors import UnsupportedError
 
 
 def read_symmetry_functions(lines):
     """Return the SymmetryFunctions of a file's DataLines."""
-    what = "the cutoff type, cos,"
-    cutoff_type = lines.words(what)[0]
-    if cutoff_type.lower() != "cos":
-        raise lines.error(f"cutoff type {cutoff_type!r}: the format knows cos only")
-    species, cutoffs = _read_pair_cutoffs(lines)
+    species, cutoffs = read_pair_table(lines)
     functions = _read_functions(lines)
     width = sum(len(rows) or 1 for _, rows in functions)
     mean, std = _read_normalization(lines, width)
-    return SymmetryFunctions(species, cutoffs, functions, mean=mean, std=std)
-
-
-def _read_pair_cutoffs(lines):
-    """Species in the order in which the lines name them, and {(a, b): cutoff}, a before b."""
-    n_species = lines.whole("the number of species")
-    n_pairs = n_species * (n_species + 1) // 2
-    species, cutoffs, seen = [], {}, set()
-    while len(cutoffs) < n_pairs or _is_pair_line(lines.peek()):
-        missing = _missing_pair(species, cutoffs, n_species)
-        what = f"a line 'A B cutoff'{missing}"
-        words = lines.words(what)
-        if not _is_pair_line(words):
-            raise lines.error(f"{what} is needed, found {' '.join(words)!r}")
-        a, b = words[:2]
-        (cutoff,) = lines.parse(words[2:], f"the cutoff of {a} {b}", 1)
-        if cutoff <= 0:
-            raise lines.error(f"the cutoff of {a} {b} is {cutoff:g}: more than 0 is needed")
-        for name in (a, b):
-            if name not in species:
-                species.append(name)
-        if len(species) > n_species:
-            raise lines.error(f"{species[-1]} is one more than the {n_species} species announced")
-        if (a, b) in seen:
-            raise lines.error(f"the pair {a} {b} is given twice")
-        seen.add((a, b))
-        known = cutoffs.setdefault(frozenset((a, b)), cutoff)
-        if known != cutoff:
-            raise lines.error(f"{a} {b} has cutoff {cutoff:g}, but {b} {a} had {known:g}")
-    pairs = itertools.combinations_with_replacement(species, 2)
-    return species, {pair: cutoffs[frozenset(pair)] for pair in pairs}
-
-
-def _is_pair_line(words):
-    return (
-        words is not None
-        and len(words) >= 3
-        and not NUMBER.fullmatch(words[0])
-        and not NUMBER.fullmatch(words[1])
-        and NUMBER.fullmatch(words[2]) is not None
-    )
-
-
-def _missing_pair(species, cutoffs, n_species):
-    """' for the pair A B', once all names are known; until then what can be said."""
-    pairs = itertools.combinations_with_replacement(species, 2)
-    missing = [pair for pair in pairs if frozenset(pair) not in cutoffs]
-    if missing:
-        return f" for the pair {' '.join(missing[0])}"
-    if len(species) < n_species:
-        return f" for the other of the {n_species} species"
-    return ""
+    return lines.checked(lambda: SymmetryFunctions(species, cutoffs, functions, mean=mean, std=std))
 
 
 def _read_functions(lines):
@@ -80,7 +27,7 @@ def _read_functions(lines):
         words = lines.words(what)
         type = words[0].lower()
         if type not in PARAMETERS:
-            raise lines.error(f"{what}: {words[0]!r} is none of {', '.join(PARAMETERS)}")
+            raise lines.error(f"{what}: {shown(words[0])} is none of {', '.join(PARAMETERS)}")
         if type in functions:
             raise lines.error(f"{what}: {type} was there before")
         functions[type] = _read_rows(lines, type, words[1:])
@@ -91,17 +38,17 @@ def _read_rows(lines, type, counts):
     names = PARAMETERS[type]
     if type == "g1" and not counts:
         return []
-    n_rows, n_columns = lines.parse(counts, f"{type}: rows and columns", 2)
+    least = 0 if type == "g1" else 1  # "g1 1 0" occurs
+    n_rows, n_columns = lines.parse_wholes(counts, f"{type}: rows and columns", 2, least)
     if type == "g1":
-        if n_rows != 1 or n_columns not in (0, 1):
-            raise lines.error(f"g1 has one row of one number, not {n_rows:g} of {n_columns:g}")
+        if n_rows != 1 or n_columns > 1:
+            raise lines.error(f"g1 has one row of one number, not {n_rows} of {n_columns}")
         if n_columns == 1:
             lines.numbers("the row of g1", 1)  # it means nothing
         return []
-    n_rows = lines.as_whole(n_rows, f"{type}: rows")
     if n_columns != len(names):
         raise lines.error(
-            f"{type}: {n_columns:g} columns, but there are {len(names)}: {' '.join(names)}"
+            f"{type}: {n_columns} columns, but there are {len(names)}: {' '.join(names)}"
         )
     rows = []
     for k in range(n_rows):
@@ -110,8 +57,7 @@ def _read_rows(lines, type, counts):
         if words[0].lower() in PARAMETERS:  # else its rows and columns would pass for numbers
             raise lines.error(f"{what} is missing: {words[0]} begins")
         rows.append(lines.parse(words, what, len(names)))
-        # The constructor's own check.
-        lines.checked(SymmetryFunctions, ["X"], 1.0, [(type, [rows[-1]])])
+        lines.checked(check_row, type, names, rows[-1])
     return rows
 
 
@@ -120,7 +66,7 @@ def _read_normalization(lines, width):
     words = lines.words(what)
     flags = [BOOLEANS[word.lower()] for word in words if word.lower() in BOOLEANS]
     if len(flags) != 1 or words[0].lower() not in ("center_and_normalize", *BOOLEANS):
-        raise lines.error(f"{what} is needed, found {' '.join(words)!r}")
+        raise lines.error(f"{what} is needed, found {shown(' '.join(words))}")
     if not flags[0] and lines.peek() is None:
         return None, None
     size = lines.whole("the descriptor size")
@@ -179,10 +125,7 @@ def write_symmetry_functions(descriptor, path):
 
 def _symmetry_function_lines(descriptor):
     yield "# Symmetry functions"
-    yield from ["", "cos  # cutoff type", "", f"{len(descriptor.species)}  # number of species"]
-    yield from ["", "# species 1    species 2    cutoff"]
-    for (a, b), cutoff in descriptor.cutoffs.items():
-        yield f"{a}  {b}  {cutoff!r}"
+    yield from pair_table_lines(descriptor.species, descriptor.cutoffs)
     yield from ["", f"{len(descriptor.functions)}  # number of symmetry function types"]
     yield from ["", "# type    rows    columns"]
     for type, rows in descriptor.functions:
