@@ -47,9 +47,10 @@ def read_descriptor(path, kind, species=None):
     - ``center_and_normalize True``: means and standard deviations are applied (libdescriptor
       ignores them). Where there is one number each, it stands for all values.
     - ``center_and_normalize False``: nothing after it is needed, and nothing is used.
-    - SOAP: KLIFF's file means smoothing=None, cross_blocks="upper" and normalization=
-      "libdescriptor"; lines behind the names of the species, which :meth:`SOAP.to_file` writes,
-      say otherwise.
+    - SOAP: a file means smoothing=None, cross_blocks="upper" and normalization="libdescriptor";
+      lines at its end, which :meth:`SOAP.to_file` writes, say otherwise. KLIFF's layout, which
+      begins with the cutoff type and a table of pairs, means species_density="cumulative" too: a
+      warning says where KLIFF's numbers cannot be had (n_max 6 and 7).
     """
     kinds = {name.lower(): name for name in KINDS}
     known = kinds.get(kind.lower()) if isinstance(kind, str) else None
