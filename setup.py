@@ -5,11 +5,12 @@ Environment variables, read at build time:
 TORCHML_CORE_MARCH   processor to compile for (gcc's -march); default ``native``, the machine
                      that builds. ``x86-64-v3`` runs on any x86 processor with AVX2;
                      ``none`` gives no -march at all, the compiler's own baseline.
-TORCHML_CORE_DEBUG   ``1`` restores bounds checks and None checks in all kernels, with -O1 -g instead of -O3.
-                     Slow; for finding a bug, and for CI.
+TORCHML_CORE_BUILD   ``debug`` restores bounds checks and None checks in all kernels, with
+                     -O1 -g instead of -O3. Slow; for finding a bug, and for CI.
 """
 
 import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -19,10 +20,18 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-DEBUG = os.environ.get("TORCHML_CORE_DEBUG", "0") not in ("", "0")
-MARCH = os.environ.get("TORCHML_CORE_MARCH", "native")
+BUILD = os.environ.get("TORCHML_CORE_BUILD") or "release"
+if BUILD not in ("release", "debug"):
+    sys.exit(f"TORCHML_CORE_BUILD = {BUILD!r}: 'debug' or nothing is needed")
+DEBUG = BUILD == "debug"
+MARCH = os.environ.get("TORCHML_CORE_MARCH") or "native"
 
 OPENMP_PROBE = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
+
+# The one module that runs on any processor of the kind: it tells whether the others can.
+PROCESSOR = "torchml_core._processor"
+OLDEST = {"__x86_64__": "x86-64", "__aarch64__": "armv8-a"}
+SETTINGS = Path("build/settings.txt")  # of the last build; others compile everything again
 
 
 class BuildExt(build_ext):
@@ -31,10 +40,46 @@ class BuildExt(build_ext):
     def build_extensions(self):
         if self.compiler.compiler_type == "unix":
             openmp = self.openmp_flags()
+            flags = compile_flags() + openmp
+            oldest, instructions = self.processors(flags)
+            self.remember([*flags, *sorted(instructions)])
             for extension in self.extensions:
-                extension.extra_compile_args += compile_flags() + openmp
                 extension.extra_link_args += openmp
+                if extension.name == PROCESSOR:
+                    extension.extra_compile_args += oldest
+                    extension.define_macros += [
+                        ("BUILT_FOR", f'"{MARCH}"'),
+                        ("BUILT_WITH", f'"{" ".join(sorted(instructions))}"'),
+                    ]
+                else:
+                    extension.extra_compile_args += flags
         super().build_extensions()
+
+    def processors(self, flags):
+        """Return the flags for the oldest processor, and the macros of what ``flags`` add to it."""
+        try:
+            kind = next((kind for kind in OLDEST if kind in self.macros([])), None)
+            oldest = [] if kind is None else [f"-march={OLDEST[kind]}"]
+            return oldest, self.macros(flags) - self.macros(oldest)
+        except (OSError, subprocess.CalledProcessError) as error:
+            told = getattr(error, "stderr", "")
+            print(f"{error} {told}\nprocessors will not be checked at import", file=sys.stderr)
+            return [], set()
+
+    def macros(self, flags):
+        """Return the names of the macros that the compiler defines by itself."""
+        command = [*self.compiler.compiler_so, *flags, "-dM", "-E", "-x", "c", os.devnull]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return {line.split()[1] for line in done.stdout.splitlines()}
+
+    def remember(self, settings):
+        """Write what is being built; older results count as out of date where it is another."""
+        text = "\n".join(settings) + "\n"
+        if not SETTINGS.exists() or SETTINGS.read_text() != text:
+            SETTINGS.parent.mkdir(exist_ok=True)
+            SETTINGS.write_text(text)
+        for extension in self.extensions:
+            extension.depends.append(str(SETTINGS))
 
     def openmp_flags(self):
         with tempfile.TemporaryDirectory() as folder:

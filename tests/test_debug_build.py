@@ -49,7 +49,7 @@ def test_no_kernel_reads_or_writes_out_of_bounds(project, tmp_path):
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(project / name, tmp_path)
     flags = f"-fsanitize={SANITIZERS}"
-    env = {**os.environ, "TORCHML_CORE_DEBUG": "1", "CFLAGS": flags, "LDFLAGS": flags}
+    env = {**os.environ, "TORCHML_CORE_BUILD": "debug", "CFLAGS": flags, "LDFLAGS": flags}
     build = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
     subprocess.run(build, cwd=tmp_path, env=env, check=True, capture_output=True)
 

@@ -2,6 +2,8 @@
 
 import importlib
 
+from torchml_core import _compiled  # noqa: F401  (first: it says why others cannot be imported)
+
 # Each public name and the module that it comes from, loaded when the name is first used:
 # neighbor lists and descriptors are there at once, torch only when a model is.
 _HOME = {
