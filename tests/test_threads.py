@@ -7,29 +7,41 @@ import sys
 import pytest
 
 import torchml_core as tm
-from torchml_core.threads import resolve_n_threads
+from torchml_core.threads import resolve_threads
 
 
 def test_none_is_what_the_environment_says(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    processors = resolve_threads()
+    assert processors == (len(os.sched_getaffinity(0)), True)
+    for nonsense in ("many", "", "0", "-3", "²", "1e3", "0x10"):
+        monkeypatch.setenv("OMP_NUM_THREADS", nonsense)
+        assert resolve_threads() == processors
     monkeypatch.setenv("OMP_NUM_THREADS", "3,2")
-    assert resolve_n_threads() == 3
-    monkeypatch.setenv("OMP_NUM_THREADS", "many")
-    assert resolve_n_threads() >= 1
-    monkeypatch.delenv("OMP_NUM_THREADS")
-    assert resolve_n_threads() >= 1
-    assert resolve_n_threads(5) == 5
+    assert resolve_threads() == (3, True)
+    assert resolve_threads(5) == (5, False)
 
 
-@pytest.mark.parametrize("n_threads", [0, -1, 1.5, True])
+def test_no_more_than_are_of_use(monkeypatch):
+    limit = max(16, 4 * os.cpu_count())
+    assert resolve_threads(10**6) == resolve_threads(2**70) == (limit, False)
+    for huge in ("1000000", "9" * 5000):
+        monkeypatch.setenv("OMP_NUM_THREADS", huge)
+        assert resolve_threads() == (limit, True)
+
+
+@pytest.mark.parametrize("n_threads", [0, -1, 1.5, True, "4", 1e400, float("nan"), 1j, [2]])
 def test_bad_numbers_are_named(n_threads):
     with pytest.raises(tm.InputError, match="n_threads = "):
-        resolve_n_threads(n_threads)
+        resolve_threads(n_threads)
 
 
 FORK = """
 import os
+import resource
 import numpy as np
 import torchml_core as tm
+from torchml_core import _parallel
 
 positions = np.random.default_rng(0).uniform(0, 20, (2000, 3))
 sf = tm.SymmetryFunctions(["Si"], 3.0, [("g2", [[0.1, 0.0]])])
@@ -40,17 +52,32 @@ def work(n_threads):
     )
     return sf.compute(c, n_threads=n_threads).sum()
 
+def in_child(work):
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if work() else 1)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+def in_little_memory():
+    with open("/proc/self/statm") as file:
+        used = int(file.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + (4 << 20), -1))  # a thread's stack needs 8 MiB
+    values = sf.compute(c, n_threads=16)
+    # stacks of threads that the parent had, OpenBLAS's, are used again
+    return _parallel.n_helpers() < 15 and np.array_equal(values, sf.compute(c, n_threads=1))
+
+c = tm.Configuration.from_atoms(
+    cutoff=3.0, positions=positions[:64], symbols=["Si"] * 64, n_threads=1
+)
+in_child(in_little_memory)
 expected = work(2)
-child = os.fork()
-if child == 0:
-    os._exit(0 if work(2) == expected and work(None) == expected else 1)
-print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+in_child(lambda: work(2) == expected and work(None) == expected)
 """
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-def test_a_forked_child_does_not_hang():
+def test_no_threads_to_be_had_and_none_after_a_fork():
     done = subprocess.run(
         [sys.executable, "-c", FORK], capture_output=True, text=True, timeout=60, check=True
     )
-    assert done.stdout.strip() == "0"
+    assert done.stdout.split() == ["0", "0"]

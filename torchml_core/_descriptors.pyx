@@ -1,11 +1,12 @@
 """The door to the kernels: gathers one atom's environment after another and hands it in.
 
-Every verb is one loop over the rows of the lists, in threads. Each row writes to places of its
-own only, and each is computed by one thread alone: results do not depend on the number of
-threads, to the last bit. Buffers are made here, once a call; the kernels allocate nothing.
+Every verb is one loop over the rows of the lists, in threads (``_parallel.pyx``). Each row writes
+to places of its own only, and each is computed by one thread alone: results do not depend on the
+number of threads, to the last bit. Buffers are made here, once a call; the kernels allocate nothing.
 
 Arrays come checked from ``descriptors/base.py``. Each verb returns GOOD, or the first entry of the
-lists whose two particles are at the same place, or NOT_FINITE; what it wrote is then of no use.
+lists whose two particles are at the same place, or NOT_FINITE; what it wrote is then of no use. It
+raises what the handler of a signal raises meanwhile, KeyboardInterrupt most often.
 
 Which kernel is meant is said in ``kernels/dispatch.pxd``; the parameters are packed for it by a
 class of its own, in ``packing/``.
@@ -14,11 +15,11 @@ class of its own, in ``packing/``.
 import numpy as np
 
 cimport numpy as cnp
-from cython.parallel cimport prange, threadid
 from libc.math cimport sqrt
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc, free
 
+from torchml_core._parallel cimport Threads, Work, in_threads
 from torchml_core.kernels.dispatch cimport (
     KernelInfo, Kind, kernel_jacobian, kernel_jvp, kernel_scratch_size, kernel_value, kernel_vjp,
 )
@@ -33,6 +34,7 @@ cdef enum:
     ROWS_AT_ONCE = 4  # a thread takes so many rows at a time, and is not started for fewer
     PAIRS_OF_BLOCK = 1 << 16  # of a vjp: their gradients stay in cache until they are added up
     ROWS_OF_BLOCK = 1 << 13
+    PAIRS_OF_PART = 1 << 14  # in less time than it takes to add these nobody can help
     SLABS = 64  # particles are shared out to threads by their number / SLAB_LENGTH % SLABS
     SLAB_LENGTH = 64
     ALIGNMENT = 64
@@ -55,6 +57,29 @@ cdef struct Workspace:
     void *scratch
     Py_ssize_t coincident      # the first entry found at distance 0, n_pairs if there is none
     bint not_finite            # whether a result was
+
+
+# A verb's arguments, for all threads. Arrays of void are of float32 if single, else of float64.
+cdef struct Call:
+    const KernelInfo *kernel
+    const ListsInfo *lists
+    Workspace *work            # of each thread
+    bint single
+    const void *dE_dD          # (n_rows, width)
+    const double *dr           # (n_particles, 3)
+    void *out
+    double *virials            # (rows of the block, 3, 3): of each row, NULL if not wanted
+    Py_ssize_t first           # of the block, with which out and virials begin
+
+
+# Gradients of the pairs of rows first ... last - 1 and what they are added onto, in parts.
+cdef struct Addition:
+    const ListsInfo *lists
+    Py_ssize_t first, last
+    bint single
+    const void *pair_gradients
+    double *out                # (n_particles, 3)
+    int n_parts
 
 
 # ---- one row
@@ -113,21 +138,16 @@ cdef bint gather(
     return True
 
 
-cdef void value_of_row(
-    const KernelInfo *kernel, const ListsInfo *lists, Py_ssize_t row, Workspace *work, real *out
-) noexcept nogil:
-    if gather(kernel, lists, row, NULL, work):
-        kernel_value(kernel, &work.env, work.scratch, out)
-        check_finite(work, out, kernel.width)
+cdef void value_of_row(Call *call, Py_ssize_t row, Workspace *work, real *out) noexcept nogil:
+    if gather(call.kernel, call.lists, row, NULL, work):
+        kernel_value(call.kernel, &work.env, work.scratch, out)
+        check_finite(work, out, call.kernel.width)
 
 
-cdef void jvp_of_row(
-    const KernelInfo *kernel, const ListsInfo *lists, Py_ssize_t row, const double *dr,
-    Workspace *work, real *out,
-) noexcept nogil:
-    if gather(kernel, lists, row, dr, work):
-        kernel_jvp(kernel, &work.env, work.scratch, out)
-        check_finite(work, out, kernel.width)
+cdef void jvp_of_row(Call *call, Py_ssize_t row, Workspace *work, real *out) noexcept nogil:
+    if gather(call.kernel, call.lists, row, call.dr, work):
+        kernel_jvp(call.kernel, &work.env, work.scratch, out)
+        check_finite(work, out, call.kernel.width)
 
 
 cdef inline void row_virial(
@@ -155,21 +175,20 @@ cdef inline void row_virial(
 
 
 cdef void pair_gradients_of_row(
-    const KernelInfo *kernel, const ListsInfo *lists, Py_ssize_t row, const real *dE_dD,
-    Workspace *work, real *out, double *virial,
+    Call *call, Py_ssize_t row, Workspace *work, const real *dE_dD, real *out
 ) noexcept nogil:
-    """``out``: (n entries of the row, 3); ``virial`` (3, 3): the row's, NULL if not wanted."""
-    cdef Py_ssize_t longest = lists.offsets[row + 1] - lists.offsets[row]
+    """``out``: (n entries of the row, 3)."""
+    cdef Py_ssize_t n_entries = call.lists.offsets[row + 1] - call.lists.offsets[row]
     cdef real *gradients = <real *> work.pair_gradients
     cdef Py_ssize_t n, at, axis
-    if not gather(kernel, lists, row, NULL, work):
+    if not gather(call.kernel, call.lists, row, NULL, work):
         return
-    kernel_vjp(kernel, &work.env, dE_dD, work.scratch, gradients)
+    kernel_vjp(call.kernel, &work.env, dE_dD, work.scratch, gradients)
     check_finite(work, gradients, 3 * work.env.n)
-    if virial != NULL:
-        row_virial(&work.env, gradients, virial)
-    if work.env.n < longest:
-        for at in range(3 * longest):
+    if call.virials != NULL:
+        row_virial(&work.env, gradients, call.virials + 9 * (row - call.first))
+    if work.env.n < n_entries:
+        for at in range(3 * n_entries):
             out[at] = 0
     for n in range(work.env.n):
         at = 3 * work.env.slot[n]
@@ -177,102 +196,118 @@ cdef void pair_gradients_of_row(
             out[at + axis] = gradients[axis * work.env.n + n]
 
 
-cdef void jacobian_of_row(
-    const KernelInfo *kernel, const ListsInfo *lists, Py_ssize_t row, Workspace *work, real *out
-) noexcept nogil:
+cdef void jacobian_of_row(Call *call, Py_ssize_t row, Workspace *work, real *out) noexcept nogil:
     """``out``: (n entries of the row, 3, width)."""
-    cdef Py_ssize_t n_entries = lists.offsets[row + 1] - lists.offsets[row], at
-    if not gather(kernel, lists, row, NULL, work):
+    cdef Py_ssize_t n_entries = call.lists.offsets[row + 1] - call.lists.offsets[row], at
+    if not gather(call.kernel, call.lists, row, NULL, work):
         return
     if work.env.n < n_entries:
-        for at in range(3 * kernel.width * n_entries):
+        for at in range(3 * call.kernel.width * n_entries):
             out[at] = 0
-    kernel_jacobian(kernel, &work.env, work.scratch, out)
-    check_finite(work, out, 3 * kernel.width * n_entries)
+    kernel_jacobian(call.kernel, &work.env, work.scratch, out)
+    check_finite(work, out, 3 * call.kernel.width * n_entries)
 
 
-# ---- all rows
+# ---- some rows, by one thread
 
 
 cdef void value_of_rows(
-    const KernelInfo *kernel, const ListsInfo *lists, Workspace *work, real *out, int n_threads
+    void *context, Py_ssize_t begin, Py_ssize_t end, int thread
 ) noexcept nogil:
-    cdef Py_ssize_t row
-    for row in prange(
-        lists.n_rows, schedule="dynamic", chunksize=ROWS_AT_ONCE, num_threads=n_threads
-    ):
-        value_of_row(kernel, lists, row, &work[threadid()], out + row * kernel.width)
+    cdef Call *call = <Call *> context
+    cdef Py_ssize_t row, width = call.kernel.width
+    for row in range(begin, end):
+        if call.single:
+            value_of_row(call, row, &call.work[thread], <float *> call.out + width * row)
+        else:
+            value_of_row(call, row, &call.work[thread], <double *> call.out + width * row)
 
 
-cdef void jvp_of_rows(
-    const KernelInfo *kernel, const ListsInfo *lists, const double *dr, Workspace *work, real *out,
-    int n_threads,
+cdef void jvp_of_rows(void *context, Py_ssize_t begin, Py_ssize_t end, int thread) noexcept nogil:
+    cdef Call *call = <Call *> context
+    cdef Py_ssize_t row, width = call.kernel.width
+    for row in range(begin, end):
+        if call.single:
+            jvp_of_row(call, row, &call.work[thread], <float *> call.out + width * row)
+        else:
+            jvp_of_row(call, row, &call.work[thread], <double *> call.out + width * row)
+
+
+cdef void jacobian_of_rows(
+    void *context, Py_ssize_t begin, Py_ssize_t end, int thread
 ) noexcept nogil:
-    cdef Py_ssize_t row
-    for row in prange(
-        lists.n_rows, schedule="dynamic", chunksize=ROWS_AT_ONCE, num_threads=n_threads
-    ):
-        jvp_of_row(kernel, lists, row, dr, &work[threadid()], out + row * kernel.width)
+    cdef Call *call = <Call *> context
+    cdef Py_ssize_t row, at
+    for row in range(begin, end):
+        at = 3 * call.kernel.width * call.lists.offsets[row]
+        if call.single:
+            jacobian_of_row(call, row, &call.work[thread], <float *> call.out + at)
+        else:
+            jacobian_of_row(call, row, &call.work[thread], <double *> call.out + at)
 
 
 cdef void pair_gradients_of_rows(
-    const KernelInfo *kernel, const ListsInfo *lists, Py_ssize_t first, Py_ssize_t last,
-    const real *dE_dD, Workspace *work, real *out, double *virials, int n_threads,
+    void *context, Py_ssize_t begin, Py_ssize_t end, int thread
 ) noexcept nogil:
-    """Rows first ... last - 1; ``out`` begins with the entries of the first.
+    """Rows are counted from the first of the block."""
+    cdef Call *call = <Call *> context
+    cdef Workspace *work = &call.work[thread]
+    cdef Py_ssize_t row, at, weight
+    for row in range(call.first + begin, call.first + end):
+        weight = call.kernel.width * row
+        at = 3 * (call.lists.offsets[row] - call.lists.offsets[call.first])
+        if call.single:
+            pair_gradients_of_row(
+                call, row, work, <const float *> call.dE_dD + weight, <float *> call.out + at
+            )
+        else:
+            pair_gradients_of_row(
+                call, row, work, <const double *> call.dE_dD + weight, <double *> call.out + at
+            )
 
-    ``virials`` (last - first, 3, 3): of each row, NULL where they are not wanted.
-    """
-    cdef Py_ssize_t row
-    for row in prange(
-        first, last, schedule="dynamic", chunksize=ROWS_AT_ONCE, num_threads=n_threads
-    ):
-        pair_gradients_of_row(
-            kernel, lists, row, dE_dD + row * kernel.width, &work[threadid()],
-            out + 3 * (lists.offsets[row] - lists.offsets[first]),
-            NULL if virials == NULL else virials + 9 * (row - first),
-        )
+
+# ---- gradients of pairs, added up
 
 
 cdef void add_onto_particles(
-    const ListsInfo *lists, Py_ssize_t first, Py_ssize_t last, const real *pair_gradients,
-    int part, int n_parts, double *out,
+    const Addition *call, const real *gradient, Py_ssize_t begin, Py_ssize_t end
 ) noexcept nogil:
     """Add each pair's gradient to its neighbor and take it from its centre.
 
-    ``part``: of the particles only those of some slabs. So every particle gets its gradients in
-    the order of the lists, whatever the number of threads, and no two threads meet.
+    ``begin``, ``end``: of the particles only those of some parts. So every particle gets its
+    gradients in the order of the lists, whatever the number of threads, and no two threads meet.
     """
-    cdef int begin = SLABS * part // n_parts
-    cdef unsigned n_slabs = SLABS * (part + 1) // n_parts - begin
-    cdef const real *gradient = pair_gradients
+    cdef const ListsInfo *lists = call.lists
+    cdef double *out = call.out
+    cdef int first_slab = SLABS * begin // call.n_parts
+    cdef unsigned n_slabs = SLABS * end // call.n_parts - first_slab
     cdef double x, y, z
     cdef Py_ssize_t row, entry, i, j
-    for row in range(first, last):
+    for row in range(call.first, call.last):
         x = y = z = 0
         for entry in range(lists.offsets[row], lists.offsets[row + 1]):
             j = lists.neighbors[entry]
             x += gradient[0]
             y += gradient[1]
             z += gradient[2]
-            if <unsigned> (j // SLAB_LENGTH % SLABS - begin) < n_slabs:
+            if <unsigned> (j // SLAB_LENGTH % SLABS - first_slab) < n_slabs:
                 out[3 * j] += gradient[0]
                 out[3 * j + 1] += gradient[1]
                 out[3 * j + 2] += gradient[2]
             gradient += 3
         i = lists.centers[row]
-        if <unsigned> (i // SLAB_LENGTH % SLABS - begin) < n_slabs:
+        if <unsigned> (i // SLAB_LENGTH % SLABS - first_slab) < n_slabs:
             out[3 * i] -= x
             out[3 * i + 1] -= y
             out[3 * i + 2] -= z
 
 
-cdef Py_ssize_t end_of_block(const ListsInfo *lists, Py_ssize_t first) noexcept nogil:
-    """The row behind the last of those whose gradients are added up together; one at least."""
-    cdef Py_ssize_t row = first + 1, last = min(lists.n_rows, first + ROWS_OF_BLOCK)
-    while row < last and lists.offsets[row + 1] - lists.offsets[first] <= PAIRS_OF_BLOCK:
-        row += 1
-    return row
+cdef void add_parts(void *context, Py_ssize_t begin, Py_ssize_t end, int thread) noexcept nogil:
+    cdef const Addition *call = <const Addition *> context
+    if call.single:
+        add_onto_particles(call, <const float *> call.pair_gradients, begin, end)
+    else:
+        add_onto_particles(call, <const double *> call.pair_gradients, begin, end)
 
 
 cdef void add_up(const double *virials, Py_ssize_t n, double *virial) noexcept nogil:
@@ -284,35 +319,34 @@ cdef void add_up(const double *virials, Py_ssize_t n, double *virial) noexcept n
             virial[component] += virials[9 * row + component]
 
 
-cdef void vjp_of_rows(
-    const KernelInfo *kernel, const ListsInfo *lists, const real *dE_dD, Workspace *work,
-    real *pair_gradients, double *row_virials, double *out, double *virial, int n_threads,
-) noexcept nogil:
-    """``pair_gradients``, ``row_virials``: memory for a block; ``virial`` NULL: not wanted."""
-    cdef Py_ssize_t first = 0, last
-    cdef int part, n_parts = min(n_threads, SLABS)
-    while first < lists.n_rows:
-        last = end_of_block(lists, first)
-        pair_gradients_of_rows(
-            kernel, lists, first, last, dE_dD, work, pair_gradients, row_virials, n_threads
+cdef Py_ssize_t end_of_block(const ListsInfo *lists, Py_ssize_t first) noexcept nogil:
+    """The row behind the last of those whose gradients are added up together; one at least."""
+    cdef Py_ssize_t row = first + 1, last = min(lists.n_rows, first + ROWS_OF_BLOCK)
+    while row < last and lists.offsets[row + 1] - lists.offsets[first] <= PAIRS_OF_BLOCK:
+        row += 1
+    return row
+
+
+cdef int vjp_of_blocks(Call *call, Threads threads, double *out, double *virial) except -1 nogil:
+    """``call.out`` and ``call.virials``: memory for a block; ``virial``: NULL if not wanted."""
+    cdef const ListsInfo *lists = call.lists
+    cdef Addition addition
+    cdef Py_ssize_t n_pairs
+    addition.lists, addition.single, addition.out = lists, call.single, out
+    addition.pair_gradients = call.out
+    threads.most = min(threads.most, SLABS)
+    while call.first < lists.n_rows:
+        addition.first, addition.last = call.first, end_of_block(lists, call.first)
+        in_threads(
+            threads, addition.last - call.first, ROWS_AT_ONCE, pair_gradients_of_rows, call
         )
+        n_pairs = lists.offsets[addition.last] - lists.offsets[call.first]
+        addition.n_parts = max(1, min(threads.most, n_pairs // PAIRS_OF_PART))
+        in_threads(Threads(addition.n_parts, False), addition.n_parts, 1, add_parts, &addition)
         if virial != NULL:
-            add_up(row_virials, last - first, virial)
-        for part in prange(n_parts, schedule="static", chunksize=1, num_threads=n_parts):
-            add_onto_particles(lists, first, last, pair_gradients, part, n_parts, out)
-        first = last
-
-
-cdef void jacobian_of_rows(
-    const KernelInfo *kernel, const ListsInfo *lists, Workspace *work, real *out, int n_threads
-) noexcept nogil:
-    cdef Py_ssize_t row
-    for row in prange(
-        lists.n_rows, schedule="dynamic", chunksize=ROWS_AT_ONCE, num_threads=n_threads
-    ):
-        jacobian_of_row(
-            kernel, lists, row, &work[threadid()], out + 3 * kernel.width * lists.offsets[row]
-        )
+            add_up(call.virials, addition.last - call.first, virial)
+        call.first = addition.last
+    return 0
 
 
 # ---- what Python sees
@@ -353,35 +387,46 @@ cdef class Lists:
         return min(self.info.n_pairs, max(self.longest, PAIRS_OF_BLOCK))
 
 
+cdef void *data_of(array):
+    """Where the numbers of a C-contiguous array begin; NULL where it has none."""
+    return <void *> cnp.PyArray_DATA(array) if array.size else NULL
+
+
 cdef class Workspaces:
-    """Private buffers for each thread."""
+    """A call, and private buffers for each of its threads."""
 
-    cdef Workspace *each
+    cdef Call call
+    cdef Threads threads
     cdef object arrays  # kept alive
-    cdef int n_threads
-    cdef Py_ssize_t n_pairs
 
-    def __cinit__(self, int n_threads, Lists lists, Py_ssize_t scratch_size):
+    def __cinit__(self, Kernel kernel, Lists lists, out, threads):
+        """``threads``: most, by_work; see torchml_core.threads."""
         cdef Py_ssize_t longest = max(1, lists.longest)
+        cdef Py_ssize_t scratch_size = kernel_scratch_size(&kernel.info, lists.longest)
         cdef int64_t[:, ::1] slots
         cdef int32_t[:, ::1] species
         cdef double[:, ::1] reals
         cdef Workspace *work
         cdef double *free_reals
-        cdef int thread
-        self.n_threads = n_threads
-        self.n_pairs = lists.info.n_pairs
-        self.each = <Workspace *> calloc(n_threads, sizeof(Workspace))
-        if self.each == NULL:
+        cdef int thread, n_threads = threads.most
+        cdef Py_ssize_t useful = (lists.info.n_rows + ROWS_AT_ONCE - 1) // ROWS_AT_ONCE
+        n_threads = <int> max(1, min(n_threads, useful))
+        self.threads = Threads(n_threads, threads.by_work)
+        self.call.kernel = &kernel.info
+        self.call.lists = &lists.info
+        self.call.single = out.dtype == np.float32
+        self.call.out = data_of(out)
+        self.call.work = <Workspace *> calloc(n_threads, sizeof(Workspace))
+        if self.call.work == NULL:
             raise MemoryError()
         slots = np.empty((n_threads, longest), dtype=np.int64)
         species = np.empty((n_threads, longest), dtype=np.int32)
         scratch_doubles = (scratch_size + 64 + 63) // 64 * 8  # 64 to begin at a cache line
         reals = np.empty((n_threads, 10 * longest + scratch_doubles), dtype=np.float64)
-        self.arrays = (slots, species, reals)
+        self.arrays = (kernel, lists, out, slots, species, reals)
         for thread in range(n_threads):
-            work = &self.each[thread]
-            work.coincident = self.n_pairs
+            work = &self.call.work[thread]
+            work.coincident = lists.info.n_pairs
             work.env.slot = <Py_ssize_t *> &slots[thread, 0]
             work.env.neighbor_species = &species[thread, 0]
             free_reals = &reals[thread, 0]
@@ -396,30 +441,24 @@ cdef class Workspaces:
             work.scratch = <void *> (<size_t> (free_reals + 10 * longest) + 63 & ~<size_t> 63)
 
     def __dealloc__(self):
-        free(self.each)
+        free(self.call.work)
+
+    cdef int over_rows(self, Work rows) except -1:
+        with nogil:
+            in_threads(self.threads, self.call.lists.n_rows, ROWS_AT_ONCE, rows, &self.call)
+        return 0
 
     cdef fault(self):
         """What a verb returns."""
-        cdef Py_ssize_t first = self.n_pairs
+        cdef Py_ssize_t n_pairs = self.call.lists.n_pairs, first = n_pairs
         cdef int thread
         cdef bint not_finite = False
-        for thread in range(self.n_threads):
-            first = min(first, self.each[thread].coincident)
-            not_finite |= self.each[thread].not_finite
-        if first < self.n_pairs:
+        for thread in range(self.threads.most):
+            first = min(first, self.call.work[thread].coincident)
+            not_finite |= self.call.work[thread].not_finite
+        if first < n_pairs:
             return first
         return NOT_FINITE if not_finite else GOOD
-
-
-cdef void *data_of(array):
-    """Where the numbers of a C-contiguous array begin; NULL where it has none."""
-    return <void *> cnp.PyArray_DATA(array) if array.size else NULL
-
-
-cdef Workspaces workspaces(const KernelInfo *kernel, Lists lists, int n_threads):
-    cdef Py_ssize_t useful = (lists.info.n_rows + ROWS_AT_ONCE - 1) // ROWS_AT_ONCE
-    n_threads = <int> max(1, min(n_threads, useful))
-    return Workspaces(n_threads, lists, kernel_scratch_size(kernel, lists.longest))
 
 
 cdef class Kernel:
@@ -460,90 +499,44 @@ cdef class Kernel:
         self.arrays.append(array)
         return array
 
-    def compute(self, Lists lists, out, int n_threads):
+    def compute(self, Lists lists, out, threads):
         """Fill ``out`` (n_rows, width) with the values."""
-        cdef Workspaces work = workspaces(&self.info, lists, n_threads)
-        cdef void *to = data_of(out)
-        cdef bint single = out.dtype == np.float32
-        with nogil:
-            if single:
-                value_of_rows(&self.info, &lists.info, work.each, <float *> to, work.n_threads)
-            else:
-                value_of_rows(&self.info, &lists.info, work.each, <double *> to, work.n_threads)
+        cdef Workspaces work = Workspaces(self, lists, out, threads)
+        work.over_rows(value_of_rows)
         return work.fault()
 
-    def pair_gradients(self, Lists lists, dE_dD, out, int n_threads):
+    def jvp(self, Lists lists, dr, out, threads):
+        """Fill ``out`` (n_rows, width) with the tangent along dr, (n_particles, 3) float64."""
+        cdef Workspaces work = Workspaces(self, lists, out, threads)
+        work.call.dr = <const double *> data_of(dr)
+        work.over_rows(jvp_of_rows)
+        return work.fault()
+
+    def jacobian(self, Lists lists, out, threads):
+        """Fill ``out`` (n_pairs, 3, width) with dD[row]/dr[neighbor]."""
+        cdef Workspaces work = Workspaces(self, lists, out, threads)
+        work.over_rows(jacobian_of_rows)
+        return work.fault()
+
+    def pair_gradients(self, Lists lists, dE_dD, out, threads):
         """Fill ``out`` (n_pairs, 3) with dE/dr_ij; dE_dD is (n_rows, width)."""
-        cdef Workspaces work = workspaces(&self.info, lists, n_threads)
-        cdef void *to = data_of(out)
-        cdef const void *weights = data_of(dE_dD)
-        cdef bint single = out.dtype == np.float32
-        cdef Py_ssize_t last = lists.info.n_rows
-        with nogil:
-            if single:
-                pair_gradients_of_rows(
-                    &self.info, &lists.info, 0, last, <const float *> weights, work.each,
-                    <float *> to, NULL, work.n_threads,
-                )
-            else:
-                pair_gradients_of_rows(
-                    &self.info, &lists.info, 0, last, <const double *> weights, work.each,
-                    <double *> to, NULL, work.n_threads,
-                )
+        cdef Workspaces work = Workspaces(self, lists, out, threads)
+        work.call.dE_dD = data_of(dE_dD)
+        work.over_rows(pair_gradients_of_rows)
         return work.fault()
 
-    def vjp(self, Lists lists, dE_dD, out, virial, int n_threads):
+    def vjp(self, Lists lists, dE_dD, out, virial, threads):
         """Add dE/dr to ``out`` (n_particles, 3), and the virial to ``virial`` (3, 3) or None.
 
         Both are float64 in either precision.
         """
-        cdef Workspaces work = workspaces(&self.info, lists, n_threads)
         pairs = np.empty(3 * lists.most_pairs(), dtype=dE_dD.dtype)
         rows = np.zeros((0 if virial is None else min(lists.info.n_rows, ROWS_OF_BLOCK), 9))
-        cdef double *to = <double *> data_of(out)
+        cdef Workspaces work = Workspaces(self, lists, pairs, threads)
+        cdef double *onto = <double *> data_of(out)
         cdef double *of_all = NULL if virial is None else <double *> data_of(virial)
-        cdef double *of_rows = <double *> data_of(rows)
-        cdef void *of_pairs = data_of(pairs)
-        cdef const void *weights = data_of(dE_dD)
-        cdef bint single = dE_dD.dtype == np.float32
+        work.call.dE_dD = data_of(dE_dD)
+        work.call.virials = <double *> data_of(rows)
         with nogil:
-            if single:
-                vjp_of_rows(
-                    &self.info, &lists.info, <const float *> weights, work.each,
-                    <float *> of_pairs, of_rows, to, of_all, work.n_threads,
-                )
-            else:
-                vjp_of_rows(
-                    &self.info, &lists.info, <const double *> weights, work.each,
-                    <double *> of_pairs, of_rows, to, of_all, work.n_threads,
-                )
-        return work.fault()
-
-    def jvp(self, Lists lists, dr, out, int n_threads):
-        """Fill ``out`` (n_rows, width) with the tangent along dr, (n_particles, 3) float64."""
-        cdef Workspaces work = workspaces(&self.info, lists, n_threads)
-        cdef void *to = data_of(out)
-        cdef const double *along = <const double *> data_of(dr)
-        cdef bint single = out.dtype == np.float32
-        with nogil:
-            if single:
-                jvp_of_rows(
-                    &self.info, &lists.info, along, work.each, <float *> to, work.n_threads
-                )
-            else:
-                jvp_of_rows(
-                    &self.info, &lists.info, along, work.each, <double *> to, work.n_threads
-                )
-        return work.fault()
-
-    def jacobian(self, Lists lists, out, int n_threads):
-        """Fill ``out`` (n_pairs, 3, width) with dD[row]/dr[neighbor]."""
-        cdef Workspaces work = workspaces(&self.info, lists, n_threads)
-        cdef void *to = data_of(out)
-        cdef bint single = out.dtype == np.float32
-        with nogil:
-            if single:
-                jacobian_of_rows(&self.info, &lists.info, work.each, <float *> to, work.n_threads)
-            else:
-                jacobian_of_rows(&self.info, &lists.info, work.each, <double *> to, work.n_threads)
+            vjp_of_blocks(&work.call, work.threads, onto, of_all)
         return work.fault()

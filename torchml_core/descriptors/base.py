@@ -5,7 +5,7 @@ import numpy as np
 from torchml_core import _descriptors, _memory, checks
 from torchml_core.configuration import Configuration
 from torchml_core.errors import InputError
-from torchml_core.threads import resolve_n_threads
+from torchml_core.threads import resolve_threads
 
 
 class Descriptor:
@@ -34,8 +34,10 @@ class Descriptor:
     -----
     All verbs raise InputError for what is not a :class:`~torchml_core.Configuration`, for a
     species that the descriptor has not, for arrays of the wrong shape or with numbers that are
-    not finite, and for two particles at the same place. ``n_threads``: None means what
-    OMP_NUM_THREADS says, else all processors; results do not depend on it, to the last bit.
+    not finite, and for two particles at the same place. ``n_threads``: None means as many as
+    there is work for, up to OMP_NUM_THREADS, else the number of processors; see
+    :func:`torchml_core.threads.resolve_threads`. Results do not depend on it, to the last bit.
+    What the handler of a signal raises, as Ctrl-C does, ends a verb in a tenth of a second.
     """
 
     mean = None
@@ -62,7 +64,7 @@ class Descriptor:
         out = _memory.empty(
             (configuration.n_centers, self.width), checks.real_dtype("dtype", dtype)
         )
-        fault = self._kernel.compute(lists, out, resolve_n_threads(n_threads))
+        fault = self._kernel.compute(lists, out, resolve_threads(n_threads))
         self._check_fault(configuration, fault, out.dtype)
         if self.mean is not None:
             out -= self.mean.astype(out.dtype)
@@ -97,7 +99,7 @@ class Descriptor:
         weights = self._check_weights(configuration, dE_dD)
         out = np.zeros((configuration.n_particles, 3))
         W = np.zeros((3, 3)) if virial else None
-        fault = self._kernel.vjp(lists, weights, out, W, resolve_n_threads(n_threads))
+        fault = self._kernel.vjp(lists, weights, out, W, resolve_threads(n_threads))
         self._check_fault(configuration, fault, weights.dtype)
         gradient = out.astype(weights.dtype, copy=False)
         return (gradient, W) if virial else gradient
@@ -124,7 +126,7 @@ class Descriptor:
         lists = self._lists(configuration)
         weights = self._check_weights(configuration, dE_dD)
         out = _memory.empty((configuration.n_pairs, 3), weights.dtype)
-        fault = self._kernel.pair_gradients(lists, weights, out, resolve_n_threads(n_threads))
+        fault = self._kernel.pair_gradients(lists, weights, out, resolve_threads(n_threads))
         self._check_fault(configuration, fault, out.dtype)
         return out
 
@@ -150,7 +152,7 @@ class Descriptor:
         )
         out = _memory.empty((configuration.n_centers, self.width), dr.dtype)
         fault = self._kernel.jvp(
-            lists, dr.astype(np.float64, copy=False), out, resolve_n_threads(n_threads)
+            lists, dr.astype(np.float64, copy=False), out, resolve_threads(n_threads)
         )
         self._check_fault(configuration, fault, out.dtype)
         if self.std is not None:
@@ -176,7 +178,7 @@ class Descriptor:
         lists = self._lists(configuration)
         shape = (configuration.n_pairs, 3, self.width)
         out = _memory.empty(shape, checks.real_dtype("dtype", dtype))
-        fault = self._kernel.jacobian(lists, out, resolve_n_threads(n_threads))
+        fault = self._kernel.jacobian(lists, out, resolve_threads(n_threads))
         self._check_fault(configuration, fault, out.dtype)
         if self.std is not None:
             out /= self.std.astype(out.dtype)
