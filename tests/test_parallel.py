@@ -1,4 +1,4 @@
-"""Loops in threads: helpers, signals, forks. Seen through descriptors, whose verbs are such loops."""
+"""Loops in threads: helpers, signals, forks; descriptors' verbs are such loops."""
 
 import contextlib
 import os
