@@ -111,6 +111,7 @@ def extensions():
             [str(path)],
             include_dirs=[
                 numpy.get_include(),
+                "torchml_core",
                 "torchml_core/cells",
                 "torchml_core/kernels",
                 str(path.parent),

@@ -190,11 +190,17 @@ def test_cutoff_that_is_too_small_is_refused():
         ({"cutoff": 0}, "cutoff = 0"),
         ({"cutoff": np.inf}, "cutoff = inf"),
         ({"species": ["C"]}, r"atom 0 is Si, not one of \['C'\]"),
-        ({"species": ["Si", "Si"]}, "each may stand there once"),
+        ({"species": ["Si", "Si"]}, r"species = \['Si', 'Si'\]: each symbol only once"),
         ({"species": []}, "at least one"),
-        ({"species": [14]}, "chemical symbols are needed"),
+        ({"species": [14]}, r"species = \[14\]: a sequence of chemical symbols"),
+        ({"species": 14}, "species = 14: a sequence of chemical symbols"),
+        ({"species": b"Si"}, "species = b'Si'"),
+        ({"species": {"Si", "C"}}, "species = .*: a sequence"),
         ({"n_layers": 0}, "n_layers = 0"),
         ({"n_layers": 1.5}, "n_layers = 1.5"),
+        ({"n_layers": "2"}, "n_layers = '2'"),
+        ({"n_layers": None}, "n_layers = None"),
+        ({"n_layers": 10**30}, "n_layers = .*: a whole number from 1 to 1000 is needed"),
         ({"structure": Atoms()}, "structure has no atoms"),
         ({"structure": Atoms("Si", cell=np.zeros((3, 3)), pbc=True)}, "singular"),
         ({"structure": Atoms("Si", [[np.nan, 0, 0]])}, r"positions\[0, 0\] = nan"),
@@ -244,10 +250,28 @@ def test_a_driver_brings_its_own_particles_and_lists():
         ({"neighbors": [0, 2, 3]}, r"neighbors\[2\] = 3, but there are 3 particles"),
         ({"neighbors": [0, 2, -1]}, r"neighbors\[2\] = -1"),
         ({"neighbors": [0, 2, 2]}, "particle 2 is in its own row"),
+        (
+            {"neighbors": [0, 0, 1]},
+            r"neighbors\[1\] = 0: this particle is in the row of particle 1",
+        ),
         ({"parents": [0, 1, 2]}, r"parents\[0\] = 0 is not a contributing particle"),
         ({"parents": [1, 2, 2]}, r"parents\[1\] = 2: a contributing particle is its own parent"),
         ({"parents": [9, 1, 2]}, r"parents\[0\] = 9"),
         ({"shifts": np.zeros((2, 3), dtype=int)}, r"shifts has shape \(2, 3\)"),
+        ({"shifts": np.eye(3, dtype=int)}, r"shifts\[1\] = .*: no shift for a contributing"),
+        ({"contributing": ["False", "True", "True"]}, "contributing = .*: True or False"),
+        ({"contributing": [np.nan, 1, 1]}, "contributing = .*: True or False"),
+        ({"positions": np.zeros((3, 3), dtype=complex)}, "positions is of dtype complex128"),
+        ({"cell": np.full((3, 3), np.nan), "pbc": True}, "cell = .*: finite numbers"),
+        ({"cell": np.zeros((3, 3)), "pbc": True}, "cell = .*singular"),
+        ({"cell": np.eye(3), "pbc": "FFF"}, "pbc = 'FFF'"),
+        ({"cell": np.eye(3), "pbc": np.nan}, "pbc = nan"),
+        ({"pbc": "False"}, "pbc = 'False'"),
+        ({"n_layers": 0}, "n_layers = 0"),
+        ({"n_layers": "many"}, "n_layers = 'many'"),
+        ({"species_names": 7}, "species = 7"),
+        ({"all_rows": 3}, "all_rows = 3"),
+        ({"all_rows": ([0], [0])}, "all_rows = "),
         ({"cell": np.eye(3)}, "pbc: say it"),
         ({"cell": np.eye(2), "pbc": True}, r"cell has shape \(2, 2\)"),
         ({"cutoff": -1}, "cutoff = -1"),
@@ -256,6 +280,55 @@ def test_a_driver_brings_its_own_particles_and_lists():
 def test_the_constructor_names_what_is_wrong(arguments, message):
     with pytest.raises(tm.InputError, match=message):
         tm.Configuration(**{**GOOD, **arguments})
+
+
+@pytest.mark.parametrize(
+    "name", ["species", "centers", "offsets", "neighbors", "parents", "shifts"]
+)
+@pytest.mark.parametrize("value", [2**31, 2**32 + 1, -(2**32) + 1, 2**63, 2**64 + 1])
+def test_integers_are_not_wrapped(name, value):
+    """2**32 + 1 was 1 in int32, which is a particle."""
+    wrong = np.array(GOOD[name], dtype=object if value >= 2**63 else np.int64)
+    wrong.flat[1] = value
+    if value == 2**63:
+        wrong = wrong.astype(np.uint64)
+    with pytest.raises(tm.InputError, match=name):
+        tm.Configuration(**{**GOOD, name: wrong})
+    rows = [np.arange(3), [0, 0, 0, 1], [value]]
+    with pytest.raises(tm.InputError, match="neighbors"):
+        tm.Configuration(**GOOD, all_rows=rows)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.uint32, np.int64, np.uint64])
+def test_any_type_of_integer_will_do(dtype):
+    names = ("species", "centers", "offsets", "neighbors", "parents", "shifts")
+    c = tm.Configuration(**{**GOOD, **{name: np.array(GOOD[name], dtype) for name in names}})
+    assert c.neighbors.tolist() == GOOD["neighbors"]
+    types = {name: getattr(c, name).dtype for name in names}
+    assert types == {name: np.int64 if name == "offsets" else np.int32 for name in names}
+
+
+def test_two_images_of_one_atom_are_different_neighbors():
+    c = tm.Configuration.from_atoms(bulk("Si"), 6.0)
+    names = ("positions", "species", "contributing", "centers", "offsets", "neighbors", "parents")
+    again = tm.Configuration(**{name: getattr(c, name) for name in names})
+    assert again.n_pairs == c.n_pairs
+    row = c.parents[c.neighbors[: c.offsets[1]]]
+    assert len(set(row.tolist())) < len(row)
+
+
+def test_ghosts_are_not_moved_without_the_cell():
+    shifts = np.zeros((3, 3), dtype=int)
+    shifts[0, 0] = 1
+    c = tm.Configuration(**{**GOOD, "shifts": shifts})
+    with pytest.raises(tm.InputError, match="cell: needed to move ghosts"):
+        c.with_positions(np.zeros((2, 3)))
+
+
+def test_more_ghosts_than_there_is_memory_for(monkeypatch):
+    monkeypatch.setattr("torchml_core.configuration.most_particles", lambda: 1000)
+    with pytest.raises(tm.InputError, match="n_layers = 900: fewer ghosts are needed"):
+        tm.Configuration.from_atoms(bulk("Si"), 3.0, n_layers=900)
 
 
 def test_what_needs_parents_says_so():

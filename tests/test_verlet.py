@@ -1,5 +1,7 @@
 """VerletList: no pair within the cutoff is ever missing, and few lists are made."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -73,6 +75,42 @@ def test_earlier_configurations_do_not_change():
     atoms.positions += 0.01
     verlet.update(atoms)
     np.testing.assert_array_equal(first.positions, before)
+
+
+def test_threads_get_their_own_lists(monkeypatch):
+    """Whatever another thread does between any two steps of an update."""
+    one, other = rattled_silicon(1), rattled_silicon(1, seed=5)
+    other.positions[0] += 1.0
+    verlet = tm.VerletList(4.0)
+    expected = tm.Configuration.from_atoms(one, 4.5)
+    original = tm.Configuration.from_atoms
+
+    def with_another(*arguments, **options):
+        monkeypatch.setattr(tm.Configuration, "from_atoms", original)
+        verlet.update(other)
+        found = original(*arguments, **options)
+        verlet.update(other)
+        return found
+
+    monkeypatch.setattr(tm.Configuration, "from_atoms", with_another)
+    c = verlet.update(one)
+    np.testing.assert_array_equal(c.positions, expected.positions)
+    np.testing.assert_array_equal(c.neighbors, expected.neighbors)
+
+    with ThreadPoolExecutor(4) as pool:
+        some = [rattled_silicon(1, seed=seed, amplitude=0.3) for seed in range(4)] * 25
+        for atoms, found in zip(some, pool.map(verlet.update, some), strict=True):
+            fresh = original(atoms, 4.0)
+            assert pairs_within(found, 4.0) == pairs_within(fresh, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [({"species": 3}, "species = 3"), ({"n_layers": "x"}, "n_layers = 'x'")],
+)
+def test_bad_arguments_are_named(arguments, message):
+    with pytest.raises(tm.InputError, match=message):
+        tm.VerletList(4.0, **arguments)
 
 
 @pytest.mark.parametrize("skin", [-0.1, np.nan, np.inf, "thick"])

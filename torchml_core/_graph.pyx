@@ -1,9 +1,18 @@
-"""Edges of staged graphs, picked from the lists of all particles."""
+"""Work on lists of neighbors: edges of staged graphs, and a check of lists that were given."""
 
 import numpy as np
 
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.stdlib cimport qsort
+
+from torchml_core.signals cimport (
+    SignalWatch,
+    interrupted,
+    raise_interruption,
+    watch_signals,
+)
+
+from torchml_core.threads import in_main_thread
 
 
 def near_rows(
@@ -28,16 +37,23 @@ def near_rows(
         int64_t row, k, at, n = particles.shape[0]
         int32_t i
         int64_t[::1] begin = np.zeros(n + 1, dtype=np.int64)
-        int32_t[::1] near = np.empty(neighbors.shape[0], dtype=np.int32)
+        # zeros, since positions that another thread moves meanwhile may leave some unwritten
+        int32_t[::1] near = np.zeros(neighbors.shape[0], dtype=np.int32)
+        SignalWatch watch
+    watch_signals(&watch, in_main_thread())
     with nogil:
         for row in range(n):
             i = particles[row]
+            if interrupted(&watch, 4 * (offsets[row + 1] - offsets[row])):
+                break
             for k in range(offsets[row], offsets[row + 1]):
                 begin[i + 1] += is_near(positions, i, neighbors[k], square)
         for k in range(n):
             begin[k + 1] += begin[k]
         for row in range(n):
             i = particles[row]
+            if interrupted(&watch, 20 * (offsets[row + 1] - offsets[row])):
+                break
             at = begin[i]
             for k in range(offsets[row], offsets[row + 1]):
                 if is_near(positions, i, neighbors[k], square):
@@ -45,6 +61,7 @@ def near_rows(
                     at += 1
             if at - begin[i] > 1:
                 qsort(&near[begin[i]], at - begin[i], sizeof(int32_t), compare)
+    raise_interruption(&watch)
     return np.asarray(begin), np.asarray(near)
 
 
@@ -83,20 +100,46 @@ def staged_edges(
         int64_t i, j, k, n_edges = 0, n = stage.shape[0]
         uint8_t[::1] reached = np.zeros(n, dtype=np.uint8)
         int64_t[:, ::1] edges
+        SignalWatch watch
+    watch_signals(&watch, in_main_thread())
     with nogil:
         for i in range(n):
+            if interrupted(&watch, 4 * (offsets[i + 1] - offsets[i])):
+                break
             for k in range(offsets[i], offsets[i + 1]):
                 n_edges += stage[i] | stage[neighbors[k]]
                 if stage[i]:
                     reached[neighbors[k]] = 1
+    raise_interruption(&watch)
     edges = np.empty((2, n_edges), dtype=np.int64)
     n_edges = 0
     with nogil:
         for i in range(n):
+            if interrupted(&watch, 4 * (offsets[i + 1] - offsets[i])):
+                break
             for k in range(offsets[i], offsets[i + 1]):
                 j = neighbors[k]
                 if stage[i] | stage[j]:
                     edges[0, n_edges] = i
                     edges[1, n_edges] = j
                     n_edges += 1
+    raise_interruption(&watch)
     return np.asarray(edges), np.asarray(reached)
+
+
+def first_repetition(
+    const int64_t[::1] offsets, const int32_t[::1] neighbors, int64_t n_particles
+):
+    """The first entry whose particle is in the same row before, or -1. Indices are in range."""
+    cdef int64_t row, k, found = -1
+    cdef int64_t[::1] seen_in = np.full(n_particles, -1, dtype=np.int64)
+    with nogil:
+        for row in range(offsets.shape[0] - 1):
+            for k in range(offsets[row], offsets[row + 1]):
+                if seen_in[neighbors[k]] == row:
+                    found = k
+                    break
+                seen_in[neighbors[k]] = row
+            if found >= 0:
+                break
+    return found

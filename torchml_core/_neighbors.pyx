@@ -35,6 +35,15 @@ from torchml_core.cells.search cimport (
     free_surroundings,
     search_cell,
 )
+from torchml_core.signals cimport (
+    SignalWatch,
+    interrupted,
+    raise_interruption,
+    watch_signals,
+)
+
+from torchml_core.errors import InputError
+from torchml_core.threads import in_main_thread
 
 FAULTS = {TOO_MANY_IMAGES: "too many images", TOO_FAR: "too far"}
 
@@ -42,6 +51,7 @@ FAULTS = {TOO_MANY_IMAGES: "too many images", TOO_FAR: "too far"}
 cdef enum:
     ROWS_AT_ONCE = 16
     WORTH_A_THREAD = 500      # atoms
+    ATOMS_OF_A_TASK = 1 << 16 # at most: a thread that is done with its own takes another's
 
 
 # Some rows of cells of one structure: what one thread searches at a time.
@@ -52,9 +62,15 @@ cdef struct Task:
 
 
 cdef class PairSearch:
-    """A search, and what it found. Can be used again, and keeps its memory for that."""
+    """A search, and what it found. Can be used again, and keeps its memory for that.
+
+    For one user at a time, ``with search: ...`` from ``run`` to the last ``fill``: other threads,
+    signal handlers and finalizers run in between.
+    """
 
     cdef:
+        bint in_use
+        SignalWatch watch
         int64_t n_structures, n_tasks, n_atoms, room  # for atoms
         Grid *grids            # of each structure
         Surroundings *around
@@ -85,6 +101,18 @@ cdef class PairSearch:
         free(self.around)
         free(self.faults)
         free(self.tasks)
+
+    def __enter__(self):
+        if self.in_use:
+            raise InputError(
+                "out = this workspace: it is in use by another search, in another thread or one that"
+                " a signal handler interrupted; a NeighborWorkspace for each is needed"
+            )
+        self.in_use = True
+        return self
+
+    def __exit__(self, *_):
+        self.in_use = False
 
     cdef void free_surroundings(self) noexcept:
         cdef int64_t k
@@ -140,8 +168,10 @@ cdef class PairSearch:
         # threads cost some microseconds, and more where others want the processor too
         n_threads = max(1, min(n_threads, atom_offsets[atom_offsets.shape[0] - 1] // WORTH_A_THREAD))
         self.n_threads = n_threads
+        watch_signals(&self.watch, in_main_thread())
         self.allocate(atom_offsets)
         self.make_grids(positions, atom_offsets, cells, periodic, cutoff, most_points, n_threads)
+        raise_interruption(&self.watch)
         for k in range(self.n_structures):
             # a sphere fills between a sixth and a third of the cells that are searched for it
             if self.faults[k] == FINE and candidates(&self.grids[k], &self.around[k]) / 6 > most_pairs:
@@ -175,6 +205,8 @@ cdef class PairSearch:
         self.grids = <Grid *>grown(self.grids, &self.grids_held, n, sizeof(Grid))
         free(self.around)
         free(self.faults)
+        self.around = NULL
+        self.faults = NULL
         self.around = <Surroundings *>zeros(n, sizeof(Surroundings))
         self.faults = <int32_t *>zeros(n, sizeof(int32_t))
         self.n_structures = n
@@ -213,6 +245,7 @@ cdef class PairSearch:
                 &self.home_[atom_offsets[k]],
                 &self.grids[k],
                 n_threads if self.n_structures == 1 else 1,
+                &self.watch,
             )
             if self.faults[k] == FINE and not find_surroundings(
                 &self.grids[k], cutoff, &self.around[k]
@@ -220,11 +253,12 @@ cdef class PairSearch:
                 self.faults[k] = NO_MEMORY
 
     cdef share_out(self, int n_threads):
-        """One structure is cut into a piece for each thread; of many, each is a task."""
+        """One structure is cut into pieces, one for each thread at least; of many, each is a task."""
         cdef:
-            int64_t k, row, n_rows, seen, target
+            int64_t k, row, n_rows, seen, target, pieces = 1
             Grid *grid
-            int pieces = n_threads if self.n_structures == 1 else 1
+        if self.n_structures == 1:
+            pieces = max(n_threads, self.n_atoms // ATOMS_OF_A_TASK)
         free(self.tasks)
         self.tasks = NULL
         self.tasks = <Task *>zeros(self.n_structures * pieces, sizeof(Task))
@@ -253,7 +287,9 @@ cdef class PairSearch:
             int64_t first
         if self.n_atoms == 0:
             return
-        for t in prange(self.n_tasks, nogil=True, schedule="dynamic", num_threads=n_threads):
+        for t in prange(
+            self.n_tasks, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads
+        ):
             first = atom_offsets[self.tasks[t].structure]
             if atom_offsets[self.tasks[t].structure + 1] > first:
                 self.tasks[t].failed = not search_rows(
@@ -267,7 +303,9 @@ cdef class PairSearch:
                     &first_hit[first],
                     &n_hits[first],
                     &task_of[first],
+                    &self.watch,
                 )
+        raise_interruption(&self.watch)
         for t in range(self.n_tasks):
             if self.tasks[t].failed:
                 raise MemoryError("neighbor search")
@@ -296,14 +334,18 @@ cdef class PairSearch:
         lists.S = &S[0, 0] if S is not None else NULL
         lists.D = &D[0, 0] if D is not None else NULL
         lists.d = &d[0] if d is not None else NULL
+        watch_signals(&self.watch, in_main_thread())
         for block in prange(n_blocks, nogil=True, schedule="static", num_threads=self.n_threads):
             self.write_rows(block * ROWS_AT_ONCE, first_atom, &lists)
+        raise_interruption(&self.watch)
 
     cdef void write_rows(
         self, int64_t first, int32_t first_atom, const Lists *lists
     ) noexcept nogil:
         """Write the rows of some atoms."""
         cdef int64_t end = min(first + ROWS_AT_ONCE, self.n_atoms), atom
+        if interrupted(&self.watch, self.offsets_[end] - self.offsets_[first]):
+            return
         for atom in range(first, end):
             write_row(
                 self.points_of(atom),
@@ -317,7 +359,7 @@ cdef class PairSearch:
             )
         write_lengths(lists, self.offsets_[first], self.offsets_[end])
 
-    def particles(self, int32_t[::1] neighbors, int n_layers):
+    def particles(self, int32_t[::1] neighbors, int64_t n_layers, double most):
         """Turn images into ghosts with numbers of their own. For one structure.
 
         Parameters
@@ -326,28 +368,35 @@ cdef class PairSearch:
             The particle that each pair's neighbor is: an atom, or a ghost, counted after them.
         n_layers : int
             Ghosts are all images within so many hops of an atom.
+        most : float
+            There may not be more particles, atoms and ghosts; fewer than 2**31.
 
         Returns
         -------
-        (n_ghosts, 4) int32
+        (n_ghosts, 4) int32, or None if there would be more than the most
             Atom and cell shift of each ghost, in the order in which they are met.
         """
-        cdef Ghosts ghosts
-        cdef int64_t n_known = 0, end
-        cdef int layer
-        cdef bint enough = start_ghosts(&ghosts)
-        cdef int32_t[:, ::1] found
-        cdef int32_t[::1] number_at
+        cdef:
+            Ghosts ghosts
+            int64_t n_known = 0, end, layer = 1
+            bint enough = start_ghosts(&ghosts, <int64_t>most - self.n_atoms)
+            int32_t[:, ::1] found
+            int32_t[::1] number_at
+        watch_signals(&self.watch, in_main_thread())
         try:
             if enough and self.n_pairs:
                 number_at = np.full(self.grids[0].n_points, -1, dtype=np.int32)
                 with nogil:
                     enough = self.number_neighbors(&ghosts, &number_at[0], &neighbors[0])
             with nogil:
-                for layer in range(1, n_layers):
+                while enough and layer < n_layers and n_known < ghosts.n:
                     end = ghosts.n
-                    enough = enough and self.grow(&ghosts, n_known, end)
+                    enough = self.grow(&ghosts, n_known, end)
                     n_known = end
+                    layer += 1
+            raise_interruption(&self.watch)
+            if ghosts.too_many:
+                return None
             if not enough:
                 raise MemoryError("neighbor search")
             found = np.empty((ghosts.n, 4), dtype=np.int32)
@@ -360,7 +409,7 @@ cdef class PairSearch:
     cdef bint number_neighbors(
         self, Ghosts *ghosts, int32_t *number_at, int32_t *neighbors
     ) noexcept nogil:
-        """Write the particle that each pair's neighbor is; False if memory is short.
+        """Write the particle that each pair's neighbor is; False if that cannot be done.
 
         number_at : (n_points,) IN all -1. A point is the same image for all atoms that stand in
         the cell, so its number is looked up once; for the others each time.
@@ -375,6 +424,8 @@ cdef class PairSearch:
             here = points + self.home_[atom]
             in_cell = not (here.a | here.b | here.c)
             row = self.row_of(atom)
+            if interrupted(&self.watch, 4 * self.n_hits_[atom]):
+                return False
             for k in range(self.n_hits_[atom]):
                 there = points + row[k]
                 number = there.atom
@@ -392,13 +443,15 @@ cdef class PairSearch:
         return True
 
     cdef bint grow(self, Ghosts *ghosts, int64_t first, int64_t end) noexcept nogil:
-        """Add the images that are neighbors of some ghosts."""
+        """Add the images that are neighbors of some ghosts; False if that cannot be done."""
         cdef int64_t ghost, k
         cdef const int32_t *row
         cdef Image here, image
         for ghost in range(first, end):
             here = ghosts.images[ghost]
             row = self.row_of(here.atom)
+            if interrupted(&self.watch, 10 * self.n_hits_[here.atom]):
+                return False
             for k in range(self.n_hits_[here.atom]):
                 image = self.image_of(here.atom, row[k])
                 image.a += here.a
@@ -461,9 +514,9 @@ cdef inline int64_t first_cell(const Grid *grid, int64_t row) noexcept nogil:
 cdef bint search_rows(
     const Grid *grid, const Surroundings *around, const Criterion *criterion, int64_t first_row,
     int64_t end_row, int32_t task, Hits *hits, int64_t *first_hit, int64_t *n_hits,
-    int32_t *task_of,
+    int32_t *task_of, SignalWatch *watch,
 ) noexcept nogil:
-    """Search the home cells of some rows; False if memory is short."""
+    """Search the home cells of some rows; False if memory is short, or interrupted."""
     cdef int64_t row, cell, p
     # a copy of its own: what threads count in neighboring members would go from cache to cache
     cdef Hits own = hits[0]
@@ -474,7 +527,7 @@ cdef bint search_rows(
         for cell in range(cell, cell + grid.home[0]):
             if grid.starts[cell + 1] == grid.starts[cell]:
                 continue
-            enough = search_cell(grid, around, criterion, cell, &own, first_hit, n_hits)
+            enough = search_cell(grid, around, criterion, cell, &own, first_hit, n_hits, watch)
             if not enough:
                 break
             for p in range(grid.starts[cell], grid.starts[cell + 1]):

@@ -140,6 +140,16 @@ def periodic(name, value, shape=(3,)):
         refuse(name, value, requirement)
 
 
+def flags(name, values, shape):
+    """Return flags as a C-contiguous bool array of just this shape; 0 and 1 count as such."""
+    if np.shape(values) == tuple(shape) and not np.size(values):
+        return np.zeros(shape, dtype=bool)  # an empty list, of floats
+    checked = periodic(name, values, shape)
+    if np.shape(values) != checked.shape:
+        raise InputError(f"{name} has shape {np.shape(values)}; {checked.shape} is needed")
+    return checked
+
+
 def integers(name, values, shape=None, *, least=None, most=None, dtype=np.int32):
     """Return a C-contiguous array of integers.
 

@@ -11,10 +11,12 @@ from torchml_core.configuration_checks import (
     check_centers,
     check_lists,
     check_parents,
+    check_shifts,
+    check_species,
 )
 from torchml_core.errors import InputError
-from torchml_core.graph import staged_graph
-from torchml_core.pairs import search_pairs
+from torchml_core.graph import MOST_LAYERS, graph_of_checked
+from torchml_core.pairs import most_particles, search_pairs
 from torchml_core.structure import as_structure
 
 # What Configuration.unchecked need not be given.
@@ -99,15 +101,13 @@ class Configuration:
         self.positions = checks.positions("positions", positions)
         n = len(self.positions)
         self.species = checks.integers("species", species, (n,), least=0)
-        self.contributing = np.ascontiguousarray(contributing, dtype=bool)
-        if self.contributing.shape != (n,):
-            raise InputError(f"contributing has shape {self.contributing.shape}; ({n},) is needed")
+        self.contributing = checks.flags("contributing", contributing, (n,))
         self.centers = check_centers(centers, self.contributing)
         self.offsets, self.neighbors = check_lists(self.centers, offsets, neighbors, n)
         self.parents = None
         if parents is not None:
             self.parents = check_parents(parents, self.contributing)
-        self.shifts = None if shifts is None else checks.integers("shifts", shifts, (n, 3))
+        self.shifts = None if shifts is None else check_shifts(shifts, self.contributing)
         self.species_names = None if species_names is None else check_species(species_names)
         if self.species_names is not None and n and self.species.max() >= len(self.species_names):
             raise InputError(
@@ -116,8 +116,10 @@ class Configuration:
             )
         self.cell, self.pbc = check_cell(cell, pbc)
         self.cutoff = None if cutoff is None else checks.positive("cutoff", cutoff)
-        self.n_layers = n_layers
-        self.all_rows = None if all_rows is None else check_all_rows(*all_rows, n)
+        self.n_layers = None
+        if n_layers is not None:
+            self.n_layers = checks.whole("n_layers", n_layers, 1, MOST_LAYERS)
+        self.all_rows = None if all_rows is None else check_all_rows(all_rows, n)
 
     @classmethod
     def unchecked(cls, **arrays):
@@ -180,21 +182,28 @@ class Configuration:
             structure, positions=positions, cell=cell, pbc=pbc, symbols=symbols
         )
         cutoff = checks.positive("cutoff", cutoff)
-        n_layers = checks.whole("n_layers", n_layers, least=1)
+        n_layers = checks.whole("n_layers", n_layers, 1, MOST_LAYERS)
         if len(structure) == 0:
             raise InputError("structure has no atoms; at least one is needed")
         codes, names = _species_codes(structure, species)
 
         n_atoms = len(structure)
-        search = search_pairs(structure, cutoff, inclusive=True, n_threads=n_threads)
-        neighbors = _memory.empty(search.n_pairs, np.int32)
-        ghosts = search.particles(neighbors, n_layers)
+        with search_pairs(
+            structure, cutoff, inclusive=True, n_threads=n_threads, bytes_per_pair=4
+        ) as search:
+            offsets, neighbors = search.offsets, _memory.empty(search.n_pairs, np.int32)
+            ghosts = search.particles(neighbors, n_layers, most_particles())
+        if ghosts is None:
+            raise InputError(
+                f"cutoff = {cutoff:g}, n_layers = {n_layers}: fewer ghosts are needed; there is not"
+                " enough memory for these"
+            )
         parents = np.concatenate([np.arange(n_atoms, dtype=np.int32), ghosts[:, 0]])
         made = cls.unchecked(
             species=codes[parents],
             contributing=np.arange(len(parents)) < n_atoms,
             centers=np.arange(n_atoms, dtype=np.int32),
-            offsets=search.offsets,
+            offsets=offsets,
             neighbors=neighbors,
             parents=parents,
             shifts=np.concatenate([np.zeros((n_atoms, 3), dtype=np.int32), ghosts[:, 1:]]),
@@ -264,7 +273,7 @@ class Configuration:
         InputError
             A particle's species is not among the names.
         """
-        names = tuple(names)
+        names = check_species(names)
         if self.species_names is None:
             if self.n_particles and self.species.max() >= len(names):
                 raise InputError(
@@ -306,6 +315,8 @@ class Configuration:
             In the order of the contributing particles.
         """
         values = np.asarray(per_particle)
+        if values.dtype.kind not in "biufc":
+            raise InputError(f"per_particle is of dtype {values.dtype}; numbers are needed")
         if values.ndim == 0 or len(values) != self.n_particles:
             raise InputError(
                 f"per_particle has shape {values.shape}; ({self.n_particles}, ...) is needed"
@@ -320,15 +331,15 @@ class Configuration:
         See :func:`torchml_core.graph.staged_graph`. Where the configuration knows its cutoff
         and layers, a graph that would lack particles is refused with InputError.
         """
+        cutoff = checks.positive("cutoff", cutoff)
+        n_layers = checks.whole("n_layers", n_layers, 1, MOST_LAYERS)
         self.require_cutoff(cutoff, "the staged graph")
         if self.n_layers is not None and self.n_layers < n_layers and np.any(self.pbc):
             raise InputError(
                 f"the configuration's ghosts reach {self.n_layers} layers, the staged graph needs"
                 f" {n_layers}: make it with n_layers={n_layers}"
             )
-        return staged_graph(
-            self.positions, self.contributing, cutoff, n_layers, all_rows=self.all_rows
-        )
+        return graph_of_checked(self.positions, self.contributing, cutoff, n_layers, self.all_rows)
 
     def particle_positions(self, positions, cell=None):
         """Return all particles' positions as a differentiable torch function of the atoms'.
@@ -368,22 +379,13 @@ class Configuration:
         if self.parents is None or self.shifts is None:
             raise InputError("parents, shifts: needed to move ghosts with their atoms")
         positions = atom_positions[self._atoms()]
+        if self.cell is None and self.shifts.any():
+            raise InputError("cell: needed to move ghosts that are shifted")
         if self.cell is not None:
             ghosts = ~self.contributing
             # as floats: numpy multiplies matrices of whole numbers slowly
             positions[ghosts] += self.shifts[ghosts].astype(np.float64) @ self.cell
         return positions
-
-
-def check_species(names):
-    """Return species names as a tuple; InputError unless they are different strings."""
-    names = (names,) if isinstance(names, str) else tuple(names)
-    wrong = [name for name in names if not isinstance(name, str) or not name]
-    if wrong or not names:
-        raise InputError(f"species = {list(names)!r}: chemical symbols are needed, at least one")
-    if len(set(names)) < len(names):
-        raise InputError(f"species = {list(names)!r}: each may stand there once only")
-    return names
 
 
 def _species_codes(structure, species):

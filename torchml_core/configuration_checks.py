@@ -1,8 +1,11 @@
 """Checks of what a Configuration is made of: each returns the array in the dtype that is kept."""
 
+from collections.abc import Iterable, Set
+
 import numpy as np
 
-from torchml_core import checks
+from torchml_core import checks, structure
+from torchml_core._graph import first_repetition
 from torchml_core.errors import InputError
 
 
@@ -34,6 +37,13 @@ def check_lists(centers, offsets, neighbors, n_particles):
     if own.any():
         particle = neighbors[np.argmax(own)]
         raise InputError(f"neighbors: particle {particle} is in its own row")
+    again = first_repetition(offsets, neighbors, n_particles)
+    if again >= 0:
+        row = int(np.searchsorted(offsets, again, side="right")) - 1
+        raise InputError(
+            f"neighbors[{again}] = {neighbors[again]}: this particle is in the row of particle"
+            f" {centers[row]} already; each neighbor only once is needed"
+        )
     return offsets, neighbors
 
 
@@ -52,20 +62,44 @@ def check_parents(parents, contributing):
     return parents
 
 
+def check_shifts(shifts, contributing):
+    shifts = checks.integers("shifts", shifts, (len(contributing), 3))
+    moved = contributing & shifts.any(axis=1)
+    if moved.any():
+        bad = int(np.argmax(moved))
+        checks.refuse(f"shifts[{bad}]", shifts[bad], "no shift for a contributing particle")
+    return shifts
+
+
 def check_cell(cell, pbc):
+    """Cell vectors, independent where periodic, and pbc; either may be None."""
     if cell is None:
         return None, None if pbc is None else checks.periodic("pbc", pbc)
-    cell = np.ascontiguousarray(cell, dtype=np.float64)
-    if cell.shape != (3, 3):
-        raise InputError(f"cell has shape {cell.shape}; (3, 3) is needed")
     if pbc is None:
         raise InputError("pbc: say it where a cell is given")
-    return cell, checks.periodic("pbc", pbc)
+    return structure.check_cell(cell, pbc)
 
 
-def check_all_rows(particles, offsets, neighbors, n_particles):
+def check_all_rows(all_rows, n_particles):
     """Lists with a row for every particle, in any order."""
+    try:
+        particles, offsets, neighbors = all_rows
+    except (TypeError, ValueError):
+        checks.refuse("all_rows", all_rows, "(particles, offsets, neighbors)")
     particles = checks.integers("all_rows[0]", particles, (n_particles,), least=0)
     if not np.array_equal(np.sort(particles), np.arange(n_particles)):
         raise InputError(f"all_rows: its rows must be those of all {n_particles} particles")
     return particles, *check_lists(particles, offsets, neighbors, n_particles)
+
+
+def check_species(names):
+    """Return species names as a tuple; InputError unless they are different strings."""
+    requirement = "a sequence of chemical symbols, at least one,"
+    if not isinstance(names, Iterable) or isinstance(names, (bytes, Set)):  # a set has no order
+        checks.refuse("species", names, requirement)
+    names = [names] if isinstance(names, str) else list(names)
+    if not names or not all(isinstance(name, str) and name for name in names):
+        checks.refuse("species", names, requirement)
+    if len(set(names)) < len(names):
+        checks.refuse("species", names, "each symbol only once")
+    return tuple(map(str, names))  # plain strings, also where NumPy's were given

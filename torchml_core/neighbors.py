@@ -1,5 +1,7 @@
 """Neighbor lists in the form that ASE, matscipy and vesin give them."""
 
+import math
+
 import numpy as np
 
 from torchml_core import _memory, checks
@@ -25,12 +27,16 @@ class NeighborWorkspace:
     """Memory of a neighbor search and of its results, for use in one call after another.
 
     Pass it as ``out=`` to :func:`neighbor_list`: the arrays that come back lie in it and hold
-    until the next call with it, which writes over them. Not for two threads at once.
+    until the next call with it, which writes over them. For one call at a time: another thread,
+    or a signal handler, that comes in between gets an InputError.
     """
 
     def __init__(self):
         self._search = PairSearch()
         self._buffers = {}
+
+    def __reduce__(self):
+        return NeighborWorkspace, ()  # a copy has memory of its own, and nothing in it
 
     def _array(self, quantity, n):
         held = self._buffers.get(quantity)
@@ -118,7 +124,7 @@ def neighbor_list(
     structure = as_structure(structure, positions=positions, cell=cell, pbc=pbc)
     if out is not None and not isinstance(out, NeighborWorkspace):
         raise InputError(f"out is a {type(out).__name__}; a NeighborWorkspace is needed")
-    search = search_pairs(
+    with search_pairs(
         structure,
         checks.positive("cutoff", cutoff),
         half=half,
@@ -126,8 +132,9 @@ def neighbor_list(
         sorted_rows=sorted_rows,
         n_threads=n_threads,
         search=None if out is None else out._search,
-    )
-    found = _write(search, quantities, out)
+        bytes_per_pair=_bytes_per_pair(quantities),
+    ) as search:
+        found = _write(search, quantities, out)
     return found[0] if len(found) == 1 else found
 
 
@@ -176,15 +183,22 @@ def neighbor_lists(
         structures, positions=positions, atom_offsets=atom_offsets, cells=cells, pbc=pbc
     )
     cutoff, n_threads = checks.positive("cutoff", cutoff), resolve_n_threads(n_threads)
-    options = {"half": half, "self_interaction": self_interaction, "sorted_rows": sorted_rows}
+    options = {
+        "half": half,
+        "self_interaction": self_interaction,
+        "sorted_rows": sorted_rows,
+        "bytes_per_pair": _bytes_per_pair(quantities),
+    }
     lists = _GrowingLists(quantities, len(batch.positions))
     begins = [np.zeros(1, dtype=np.int64)]
     # A few at a time: what a search leaves behind is then still in the cache when it is written.
     for first in range(0, batch.n_structures, AT_ONCE * n_threads):
         part = batch.part(first, first + AT_ONCE * n_threads)
-        search = search_pairs(part, cutoff, n_threads=n_threads, first_structure=first, **options)
-        begins.append(lists.n_pairs + search.offsets[part.atom_offsets[1:]])
-        lists.append(search, int(batch.atom_offsets[first]))
+        with search_pairs(
+            part, cutoff, n_threads=n_threads, first_structure=first, **options
+        ) as search:
+            begins.append(lists.n_pairs + search.offsets[part.atom_offsets[1:]])
+            lists.append(search, int(batch.atom_offsets[first]))
     return *lists.arrays(), np.concatenate(begins)
 
 
@@ -234,6 +248,13 @@ def _write(search, quantities, out):
         arrays = {quantity: out._array(quantity, n) for quantity in quantities}
     search.fill(**arrays)
     return tuple(arrays.values())
+
+
+def _bytes_per_pair(quantities):
+    return sum(
+        np.dtype(dtype).itemsize * math.prod(shape)
+        for dtype, shape in map(QUANTITIES.get, quantities)
+    )
 
 
 def _form(quantity, n):

@@ -5,22 +5,28 @@ refused before, and how the memory of small searches is kept for the next one.
 """
 
 import math
-import os
-import threading
+from collections import deque
+from contextlib import contextmanager, suppress
 
 import numpy as np
 
 from torchml_core._neighbors import FAULTS, PairSearch
+from torchml_core.available_memory import available_memory
 from torchml_core.errors import InputError
 from torchml_core.threads import resolve_n_threads
 
-KEPT_UP_TO = 200_000  # atoms; the memory of larger searches, some 300 bytes an atom, is given back
-MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # of this machine
-BYTES_PER_POINT, BYTES_PER_PAIR = 90, 60  # of a search, and of what it is made for
+BYTES_PER_POINT = 90  # of a search, for each atom and image
+BYTES_PER_HIT = 6  # of a search, for each pair; its arrays have some more room than they need
+BYTES_PER_PARTICLE = 200  # of a configuration, and of the table that its ghosts are found in
+# The memory of a search is kept for the next one up to so many atoms (of some 300 bytes) and pairs.
+KEPT_ATOMS, KEPT_PAIRS = 200_000, 10_000_000
 
-_thread = threading.local()
+# Searches that nobody uses now. Taking one, and putting it back, is a single step for all threads
+# and signal handlers, so no two ever have the same.
+_idle = deque(maxlen=8)
 
 
+@contextmanager
 def search_pairs(
     structures,
     cutoff,
@@ -32,6 +38,7 @@ def search_pairs(
     n_threads=None,
     search=None,
     first_structure=0,
+    bytes_per_pair=0,
 ):
     """Search structures for pairs of atoms nearer than a cutoff.
 
@@ -46,15 +53,17 @@ def search_pairs(
         As in :func:`torchml_core.neighbor_list`.
     n_threads : int, optional
     search : PairSearch, optional
-        Whose memory to use; None: this thread's own. Holds until its next search.
+        Whose memory to use. None: that of an earlier search, if it was small.
     first_structure : int
         What the first of a batch is called in messages.
+    bytes_per_pair : int
+        What the lists that are to be written take.
 
-    Returns
-    -------
+    Yields
+    ------
     PairSearch
         Its ``offsets``, (n_atoms + 1,) int64, say where each atom's pairs begin; ``fill`` writes
-        them.
+        them. To be used within the ``with`` block: after it the memory is another search's.
 
     Raises
     ------
@@ -62,24 +71,33 @@ def search_pairs(
         A cutoff that would need more images than there is memory for; atoms too far away.
     """
     positions, atom_offsets, cells, pbc = _arrays(structures)
-    search = _own_search(len(positions)) if search is None else search
-    fault = search.run(
-        positions,
-        atom_offsets,
-        cells,
-        pbc.astype(np.int32),
-        cutoff,
-        math.nextafter(cutoff**2, math.inf) if inclusive else cutoff**2,
-        half=half,
-        selves=self_interaction,
-        ordered=sorted_rows,
-        most_points=min(MEMORY / BYTES_PER_POINT, 2**31 - 1),
-        most_pairs=MEMORY / BYTES_PER_PAIR,
-        n_threads=resolve_n_threads(n_threads),
-    )
-    if fault is not None:
-        raise InputError(_complaint(*fault, cutoff, positions, atom_offsets, first_structure))
-    return search
+    memory = available_memory()
+    with _idle_search(len(positions)) if search is None else search as found:
+        fault = found.run(
+            positions,
+            atom_offsets,
+            cells,
+            pbc.astype(np.int32),
+            cutoff,
+            math.nextafter(cutoff**2, math.inf) if inclusive else cutoff**2,
+            half=half,
+            selves=self_interaction,
+            ordered=sorted_rows,
+            most_points=min(memory / BYTES_PER_POINT, 2**31 - 1),
+            most_pairs=memory / (BYTES_PER_HIT + bytes_per_pair),
+            n_threads=resolve_n_threads(n_threads),
+        )
+        if fault is not None:
+            raise InputError(_complaint(*fault, cutoff, positions, atom_offsets, first_structure))
+        yield found
+    # only where there was no error, which may have left something half done
+    if search is None and len(positions) <= KEPT_ATOMS and found.n_pairs <= KEPT_PAIRS:
+        _idle.append(found)
+
+
+def most_particles():
+    """Return how many particles a configuration may have: what memory and int32 allow."""
+    return min(available_memory() / BYTES_PER_PARTICLE, 2**31 - 1)
 
 
 def _arrays(structures):
@@ -94,13 +112,11 @@ def _arrays(structures):
     return structures.positions, offsets, structures.cell[None], structures.pbc[None]
 
 
-def _own_search(n_atoms):
-    """This thread's PairSearch, so that its memory is had once."""
-    if n_atoms > KEPT_UP_TO:
-        return PairSearch()
-    if not hasattr(_thread, "search"):
-        _thread.search = PairSearch()
-    return _thread.search
+def _idle_search(n_atoms):
+    if n_atoms <= KEPT_ATOMS:
+        with suppress(IndexError):
+            return _idle.pop()  # the last one, which may still be in the cache
+    return PairSearch()
 
 
 def _complaint(structure, fault, cutoff, positions, atom_offsets, first_structure):

@@ -1,6 +1,7 @@
 """The one meaning of ``n_threads`` in this library."""
 
 import os
+import threading
 from typing import NamedTuple
 
 from torchml_core import checks
@@ -70,3 +71,8 @@ def n_processors():
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def in_main_thread():
+    """Whether this is the thread in which Python runs signal handlers."""
+    return threading.get_ident() == threading.main_thread().ident

@@ -6,6 +6,8 @@ import numpy as np
 
 from torchml_core import checks
 from torchml_core.configuration import Configuration
+from torchml_core.configuration_checks import check_species
+from torchml_core.graph import MOST_LAYERS
 from torchml_core.structure import as_structure
 
 
@@ -16,6 +18,9 @@ class VerletList:
     that was farther than that can have come within the cutoff: two atoms approach each other by
     at most twice the larger move. A change of cell, boundary conditions, number or kind of
     atoms always makes new lists.
+
+    Several threads may use one: each gets lists that hold for its own structure. Where their
+    structures differ, one for each saves more.
 
     Parameters
     ----------
@@ -38,10 +43,13 @@ class VerletList:
     def __init__(self, cutoff, skin=0.5, *, species=None, n_layers=1, n_threads=None):
         self.cutoff = checks.positive("cutoff", cutoff)
         self.skin = checks.not_negative("skin", skin)
-        self.species, self.n_layers, self.n_threads = species, n_layers, n_threads
+        self.species = None if species is None else check_species(species)
+        self.n_layers = checks.whole("n_layers", n_layers, 1, MOST_LAYERS)
+        self.n_threads = n_threads
         self.n_builds = 0
-        self._built = None  # the structure that the lists were made for
-        self._configuration = None
+        # The structure that the lists were made for, and they: read and replaced together, since
+        # other threads do so too.
+        self._built = None
 
     def update(self, structure):
         """Return the configuration of a structure, with new lists if the old ones do not hold.
@@ -56,23 +64,25 @@ class VerletList:
             Its lists hold every pair within the cutoff, and some of the skin.
         """
         structure = as_structure(structure)
-        if self._still_holds(structure):
-            return self._configuration.with_positions(structure.positions)
-        self._configuration = Configuration.from_atoms(
+        built = self._built
+        if built is not None and self._holds(built[0], structure):
+            return built[1].with_positions(structure.positions)
+        # a copy: ASE moves atoms by writing into the same array
+        structure = replace(structure, positions=structure.positions.copy())
+        configuration = Configuration.from_atoms(
             structure,
             self.cutoff + self.skin,
             self.species,
             n_layers=self.n_layers,
             n_threads=self.n_threads,
         )
-        # a copy: ASE moves atoms by writing into the same array
-        self._built = replace(structure, positions=structure.positions.copy())
+        self._built = structure, configuration
         self.n_builds += 1
-        return self._configuration
+        return configuration
 
-    def _still_holds(self, structure):
-        built = self._built
-        if built is None or built.kind_names != structure.kind_names:
+    def _holds(self, built, structure):
+        """Whether lists that were made for one structure do for another."""
+        if built.kind_names != structure.kind_names:
             return False
         for name in ("kinds", "pbc", "cell"):
             if not np.array_equal(getattr(built, name), getattr(structure, name)):

@@ -2,7 +2,7 @@
 
 import math
 
-import mpmath as mp
+import mpmath
 import numpy as np
 import pytest
 from scipy.special import roots_legendre
@@ -33,15 +33,21 @@ def test_functions_are_orthonormal(basis, n_max, cutoff):
 
 @pytest.mark.parametrize("n", [1, 3, 12])
 def test_inverse_root_of_a_hilbert_matrix(n):
-    bits = 400
-    with mp.workdps(120):
-        rows = [[mp.mpf(1) / (a + b + 1) for b in range(n)] for a in range(n)]
-        whole = radial_basis._whole(rows, bits)
+    mp = mpmath.MPContext()
+    mp.prec = bits = 400
+    rows = [[mp.mpf(1) / (a + b + 1) for b in range(n)] for a in range(n)]
+    whole = radial_basis._whole(rows, mp)
     root = radial_basis._inverse_root(whole, bits)
     assert np.abs(root - root.T).max() < 2 ** (bits - 150)
     identity = root.dot(whole).dot(root) >> 2 * bits
     error = identity - (1 << bits) * np.eye(n, dtype=object)
     assert np.abs(error).max() < 2 ** (bits - 150)
+
+
+def test_the_precision_of_other_threads_is_left_alone():
+    """mpmath's own precision is one for all threads: two tables at once would spoil each other."""
+    before = mpmath.mp.prec
+    assert radial_basis._with_enough_bits(lambda *_: mpmath.mp.prec, 1, 5.0, None) == before
 
 
 @pytest.mark.parametrize("l", [0, 3])

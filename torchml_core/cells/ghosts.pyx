@@ -12,9 +12,10 @@ cdef enum:
     FIRST_SLOTS = 4096
 
 
-cdef bint start_ghosts(Ghosts *ghosts) noexcept nogil:
+cdef bint start_ghosts(Ghosts *ghosts, int64_t most) noexcept nogil:
     """Make an empty set; False if memory is short. To be freed by free_ghosts."""
     memset(ghosts, 0, sizeof(Ghosts))
+    ghosts.most = most
     return make_slots(ghosts, FIRST_SLOTS)
 
 
@@ -24,12 +25,15 @@ cdef void free_ghosts(Ghosts *ghosts) noexcept nogil:
 
 
 cdef int64_t number_of(Ghosts *ghosts, Image image) noexcept nogil:
-    """The number of an image, a new one if it was not met before; -1 if memory is short."""
+    """The number of an image, a new one if it was not met before; -1 if there is no place for it."""
     cdef int64_t slot = slot_of(ghosts, image)
     cdef int64_t number = ghosts.slots[slot]
     cdef Image *images
     if number >= 0:
         return number
+    if ghosts.n >= ghosts.most:
+        ghosts.too_many = True
+        return -1
     if ghosts.n == ghosts.capacity:
         images = <Image *>realloc(ghosts.images, (2 * ghosts.n + 64) * sizeof(Image))
         if images == NULL:

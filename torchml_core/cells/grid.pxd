@@ -2,6 +2,8 @@
 
 from libc.stdint cimport int32_t, int64_t
 
+from torchml_core.signals cimport SignalWatch
+
 
 # Laid out so that position and shift are each loaded as four numbers at once.
 cdef struct Point:
@@ -40,10 +42,12 @@ cdef enum Fault:
     NO_MEMORY = 1
     TOO_MANY_IMAGES = 2
     TOO_FAR = 3               # atoms outside of the cell by too many cells
+    INTERRUPTED = 4           # by a signal handler that raised
 
 
 cdef Fault make_grid(
     const double *positions, int64_t n_atoms, const double *cell, const int *periodic,
     double cutoff, double most_points, int32_t *home_of, Grid *out, int n_threads,
+    SignalWatch *watch,
 ) noexcept nogil
 cdef void free_grid(Grid *grid) noexcept nogil

@@ -14,15 +14,18 @@ cdef extern from "stdlib.h" nogil:
     void *aligned_alloc(size_t alignment, size_t size)
 
 from torchml_core.cells.lattice cimport Lattice, make_lattice
+from torchml_core.signals cimport interrupted
 
 cdef enum:
     CROWDED = 20              # atoms in a cutoff cubed from which finer cells pay
     MANY = 200000             # atoms, from which less memory is worth more than having it again
+    STEP_OF_ATOM = 20         # ns, about, that each step of make_grid takes for an atom
 
 
 cdef Fault make_grid(
     const double *positions, int64_t n_atoms, const double *cell, const int *periodic,
     double cutoff, double most_points, int32_t *home_of, Grid *out, int n_threads,
+    SignalWatch *watch,
 ) noexcept nogil:
     """Build the grid of one structure.
 
@@ -44,16 +47,24 @@ cdef Fault make_grid(
         return fault
     if not room_for_cells(out, out.shape[0] * out.shape[1] * out.shape[2]):
         return NO_MEMORY
+    if interrupted(watch, STEP_OF_ATOM * n_atoms):
+        return INTERRUPTED
     count_atoms(n_atoms, out)
     lay_out(&lattice, out)
     if not room_for_points(out):
         return NO_MEMORY
+    if interrupted(watch, STEP_OF_ATOM * n_atoms):
+        return INTERRUPTED
     sort_atoms(n_atoms, home_of, out)
+    if interrupted(watch, STEP_OF_ATOM * n_atoms):
+        return INTERRUPTED
     put_atoms(positions, n_atoms, &lattice, home_of, out, n_threads)
-    put_images(&lattice, out, n_threads)
+    if interrupted(watch, STEP_OF_ATOM * n_atoms):
+        return INTERRUPTED
+    put_images(&lattice, out, n_threads, watch)
     if n_atoms > MANY:
         forget_atoms(out)
-    return FINE
+    return INTERRUPTED if watch.stopped else FINE
 
 
 cdef void forget_atoms(Grid *grid) noexcept nogil:
@@ -309,15 +320,19 @@ cdef inline int32_t shift_in_cells(
     )
 
 
-cdef void put_images(const Lattice *lattice, Grid *grid, int n_threads) noexcept nogil:
+cdef void put_images(
+    const Lattice *lattice, Grid *grid, int n_threads, SignalWatch *watch
+) noexcept nogil:
     """Copy whole home cells to where their images are."""
     cdef int64_t z
     for z in prange(grid.shape[2], schedule="static", num_threads=n_threads):
-        put_images_of_layer(lattice, grid, z)
+        put_images_of_layer(lattice, grid, z, watch)
 
 
-cdef void put_images_of_layer(const Lattice *lattice, Grid *grid, int64_t z) noexcept nogil:
-    cdef int64_t x, y
+cdef void put_images_of_layer(
+    const Lattice *lattice, Grid *grid, int64_t z, SignalWatch *watch
+) noexcept nogil:
+    cdef int64_t x, y, to
     cdef int64_t[3] home, shift
     if not source(lattice, grid, 2, z, &home[2], &shift[2]):
         return
@@ -328,13 +343,10 @@ cdef void put_images_of_layer(const Lattice *lattice, Grid *grid, int64_t z) noe
             if source(lattice, grid, 0, x, &home[0], &shift[0]) and (
                 shift[0] or shift[1] or shift[2]
             ):
-                put_image(
-                    lattice,
-                    grid,
-                    extended(grid, home[0], home[1], home[2]),
-                    (z * grid.shape[1] + y) * grid.shape[0] + x,
-                    shift,
-                )
+                to = (z * grid.shape[1] + y) * grid.shape[0] + x
+                put_image(lattice, grid, extended(grid, home[0], home[1], home[2]), to, shift)
+                if interrupted(watch, 10 * (grid.starts[to + 1] - grid.starts[to])):
+                    return
 
 
 cdef void put_image(

@@ -3,6 +3,7 @@
 from libc.stdint cimport int32_t, int64_t
 
 from torchml_core.cells.grid cimport Grid
+from torchml_core.signals cimport SignalWatch
 
 
 cdef struct Criterion:
@@ -31,6 +32,7 @@ cdef struct Hits:
     int32_t *point
     Run *runs                 # of points around a cell
     int64_t n_runs, used_runs, longest_run, points_around
+    int64_t work              # points tested since it was last asked whether to stop
 
 
 cdef bint find_surroundings(
@@ -41,5 +43,5 @@ cdef void free_hits(Hits *hits) noexcept nogil
 cdef void free_surroundings(Surroundings *surroundings) noexcept nogil
 cdef bint search_cell(
     const Grid *grid, const Surroundings *around, const Criterion *criterion, int64_t cell,
-    Hits *hits, int64_t *first_hit, int64_t *n_hits,
+    Hits *hits, int64_t *first_hit, int64_t *n_hits, SignalWatch *watch,
 ) noexcept nogil

@@ -10,6 +10,7 @@ from libc.math cimport ceil, sqrt
 from libc.stdlib cimport free, llabs, malloc, realloc
 
 from torchml_core.cells.grid cimport PAST_THE_END, Point
+from torchml_core.signals cimport interrupted
 
 cdef extern from "near_points.h" nogil:
     int64_t near_points(
@@ -21,6 +22,8 @@ cdef extern from "near_points.h" nogil:
 
 cdef enum:
     MORE_HITS = 65536         # room for so many is added at least
+    LONG_ROW = 128            # neighbors, from which insertion sort is slow
+    WORK_AT_ONCE = 65536      # points tested between two questions whether to stop
 
 
 cdef bint find_surroundings(
@@ -74,9 +77,9 @@ cdef double candidates(const Grid *grid, const Surroundings *around) noexcept no
 
 cdef bint search_cell(
     const Grid *grid, const Surroundings *around, const Criterion *criterion, int64_t cell,
-    Hits *hits, int64_t *first_hit, int64_t *n_hits,
+    Hits *hits, int64_t *first_hit, int64_t *n_hits, SignalWatch *watch,
 ) noexcept nogil:
-    """Append the neighbors of a cell's atoms to the hits; False if memory is short.
+    """Append the neighbors of a cell's atoms to the hits; False if memory is short, or interrupted.
 
     first_hit, n_hits : OUT (n_atoms,) of each atom of the cell
     """
@@ -106,6 +109,11 @@ cdef bint search_cell(
         first_hit[grid.points[p].atom] = hits.n
         n_hits[grid.points[p].atom] = found
         hits.n += found
+        hits.work += hits.points_around
+        if hits.work > WORK_AT_ONCE:
+            if interrupted(watch, hits.work):
+                return False
+            hits.work = 0
     return True
 
 
@@ -235,9 +243,16 @@ cdef inline bint precedes(const Point *one, const Point *other) noexcept nogil:
 
 
 cdef void sort_row(const Grid *grid, int32_t *row, int64_t n) noexcept nogil:
-    """Insertion sort: rows are short, and partly sorted already."""
+    """Insertion sort where a row is short; else, heap sort."""
     cdef int64_t k, at
     cdef int32_t point
+    if n > LONG_ROW:
+        for k in range(n // 2 - 1, -1, -1):
+            sift_down(grid, row, k, n)
+        for k in range(n - 1, 0, -1):
+            row[0], row[k] = row[k], row[0]
+            sift_down(grid, row, 0, k)
+        return
     for k in range(1, n):
         point = row[k]
         at = k
@@ -245,3 +260,18 @@ cdef void sort_row(const Grid *grid, int32_t *row, int64_t n) noexcept nogil:
             row[at] = row[at - 1]
             at -= 1
         row[at] = point
+
+
+cdef void sift_down(const Grid *grid, int32_t *row, int64_t at, int64_t n) noexcept nogil:
+    """Let an entry sink in the heap, which has the last one at its top."""
+    cdef int64_t child
+    cdef int32_t point = row[at]
+    while True:
+        child = 2 * at + 1
+        if child + 1 < n and precedes(grid.points + row[child], grid.points + row[child + 1]):
+            child += 1
+        if child >= n or not precedes(grid.points + point, grid.points + row[child]):
+            break
+        row[at] = row[child]
+        at = child
+    row[at] = point

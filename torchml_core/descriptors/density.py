@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from torchml_core.checks import number, one_of, positive, whole
-from torchml_core.configuration import check_species
+from torchml_core.configuration_checks import check_species
 from torchml_core.descriptors.base import Descriptor
 from torchml_core.descriptors.radial_basis import RADIAL_BASES, radial_table
 from torchml_core.errors import InputError

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from torchml_core.configuration import check_species
+from torchml_core.configuration_checks import check_species
 from torchml_core.descriptors.base import Descriptor
 from torchml_core.descriptors.planning import Family, make_kernel
 from torchml_core.descriptors.symmetry_functions import CUTOFF_FUNCTIONS, atomic_number

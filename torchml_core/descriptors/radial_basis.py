@@ -171,14 +171,16 @@ class _TooFewBits(ArithmeticError):
 
 
 def _with_enough_bits(make, *arguments):
-    """make(*arguments, bits), and with twice the bits as long as these are too few."""
-    import mpmath as mp
+    """make(*arguments, mp), and with twice the bits as long as these are too few."""
+    import mpmath  # slow to import, and for this alone
 
-    bits = 200
-    while bits <= MOST_BITS:
-        with mp.workprec(bits), contextlib.suppress(_TooFewBits):
-            return make(*arguments, bits)
-        bits *= 2
+    # a context of its own: the precision of mpmath's is one for all threads
+    mp = mpmath.MPContext()
+    mp.prec = 200
+    while mp.prec <= MOST_BITS:
+        with contextlib.suppress(_TooFewBits):
+            return make(*arguments, mp)
+        mp.prec *= 2
     n_max, cutoff = arguments[0], arguments[-2]
     raise InputError(
         f"cutoff = {cutoff:g}: {n_max} radial functions up to there can hardly be told apart; a"
@@ -186,11 +188,10 @@ def _with_enough_bits(make, *arguments):
     )
 
 
-def _whole(numbers, bits):
+def _whole(numbers, mp):
     """A table of Python's whole numbers in units of 2^-bits, of an mpmath matrix or of rows."""
-    import mpmath as mp
-
     rows = numbers.tolist() if isinstance(numbers, mp.matrix) else numbers
+    bits = mp.prec
     return np.array([[int(mp.nint(mp.ldexp(x, bits))) for x in row] for row in rows], dtype=object)
 
 
@@ -201,40 +202,38 @@ def _floats(whole, bits):
 # ---- the bases, on nodes ρ: (n_l, n_max, len(ρ)) float64, n_l = 1 where all l have the same
 
 
-def _gaussian_type_orbitals(n_max, l_max, cutoff, rho, bits):
+def _gaussian_type_orbitals(n_max, l_max, cutoff, rho, mp):
     """g_nl = Σ_a S_l^(-1/2)_na ρ^l exp(-α_al ρ²), decaying to 1e-3 at R_a = 1 ... rc.
 
     L. Himanen et al., Comput. Phys. Commun. 247, 106949 (2020): α_al = (ln 1000 + l ln R_a) / R_a².
     """
-    import mpmath as mp  # slow to import, and for this alone
-
+    bits = mp.prec
     rc, thousand = mp.mpf(cutoff), mp.log(1000)
     ends = [1 + (rc - 1) * k / max(n_max - 1, 1) for k in range(n_max)]
     squares = [[(mp.mpf(x) / end) ** 2 for x in rho] for end in ends]
     # ρ^l exp(-α ρ²) grows by a factor with l
-    powers = _whole([[mp.exp(-thousand * x) for x in row] for row in squares], bits)
+    powers = _whole([[mp.exp(-thousand * x) for x in row] for row in squares], mp)
     factors = _whole(
         [
             [rho_k * mp.exp(-mp.log(end) * x) for rho_k, x in zip(rho, row, strict=True)]
             for end, row in zip(ends, squares, strict=True)
         ],
-        bits,
+        mp,
     )
     out = np.empty((l_max + 1, n_max, len(rho)))
     for l in range(l_max + 1):
         alphas = [(thousand + l * mp.log(end)) / end**2 for end in ends]
         power = -l - mp.mpf(3) / 2
         overlap = mp.matrix([[(a + b) ** power for b in alphas] for a in alphas])
-        root = _inverse_root(_whole(overlap * mp.gamma(-power) / 2, bits), bits)
+        root = _inverse_root(_whole(overlap * mp.gamma(-power) / 2, mp), bits)
         out[l] = _floats(root.dot(powers) >> bits, bits)
         powers = (powers * factors) >> bits
     return out
 
 
-def _polynomials(n_max, cutoff, rho, bits):
+def _polynomials(n_max, cutoff, rho, mp):
     """g_n = Σ_a S^(-1/2)_na (rc - ρ)^(a+2), a = 1 ... n_max."""
-    import mpmath as mp  # slow to import, and for this alone
-
+    bits = mp.prec
     rc, orders = mp.mpf(cutoff), range(1, n_max + 1)
     overlap = mp.matrix(
         [
@@ -242,8 +241,8 @@ def _polynomials(n_max, cutoff, rho, bits):
             for a in orders
         ]
     )
-    root = _inverse_root(_whole(overlap, bits), bits)
-    distance = _whole([[rc - mp.mpf(x) for x in rho]], bits)[0]
+    root = _inverse_root(_whole(overlap, mp), bits)
+    distance = _whole([[rc - mp.mpf(x) for x in rho]], mp)[0]
     powers = np.empty((n_max, len(rho)), dtype=object)
     powers[0] = (distance * distance * distance) >> 2 * bits
     for a in range(1, n_max):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from torchml_core.checks import number, one_of, positive
-from torchml_core.configuration import check_species
+from torchml_core.configuration_checks import check_species
 from torchml_core.descriptors.base import Descriptor
 from torchml_core.descriptors.planning import Family, make_kernel
 from torchml_core.errors import InputError

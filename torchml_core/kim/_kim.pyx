@@ -159,7 +159,7 @@ cdef class Rows:
         offsets[0] = 0
         for k in range(self.n_rows):
             self.at = particles[k]
-            if request.row(request.lists, self.at, &n, &row) != 0:
+            if request.row(request.lists, self.at, &n, &row) != 0 or n < 0:
                 return NO_ROW
             if filled + n > room:
                 return NO_SPACE
@@ -236,9 +236,14 @@ cdef class Handle:
 
     cdef compute(self, const BridgeRequest *request):
         cdef Py_ssize_t n = request.n_particles
-        self.rows.gather(request, self.model.needs_ghost_rows, len(self.names))
+        # taken away: another thread, or what the simulator's lists call, finds none and makes its own
+        cdef Rows rows = self.rows
+        self.rows = None
+        if rows is None:
+            rows = Rows()
+        rows.gather(request, self.model.needs_ghost_rows, len(self.names))
         self.model.compute(
-            self.rows.configuration(request, self.model.species),
+            rows.configuration(request, self.model.species),
             Results(
                 doubles(request.energy, 1, 1),
                 doubles(request.particle_energies, n, 1),
@@ -247,6 +252,7 @@ cdef class Handle:
                 doubles(request.particle_virials, n, 6),
             ),
         )
+        self.rows = rows
 
 
 cdef int failed(char **message, error) noexcept:

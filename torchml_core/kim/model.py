@@ -141,8 +141,8 @@ def _torch_threads(n_threads):
     if before == n_threads:
         yield
         return
-    torch.set_num_threads(n_threads)
-    try:
+    try:  # the switch within, too: Ctrl-C may come at once after it
+        torch.set_num_threads(n_threads)
         yield
     finally:
         torch.set_num_threads(before)

@@ -345,8 +345,8 @@ def _constants(graph):
 def _plain_execution():
     """TorchScript without its optimiser, in this thread, for as long as this lasts."""
     before = torch._C._get_graph_executor_optimize()
-    torch._C._set_graph_executor_optimize(False)
-    try:
+    try:  # the switch within, too: Ctrl-C may come at once after it
+        torch._C._set_graph_executor_optimize(False)
         yield
     finally:
         torch._C._set_graph_executor_optimize(before)
