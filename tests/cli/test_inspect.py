@@ -171,7 +171,7 @@ SPOILT = {
     ),
     "convention": (
         lambda f: replace_in(f / "model.param", "\nDescriptor\n", "\nNone\n"),
-        "None, since the model is a raw one",
+        "None for a raw model is needed",
     ),
     "forces": (
         lambda f: replace_in(f / "model.param", "\nFalse\n", "\nTrue\n"),
@@ -216,7 +216,7 @@ def test_all_faults_of_a_param_file_are_found_and_the_other_files_looked_at(run,
     result = run("inspect", descriptor_folder)
     found = "\n".join(problems(result))
     assert len(problems(result)) == 5, found
-    for message in ("not 3: 'Si Xx Ge'", "'far'", "'a/model.pt'", "'no'", "an empty file"):
+    for message in ("'Si Xx Ge': 2, the number", "'far'", "'a/model.pt'", "'no'", "an empty file"):
         assert message in found
     assert facts(result)["width"] == "3 values per atom"  # its .dat file is fine
     assert [p.partition(": ")[0] for p in problems(run("inspect", param))] == [

@@ -114,6 +114,83 @@ def test_written_and_read_back(write, tmp_path, cutoff_type):
     assert tm.read_n2p2(tmp_path / "again.nn", length_unit="Angstrom") == d
 
 
+def test_functions_come_in_the_order_of_n2p2(write):
+    """By type first, then by cutoff, then eta, Rs, zeta, lambda, neighbors; data/n2p2 has one."""
+    lines = ["O 2 H 0.1 0 6", "O 2 H 0.2 0 5", "O 2 O 0.3 0 5", "O 2 H 0.3 0 5", "O 2 O 0.01 9 5"]
+    angular = ["O 3 H H 0.2 1 2 4", "O 3 H H 0.1 -1 2 6", "O 3 O H 0.1 1 1 6", "O 3 H H 0.1 -1 1 6"]
+    d = tm.read_n2p2(write(lines=angular[::-1] + lines), length_unit="Angstrom")
+    assert [(f.cutoff, f.eta, f.shift, f.neighbors) for f in d.functions["O"][:5]] == [
+        (5, 0.01, 9, ("O",)),
+        (5, 0.2, 0, ("H",)),
+        (5, 0.3, 0, ("H",)),
+        (5, 0.3, 0, ("O",)),
+        (6, 0.1, 0, ("H",)),
+    ]
+    assert [(f.cutoff, f.eta, f.zeta, f.lam) for f in d.functions["O"][5:]] == [
+        (4, 0.2, 2, 1),
+        (6, 0.1, 1, -1),
+        (6, 0.1, 1, 1),
+        (6, 0.1, 2, -1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "structure"),
+    [("H2O_RPBE-D3", "own_cluster_10_molecules"), ("mlearn_Si", "own_cluster_20")],
+)
+def test_published_potentials(shared_data, name, structure):
+    """The order of their functions, and values, by n2p2 itself."""
+    path = shared_data / "n2p2" / name / "input.nn"
+    lines = path.read_text().splitlines()
+    with np.load(shared_data / "n2p2" / name / "values.npz") as arrays:
+        n2p2 = {key: arrays[key] for key in arrays.files if key.startswith((structure, "order"))}
+    d = tm.read_n2p2(path, length_unit="Bohr")
+    assert {element: len(n2p2[f"order/{element}"]) for element in d.species} == d.widths
+    for element, own in d.functions.items():
+        for f, number in zip(own, n2p2[f"order/{element}"], strict=True):
+            words = lines[number - 1].split("#")[0].split()
+            cutoff, eta = float(words[-1]), float(words[4 if f.type == "g2" else 5])
+            assert f.cutoff == pytest.approx(cutoff * BOHR, rel=1e-14)
+            assert f.eta == pytest.approx(eta / BOHR**2, rel=1e-14)
+    atoms = Atoms(
+        n2p2[f"{structure}/symbols"].tolist(), positions=n2p2[f"{structure}/positions"] * BOHR
+    )
+    values = d.compute(tm.Configuration.from_atoms(atoms, d.cutoff, d.species))
+    expected = n2p2[f"{structure}/G"]
+    np.testing.assert_allclose(values, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: "\ufeff" + text,
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: text.replace("\n", "\r"),
+        lambda text: text.replace("# a comment", "! a comment"),
+        lambda text: text.replace("# a comment", "without any mark"),
+        lambda text: text.replace("symfunction_short", "symfunction"),
+        lambda text: text.replace("cutoff_type 1  # c\n", ""),
+        lambda text: text.replace(" 6.0\n", " 0.6d1\n").replace("0.15", "1.5D-01"),
+        lambda text: text.replace("# settings", "# r\udce9glages\n"),
+        lambda text: text + "title r\udce9glages\n",
+    ],
+)
+def test_ways_of_writing_the_same(write, change):
+    path = write()
+    expected = tm.read_n2p2(path, length_unit="Bohr")
+    changed = change(path.read_text())
+    assert changed != path.read_text()
+    path.write_bytes(changed.encode(errors="surrogateescape"))
+    assert tm.read_n2p2(path, length_unit="Bohr") == expected
+
+
+def test_a_value_that_is_no_utf_8(write):
+    path = write()
+    path.write_bytes(path.read_bytes().replace(b" H 0.15", b" H\xe9 0.15"))
+    with pytest.raises(tm.FileFormatError, match=r"input\.nn:5: .*text in UTF-8 is needed"):
+        tm.read_n2p2(path, length_unit="Bohr")
+
+
 def test_weighted_g5_cannot_be_written(tmp_path):
     d = tm.ElementSymmetryFunctions({"H": [Function("g5", None, 4.0, 0.1)]})
     with pytest.raises(tm.UnsupportedError, match="no weighted g5"):
@@ -136,20 +213,23 @@ def test_wrong_unit(write, unit):
     [
         ({"lines": []}, r"input\.nn:4: there is no symfunction_short"),
         ({"head": ""}, r"input\.nn:11: there is no line 'elements"),
-        ({"head": "elements O H\nelements O\n"}, r"input\.nn:4: elements stands there twice"),
+        ({"head": "elements O H\nelements O\n"}, r"input\.nn:4: elements is given twice"),
         ({"head": "elements O O\n"}, r"input\.nn:3: elements: different ones"),
         ({"head": "elements O Q\n"}, r"input\.nn:3: .*'Q' is no chemical element"),
-        ({"cutoff_type": "one"}, r"input\.nn:4: cutoff_type: a number is needed, found 'one'"),
+        ({"cutoff_type": "one"}, r"input\.nn:4: cutoff_type = 'one': a finite decimal number"),
         ({"cutoff_type": "1 2 3"}, r"input\.nn:4: cutoff_type: a number and perhaps alpha"),
         ({"cutoff_type": "1 1.0"}, r"input\.nn:4: alpha = 1: 0 <= alpha < 1"),
-        ({"lines": ["Si 2 H 0.1 0 6"]}, r"input\.nn:5: .*'Si'"),
+        ({"lines": ["Si 2 H 0.1 0 6"]}, r"input\.nn:5: .*found 'Si 2'"),
         ({"lines": ["O"]}, r"input\.nn:5: symfunction_short: one of"),
         ({"lines": ["O 2 C 0.1 0 6"]}, r"input\.nn:5: 'C' is none of the elements"),
         ({"lines": ["O 2 H 0.1 0"]}, r"input\.nn:5: .*of type 2: 4 more words"),
         ({"lines": ["O 2 H 0.1 0 6 1"]}, r"input\.nn:5: .*of type 2: 4 more words"),
         ({"lines": ["O 3 H H 0.1 1 1 6 0 0"]}, r"input\.nn:5: .*of type 3"),
-        ({"lines": ["O 2 H x 0 6"]}, r"input\.nn:5: eta: a number is needed, found 'x'"),
-        ({"lines": ["O 2 H nan 0 6"]}, r"input\.nn:5: .*eta = nan"),
+        ({"lines": ["O 2 H x 0 6"]}, r"input\.nn:5: eta = 'x': a finite decimal number"),
+        ({"lines": ["O 2 H nan 0 6"]}, r"input\.nn:5: eta = 'nan': a finite"),
+        ({"lines": ["O 2 H 1_0.5 0 6"]}, r"input\.nn:5: eta = '1_0\.5': a finite"),
+        ({"cutoff_type": "1 ٠"}, r"input\.nn:4: alpha = '٠': a finite"),
+        ({"cutoff_type": "nan"}, r"input\.nn:4: cutoff_type = 'nan'"),
         ({"lines": ["O 2 H 0.1 0 -6"]}, r"input\.nn:5: .*cutoff = -6"),
     ],
 )
@@ -162,7 +242,13 @@ def test_wrong_files_are_named(write, changed, message):
     ("changed", "message"),
     [
         ({"cutoff_type": "0"}, r"input\.nn:4: cutoff_type 0 is none"),
-        ({"cutoff_type": "nan"}, r"input\.nn:4: cutoff_type nan is none"),
+        (
+            {
+                "lines": ["O 2 H 1 0 6"],
+                "head": "elements O H\nelement_symfunction_short O 2 1 0 6\n",
+            },
+            r"input\.nn:4: 'element_symfunction_short'",
+        ),
         ({"lines": ["O 20 H -1 1 p2"]}, r"input\.nn:5: symmetry functions of type 20"),
     ],
 )

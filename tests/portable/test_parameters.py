@@ -74,10 +74,15 @@ def test_the_layout_that_is_written(tmp_path):
         "\ufeff" + GRAPH,
         GRAPH.rstrip("\n"),
         GRAPH.replace("Si C", "Si\t C"),
+        GRAPH.replace("\n", "\r"),
+        GRAPH.replace("2\n", "2.0\n", 1).replace("3.5", "0.35D+1"),
+        GRAPH.replace("# elements", "# \udce9l\udce9ments"),
     ],
 )
 def test_untidy_files_say_the_same(text, read):
-    assert read(text.encode()) == ModelParameters(["Si", "C"], "graph", 3.5, "model.pt", 2)
+    assert read(text.encode(errors="surrogateescape")) == ModelParameters(
+        ["Si", "C"], "graph", 3.5, "model.pt", 2
+    )
 
 
 def test_number_of_inputs_is_kept_as_it_is(read):
@@ -111,25 +116,34 @@ def test_truncated_at_every_line(kept, read):
     [
         ("2\n", "two\n", 2, "'two'"),
         ("2\n", "0\n", 2, "number of elements = 0"),
-        ("2\n", "3\n", 3, "3 element symbol"),
+        ("2\n", "3\n", 3, "element symbols = 'Si C': 3, the number"),
+        ("2\n", "2_0\n", 2, "elements = '2_0': a finite decimal"),
+        ("2\n", "9" * 4000 + "\n", 2, "a number of at most 64 characters"),
         ("Si C", "Si", 3, "'Si'"),
-        ("Si C", "Si Xx", 3, "'Xx' is not the symbol"),
-        ("Si C", "Si X", 3, "'X' is not the symbol"),
-        ("Si C", "Si Si", 3, "Si is there twice"),
-        ("Si C", "si C", 3, "'si' is not the symbol"),
+        ("Si C", "Si Xx", 3, "species[1] = 'Xx': the symbol"),
+        ("Si C", "Si X", 3, "species[1] = 'X': the symbol"),
+        ("Si C", "Si Si", 3, "Si is listed twice"),
+        ("Si C", "si C", 3, "species[0] = 'si': the symbol"),
         ("Graph", "Graphs", 5, "'Graphs': None, Descriptor or Graph"),
         ("3.5", "0.0", 6, "cutoff = 0.0"),
         ("3.5", "-1", 6, "cutoff = -1.0"),
-        ("3.5", "inf", 6, "cutoff = inf"),
-        ("3.5", "nan", 6, "cutoff = nan"),
+        ("3.5", "inf", 6, "cutoff = 'inf'"),
+        ("3.5", "nan", 6, "cutoff = 'nan'"),
         ("3.5", "3.5 A", 6, "'3.5 A'"),
+        ("3.5", "1_0.5", 6, "cutoff = '1_0.5'"),
+        ("3.5", "0x10", 6, "cutoff = '0x10'"),
+        ("3.5", "٣.٥", 6, "cutoff = '٣.٥'"),
+        ("3.5", "1e999", 6, "cutoff = '1e999'"),
+        ("3.5", "5001", 7, "cutoff = 5001, n_layers = 2: an influence distance"),
+        ("\n2\nm", "\n101\nm", 7, "n_layers = 101: a whole number from 1 to 100"),
+        ("\n2\nm", "\n100000000\nm", 7, "n_layers = 100000000"),
         ("\n2\nm", "\n0\nm", 7, "layers = 0"),
-        ("\n2\nm", "\n1.5\nm", 7, "'1.5'"),
+        ("\n2\nm", "\n1.5\nm", 7, "n_layers = 1.5"),
         ("model.pt", "model.txt", 8, "'model.txt'"),
         ("model.pt", "../model.pt", 8, "without a folder"),
-        ("False", "no", 9, "True or False, not 'no'"),
+        ("False", "no", 9, "returns forces = 'no': True or False"),
         ("\n5\n", "\nfive\n", 10, "'five'"),
-        ("None", "SOAP", 11, "graph one"),
+        ("None", "SOAP", 11, "descriptor = 'SOAP': None for a graph model"),
         ("None\n", "None\n7\n", 12, "'7' after the last value"),
     ],
 )
@@ -146,7 +160,7 @@ def test_descriptor_kinds(read):
     for name in ("Bispectrum", "SOAP", "Xi"):
         assert read(DESCRIPTOR.replace("symmetryfunctions", name.upper())).descriptor == name
     for name in ("None", "ACSF"):
-        with pytest.raises(tm.FileFormatError, match=r":8: descriptor = .* one of Symm"):
+        with pytest.raises(tm.FileFormatError, match=r":8: descriptor = .*: SymmetryFunctions or "):
             read(DESCRIPTOR.replace("symmetryfunctions", name))
 
 
@@ -159,6 +173,9 @@ def test_files_that_are_none(tmp_path, read):
         read(b"\x80\x02\xff\xfe")
     with pytest.raises(tm.FileFormatError, match="number of elements"):
         read("")
+    with pytest.raises(tm.FileFormatError, match=r"file\.param:8: .*text in UTF-8 is needed"):
+        read(GRAPH.encode().replace(b"model.pt", b"mod\xe8le.pt"))
+    assert read(GRAPH.encode("utf-16")) == read(GRAPH)
 
 
 @pytest.mark.parametrize(
@@ -173,11 +190,22 @@ def test_files_that_are_none(tmp_path, read):
         {"cutoff": None},
         {"n_layers": 0},
         {"n_layers": 2},
+        {"convention": "graph", "n_layers": 10**8},
+        {"convention": "graph", "n_layers": 10**4000},
+        {"cutoff": 1e200},
+        {"cutoff": 10**400},
+        {"cutoff": "3"},
+        {"species": 14},
+        {"returns_forces": "False"},
+        {"model_file": "m" * 300 + ".pt"},
         {"n_inputs": 0},
+        {"n_inputs": 10**9},
         {"model_file": "model"},
         {"descriptor": "SOAP"},
     ],
 )
 def test_arguments_are_checked(change):
-    with pytest.raises(tm.InputError, match=r"species|symbol|convention|cutoff|n_|model|desc"):
+    with pytest.raises(
+        tm.InputError, match=r"species|symbol|convention|cutoff|n_|model|desc|forces"
+    ):
         replace(ModelParameters(["Si"], "raw", 3.0, "model.pt"), **change)

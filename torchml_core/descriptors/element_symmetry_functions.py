@@ -1,10 +1,13 @@
 """Symmetry functions of which each element has its own list, as n2p2 and RuNNer use them."""
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
+from torchml_core import checks
+from torchml_core.checks import one_of, refuse
 from torchml_core.configuration_checks import check_species
 from torchml_core.descriptors.base import Descriptor
 from torchml_core.descriptors.planning import Family, make_kernel
@@ -87,21 +90,19 @@ class ElementSymmetryFunctions(Descriptor):
     """
 
     def __init__(self, functions, *, cutoff_function="cos", inner=0.0):
+        if not isinstance(functions, Mapping):
+            refuse("functions", functions, "a dict of lists of Function")
         self.species = check_species(functions)
         self.functions = {
-            element: tuple(_check(element, k, f, self.species) for k, f in enumerate(own))
+            element: _check_functions(element, own, self.species)
             for element, own in functions.items()
         }
-        if cutoff_function not in CUTOFF_FUNCTIONS:
-            raise InputError(
-                f"cutoff_function = {cutoff_function!r}: one of"
-                f" {', '.join(map(repr, CUTOFF_FUNCTIONS))} is needed"
-            )
-        if not 0 <= inner < 1:
-            raise InputError(f"inner = {inner!r}: at least 0 and less than 1 is needed")
+        self.cutoff_function = one_of("cutoff_function", cutoff_function, CUTOFF_FUNCTIONS)
+        self.inner = checks.number("inner", inner)
+        if not 0 <= self.inner < 1:
+            refuse("inner", inner, "at least 0 and less than 1")
         if inner and cutoff_function == "tanh3":
             raise InputError(f"inner = {inner!r}: tanh3 has no flat part; 0 is needed")
-        self.cutoff_function, self.inner = cutoff_function, float(inner)
         self.widths = {element: len(own) for element, own in self.functions.items()}
         self.width = max(self.widths.values())
         if self.width == 0:
@@ -214,26 +215,29 @@ def _label(f):
     return f"{f.type}[{neighbors}]({angular}{radial})"
 
 
-def _check(element, k, f, species):
-    where = f"functions: {element} number {k}"
+def _check_functions(element, own, species):
+    if not isinstance(own, (list, tuple)):
+        refuse(f"functions: {element}", own, "a list of Function")
+    return tuple(
+        check_function(f"functions: {element} number {k}", f, species) for k, f in enumerate(own)
+    )
+
+
+def check_function(where, f, species):
+    """Return f as a Function whose values can be used; ``where`` begins the InputError."""
     try:
         f = Function(*f)
     except TypeError:
-        raise InputError(f"{where}: a Function is needed, not {f!r}") from None
-    if f.type not in ("g2", "g4", "g5"):
-        raise InputError(f"{where}: type = {f.type!r}: one of 'g2', 'g4', 'g5' is needed")
+        refuse(where, f, "a Function")
+    one_of(f"{where}: type", f.type, ("g2", "g4", "g5"))
     if f.neighbors is not None:
-        f = f._replace(neighbors=tuple(f.neighbors))
         needed = 1 if f.type == "g2" else 2
-        if len(f.neighbors) != needed or not set(f.neighbors) <= set(species):
-            raise InputError(
-                f"{where}: neighbors = {f.neighbors!r}: {needed} of {list(species)} needed"
-            )
+        neighbors = tuple(f.neighbors) if isinstance(f.neighbors, (tuple, list)) else ()
+        if len(neighbors) != needed or any(name not in species for name in neighbors):
+            refuse(f"{where}: neighbors", f.neighbors, f"a tuple of {needed} of {list(species)}")
+        f = f._replace(neighbors=neighbors)
     for name in ("cutoff", "eta", "shift", "zeta", "lam"):
-        value = getattr(f, name)
-        if isinstance(value, (str, bytes)) or not math.isfinite(value):
-            raise InputError(f"{where}: {name} = {value!r}: a finite number is needed")
-        f = f._replace(**{name: float(value)})
+        f = f._replace(**{name: checks.number(f"{where}: {name}", getattr(f, name))})
     if f.cutoff <= 0 or f.zeta <= 0 or f.eta < 0:
         raise InputError(
             f"{where}: cutoff = {f.cutoff:g}, zeta = {f.zeta:g}, eta = {f.eta:g}: more than 0, more"

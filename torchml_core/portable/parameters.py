@@ -6,18 +6,23 @@ separate; real files are untidy about both, so the sequence of values is read an
 """
 
 import contextlib
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from ase.data import atomic_numbers
 
 from torchml_core import files
+from torchml_core.checks import flag, one_of, positive, refuse, shown, whole
 from torchml_core.errors import FileFormatError, InputError
+from torchml_core.text_numbers import parse_number, parse_whole
 
 CONVENTIONS = {"none": "raw", "descriptor": "descriptor", "graph": "graph"}
 DESCRIPTORS = {k.lower(): k for k in ("SymmetryFunctions", "Bispectrum", "SOAP", "Xi")}
 LARGEST = 1_000_000  # bytes of a file
+LONGEST_NAME = 255  # bytes of a file's name
+# What could ever mean anything: networks have up to ten layers or so, and reach some tens of Å.
+MOST_LAYERS, FARTHEST = 100, 10_000
+MOST_INPUTS = 1000
 WORDS_IN_FILE = {"raw": "None", "descriptor": "Descriptor", "graph": "Graph"}
 
 
@@ -36,7 +41,8 @@ class ModelParameters:
     model_file : str
         Name of the ``.pt`` or ``.pt2`` file in the same folder.
     n_layers : int
-        Convolutions of a graph model; 1 for the other two.
+        Convolutions of a graph model, up to 100; 1 for the other two. The influence distance,
+        cutoff × n_layers, is at most 10 000 Å.
     returns_forces : bool
         Whether ``forward`` returns ``(energy, forces)``.
     n_inputs : int, optional
@@ -64,15 +70,16 @@ class ModelParameters:
         settle = object.__setattr__  # the class is frozen for everybody else
         settle(self, "species", check_species(self.species))
         settle(self, "convention", _check_convention(self.convention))
-        settle(self, "cutoff", check_cutoff(self.cutoff))
-        settle(self, "n_layers", _check_count(self.n_layers, "n_layers"))
+        settle(self, "cutoff", positive("cutoff", self.cutoff))
+        settle(self, "n_layers", check_layers(self.n_layers, self.cutoff))
+        settle(self, "returns_forces", flag("returns_forces", self.returns_forces))
         settle(self, "descriptor", _check_descriptor(self.descriptor, self.convention))
         _check_model_file(self.model_file)
         if self.n_layers != 1 and self.convention != "graph":
             raise InputError(f"n_layers = {self.n_layers}: only graph models have more than 1")
         if self.n_inputs is None:
             settle(self, "n_inputs", self.expected_n_inputs)
-        settle(self, "n_inputs", _check_count(self.n_inputs, "n_inputs"))
+        settle(self, "n_inputs", whole("n_inputs", self.n_inputs, 1, MOST_INPUTS))
 
     @property
     def influence_distance(self):
@@ -109,7 +116,8 @@ def read_parameters(path):
     The values in order: number of elements; on the next line their symbols; ``None``,
     ``Descriptor`` or ``Graph``; cutoff in Å; for ``Graph`` only, number of convolutions; name of
     the model's file; whether it returns forces; number of inputs; name of the descriptor or
-    ``None``. Words in any case. Text after a blank and ``#`` is a comment too.
+    ``None``. Words in any case. Text after a blank and ``#`` is a comment too. A whole number may
+    be ``2.0``, a number may have Fortran's exponent (``3.5d0``).
     """
     return _read(_ValueLines(path))
 
@@ -141,25 +149,23 @@ def find_faults(path):
 
 
 def _read(values):
-    n_species = values.take(
-        "the number of elements", lambda t: _parse_count(t, "number of elements")
-    )
+    n_species = values.take("the number of elements", _number_of("elements"))
     species = values.take(
         f"the symbols of {n_species or 'the'} element(s)", lambda t: _parse_symbols(t, n_species)
     )
     convention = values.take("the preprocessing, None, Descriptor or Graph", _parse_convention)
     if convention is None:
         return None
-    cutoff = values.take("the cutoff", lambda t: check_cutoff(_parse_number(t, float, "cutoff")))
+    cutoff = values.take("the cutoff", lambda t: positive("cutoff", parse_number("cutoff", t)))
     n_layers = 1
     if convention == "graph":
         n_layers = values.take(
             "the number of convolution layers",
-            lambda t: _parse_count(t, "number of convolution layers"),
+            lambda t: check_layers(parse_number("n_layers", t), cutoff or 1.0),
         )
     model_file = values.take("the name of the model's file", _check_model_file)
     returns_forces = values.take("whether the model returns forces", _parse_boolean)
-    n_inputs = values.take("the number of inputs", lambda t: _parse_count(t, "number of inputs"))
+    n_inputs = values.take("the number of inputs", _number_of("inputs", MOST_INPUTS))
     descriptor = values.take(
         "the name of the descriptor, or None", lambda t: _parse_descriptor(t, convention)
     )
@@ -169,6 +175,11 @@ def _read(values):
     return ModelParameters(
         species, convention, cutoff, model_file, n_layers, returns_forces, n_inputs, descriptor
     )
+
+
+def _number_of(what, most=None):
+    """A parser of a whole number of at least 1."""
+    return lambda text: parse_whole(f"number of {what}", text, 1, most or 2**31 - 1)
 
 
 def write_parameters(parameters, path):
@@ -229,6 +240,7 @@ class _ValueLines:
         if self.ended:
             message = f"the file ends where {what} should follow"
             raise FileFormatError(message, self.path, max(self.n_lines, 1))
+        files.require_text(text, self.path, line)
         try:
             return parse(text)
         except InputError as error:
@@ -237,7 +249,8 @@ class _ValueLines:
     def expect_end(self):
         line, text = next(self._values, (None, None))
         if text is not None:
-            raise FileFormatError(f"{text!r} after the last value, the descriptor", self.path, line)
+            message = f"{shown(text)} after the last value, the descriptor"
+            raise FileFormatError(message, self.path, line)
 
 
 class _FaultyLines(_ValueLines):
@@ -277,93 +290,71 @@ def _without_comment(line):
 
 def check_species(symbols):
     """Return ``symbols`` as a tuple of str; InputError unless they are elements, each once."""
-    if isinstance(symbols, str):
-        raise InputError(
-            f"species = {symbols!r}: a sequence of element symbols, like [{symbols!r}]"
-        )
-    symbols = tuple(symbols)
-    if not symbols:
-        raise InputError("species is empty: at least one element symbol")
+    try:
+        given = () if isinstance(symbols, (str, bytes)) else tuple(symbols)
+    except TypeError:
+        given = ()
+    if not given:
+        refuse("species", symbols, "a list of element symbols, at least one,")
+    symbols = given
     for place, symbol in enumerate(symbols):
         if not isinstance(symbol, str) or atomic_numbers.get(symbol, 0) < 1:
-            raise InputError(f"{symbol!r} is not the symbol of an element (Si, Al, ...)")
+            refuse(f"species[{place}]", symbol, "the symbol of an element (Si, Al, ...)")
         if symbol in symbols[:place]:
-            raise InputError(f"element {symbol} is there twice; each once")
+            raise InputError(f"species: {symbol} is listed twice; each element once is needed")
     return tuple(str(symbol) for symbol in symbols)
 
 
-def check_cutoff(cutoff):
-    """Return ``cutoff`` as a float; InputError unless it is a finite length above zero."""
-    try:
-        value = float(cutoff)
-    except (TypeError, ValueError):
-        value = math.nan
-    if not (math.isfinite(value) and value > 0):
-        raise InputError(f"cutoff = {cutoff!r}: a finite number above 0, in Å")
-    return value
-
-
 def _check_convention(convention):
-    if convention not in WORDS_IN_FILE:
-        raise InputError(f"convention = {convention!r}: 'raw', 'descriptor' or 'graph'")
-    return convention
+    return one_of("convention", convention, tuple(WORDS_IN_FILE))
 
 
-def _check_count(value, what):
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InputError(f"{what} = {value!r}: a whole number of at least 1")
-    return value
+def check_layers(n_layers, cutoff):
+    """Return the number of layers as an int; InputError for more than could mean anything."""
+    n_layers = whole("n_layers", n_layers, 1, MOST_LAYERS)
+    if cutoff * n_layers > FARTHEST:
+        raise InputError(
+            f"cutoff = {cutoff:g}, n_layers = {n_layers}: an influence distance, cutoff x n_layers,"
+            f" of at most {FARTHEST} Å is needed"
+        )
+    return n_layers
 
 
 def _check_descriptor(name, convention):
-    if convention == "descriptor":
-        if name not in DESCRIPTORS.values():
-            raise InputError(f"descriptor = {name!r}: one of {', '.join(DESCRIPTORS.values())}")
-    elif name is not None:
-        raise InputError(f"descriptor = {name!r}: None, since the model is a {convention} one")
+    allowed = tuple(DESCRIPTORS.values()) if convention == "descriptor" else (None,)
+    if name not in allowed:
+        refuse("descriptor", name, f"{' or '.join(map(str, allowed))} for a {convention} model")
     return name
 
 
 def _check_model_file(name):
-    if (
-        not isinstance(name, str)
-        or Path(name).name != name
-        or Path(name).suffix not in {".pt", ".pt2"}
-    ):
-        raise InputError(f"model file {name!r}: the name of a .pt or .pt2 file, without a folder")
+    requirement = "the name of a .pt or .pt2 file, without a folder,"
+    if not isinstance(name, str) or len(name.encode(errors="replace")) > LONGEST_NAME:
+        refuse("model file", name, requirement)
+    if Path(name).name != name or Path(name).suffix not in {".pt", ".pt2"}:
+        refuse("model file", name, requirement)
     return name
-
-
-def _parse_number(text, kind, what):
-    try:
-        return kind(text)
-    except ValueError:
-        raise InputError(f"{what}: a number should stand here, not {text!r}") from None
-
-
-def _parse_count(text, what):
-    return _check_count(_parse_number(text, int, what), what)
 
 
 def _parse_symbols(text, n_species):
     symbols = text.split()
     if n_species is not None and len(symbols) != n_species:
         raise InputError(
-            f"{n_species} element symbol(s), as the value before says, should stand here, "
-            f"not {len(symbols)}: {text!r}"
+            f"element symbols = {shown(text)}: {n_species}, the number of elements before, are"
+            f" needed, not {len(symbols)}"
         )
     return check_species(symbols)
 
 
 def _parse_convention(text):
     if text.lower() not in CONVENTIONS:
-        raise InputError(f"preprocessing {text!r}: None, Descriptor or Graph")
+        refuse("preprocessing", text, "None, Descriptor or Graph")
     return CONVENTIONS[text.lower()]
 
 
 def _parse_boolean(text):
     if text.lower() not in {"true", "false"}:
-        raise InputError(f"whether the model returns forces: True or False, not {text!r}")
+        refuse("returns forces", text, "True or False")
     return text.lower() == "true"
 
 
