@@ -1,0 +1,83 @@
+"""What can be said of a model's file without running anything of it, and what is never run."""
+
+import re
+from dataclasses import dataclass
+
+from torchml_core.errors import ModelError
+
+OWN_NAMESPACES = {"aten", "prim", "prims"}
+# Operators that do more than compute. Torch has no others that reach files or other processes.
+REACHING = re.compile(
+    r"\baten::(?:save|from_file)\b|\bprim::rpc_\w+|\b(?:c10d|_c10d_\w+|symm_mem|debugprims|profiler)::\w+"
+)
+# Classes in C++ that TorchScript may make; those of others do what nobody here knows.
+OBJECTS = re.compile(r"\btorch\.classes\.(?!(?:quantized|sparse|rnn|mkldnn|xnnpack)\b)[\w.]+")
+FLOATING = ("float64", "float32", "bfloat16", "float16")  # the widest first
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a model's file says of itself.
+
+    Attributes
+    ----------
+    format : {"TorchScript", "torch.export"}
+    arguments : tuple of (name, type)
+        What ``forward`` takes, texts both.
+    returns : str
+        What it returns, by type.
+    n_returned : int or None
+        1 for a tensor, the length of a tuple; None where it is something else.
+    n_parameters : int
+        Trainable numbers.
+    dtype : str or None
+        The widest floating type of its parameters; where it has none, of its buffers, then of
+        the constants in its code.
+    operators : tuple of str
+        Operators of other packages that its code names, like ``torch_scatter::scatter_max``;
+        it cannot be loaded where one of them is unknown, even if it is never called.
+    refused : str or None
+        Why it is loaded only if it is trusted.
+    """
+
+    format: str
+    arguments: tuple
+    returns: str
+    n_returned: int | None
+    n_parameters: int
+    dtype: str | None
+    operators: tuple
+    refused: str | None
+
+
+def widest(*groups):
+    """Return the widest floating type of the first group of dtypes that has one, or None.
+
+    Groups are given by how well they know: parameters, then buffers, then constants in the code.
+    """
+    for dtypes in groups:
+        for dtype in FLOATING:
+            if dtype in dtypes:
+                return dtype
+    return None
+
+
+def refusal(text):
+    """Return what in a text of operators (``aten::save``) and classes is refused, or None."""
+    found = REACHING.search(text)
+    if found:
+        return f"its code calls {found.group()}, which reaches files or other processes"
+    found = OBJECTS.search(text)
+    return found and f"it makes objects of {found.group()}, which nothing is known of here"
+
+
+class Refused(ModelError):
+    """Why a file is loaded only if it is trusted; :func:`refuse_untrusted` tells it to users."""
+
+
+def refuse_untrusted(path, why):
+    """Raise the ModelError for what is loaded only if it is trusted."""
+    raise ModelError(
+        f"{path}: {why}; it is loaded with trust=True only, which is for models from whom you"
+        " would take a program"
+    )
