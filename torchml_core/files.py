@@ -57,6 +57,19 @@ def require_file(path, what):
     return found.st_size
 
 
+def is_folder(path):
+    """Return whether a path leads to a folder; an error of ours if to nothing, or nobody may look.
+
+    Raises
+    ------
+    MissingFileError, FileAccessError
+    """
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except OSError as error:
+        raise _told(error, path, "file or folder") from None
+
+
 def read_bytes(path, what):
     """Return what is in a file.
 
@@ -134,19 +147,51 @@ def write_text(name, value, text):
     FileAccessError
         If it cannot be written.
     """
-    path = as_path(name, value)
+    _write(as_path(name, value), text.encode())
+
+
+def write_bytes(name, value, content):
+    """Write bytes to the file that an argument names; errors as :func:`write_text`."""
+    _write(as_path(name, value), content)
+
+
+def _write(path, content):
     if path.is_fifo():
         raise FileAccessError(f"{path}: a pipe; a file is needed")
     try:
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(content)
     except (FileNotFoundError, NotADirectoryError):
         raise MissingFileError(f"{path}: there is no folder {path.parent} to write it to") from None
     except OSError as error:
         raise _told(error, path, "file") from None
 
 
-def list_folder(path, what):
-    """Return the paths of what is in a folder, sorted.
+def make_folder(name, value):
+    """Make the folder that an argument names, and those that it is in, if need be.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    InputError
+        If the argument is not a path, or that of a file.
+    FileAccessError
+        If it cannot be made.
+    """
+    path = as_path(name, value)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+    except (FileExistsError, NotADirectoryError):
+        checks.refuse(name, str(path), "a folder, where there is no file of that name,")
+    except OSError as error:
+        raise FileAccessError(f"{path}: {error.strerror or error}") from None
+
+
+def files_in(path, what):
+    """Return the paths of the files in a folder, sorted; pipes, devices and folders are left out.
 
     Raises
     ------
@@ -156,13 +201,13 @@ def list_folder(path, what):
         If it cannot be read.
     """
     try:
-        return sorted(path.iterdir())
+        return sorted(file for file in path.iterdir() if file.is_file())
     except NotADirectoryError:
         raise MissingFileError(f"{path}: not a folder; {what}") from None
     except FileNotFoundError:
         raise MissingFileError(f"{path}: no such folder; {what}") from None
     except OSError as error:
-        raise FileAccessError(f"{path}: {error.strerror}") from None
+        raise FileAccessError(f"{path}: {error.strerror or error}") from None
 
 
 def _told(error, path, what):

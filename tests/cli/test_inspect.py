@@ -10,7 +10,7 @@ import torch
 
 import torchml_core as tm
 from torchml_core.cli.inspect_file import conventions_that_fit
-from torchml_core.cli.inspect_folder import trial_crystal
+from torchml_core.cli.trial import trial_crystal
 from torchml_core.portable.executors import save_model
 
 FUNCTIONS = [("g2", [[0.1, 0.0], [0.5, 1.0]]), ("g4", [[1, -1, 0.01]])]
@@ -60,7 +60,15 @@ def test_a_good_raw_model(run, model_folder, model):
     assert found["influence distance"] == "3.2 Å"
     assert found["forward takes"] == "species: Tensor"
     assert found["forward returns"] == "Tensor"
-    assert found["parameters"] == "2; inputs in float64"
+    assert found["parameters"] == "2"
+    assert found["weights"] == "float64"
+    assert result.stdout.splitlines()[-1] == "nothing wrong found"
+
+
+def test_a_trial(run, model_folder, model):
+    assert "trial" not in run("inspect", model_folder).output
+    result = run("inspect", model_folder, "--run")
+    found = facts(result)
     energy = model.evaluate(trial_crystal(["Si", "C"], 3.2)).energy
     assert found["trial on C4Si4"].startswith(f"energy {energy:.6g} eV")
     assert result.stdout.splitlines()[-1] == "nothing wrong found"
@@ -73,20 +81,20 @@ def test_a_good_descriptor_model(run, descriptor_folder):
     assert found["descriptor file"] == "descriptor.dat: SymmetryFunctions"
     assert found["width"] == "3 values per atom"
     assert "2 g2" in found["settings"] or "'g2'" in found["settings"]
-    assert found["parameters"] == f"{6 * 3 + 6}; inputs in float64"
+    assert found["parameters"] == f"{6 * 3 + 6}"
 
 
 def test_real_models_are_good(run, shared_data, monkeypatch):
     monkeypatch.delenv("KIM_MODEL_ELEMENTS_MAP", raising=False)
     found = {}
     for folder in sorted((shared_data / "portable_models").iterdir()):
-        result = run("inspect", folder)
+        result = run("inspect", folder, "--run")
         assert result.exit_code == 0, result.output
         found[folder.name] = facts(result)
     assert found["TorchMLModel1_SW"]["convention"] == "raw"
     assert found["TorchMLModel1_SW"]["forward returns"] == "Tuple[Tensor, Tensor]"
     assert found["TorchMLModel2_Desc"]["width"] == "51 values per atom"
-    assert found["TorchMLModel2_Desc"]["parameters"] == "641; inputs in float64"
+    assert found["TorchMLModel2_Desc"]["parameters"] == "641"
     graph = found["TorchMLModel3_Graph"]
     assert graph["layers"] == "3"
     assert graph["influence distance"] == "9 Å"
@@ -98,10 +106,10 @@ def test_real_models_are_good(run, shared_data, monkeypatch):
 def test_atomic_numbers_are_tried_in_the_trial_only(run, shared_data, monkeypatch):
     monkeypatch.delenv("KIM_MODEL_ELEMENTS_MAP", raising=False)
     folder = shared_data / "portable_models" / "TorchMLModel3_Graph"
-    run("inspect", folder)
+    run("inspect", folder, "--run")
     assert "KIM_MODEL_ELEMENTS_MAP" not in os.environ
     monkeypatch.setenv("KIM_MODEL_ELEMENTS_MAP", "yes")
-    result = run("inspect", folder)
+    result = run("inspect", folder, "--run")
     assert result.exit_code == 0
     assert "note" not in facts(result)
 
@@ -110,7 +118,7 @@ def test_examples_are_good(run, examples):
     folders = [file.parent for file in sorted((examples / "models").glob("*/*.param"))]
     assert folders
     for folder in folders:
-        result = run("inspect", folder)
+        result = run("inspect", folder, "--run")
         assert result.exit_code == 0, result.output
         assert "note" not in facts(result)
 
@@ -184,7 +192,8 @@ SPOILT = {
 def test_each_fault_is_found(run, descriptor_folder, fault):
     spoil, message = SPOILT[fault]
     spoil(descriptor_folder)
-    result = run("inspect", descriptor_folder)
+    options = ["--run"] if fault == "width" else []
+    result = run("inspect", descriptor_folder, *options)
     assert result.exit_code == 1
     found = problems(result)
     assert len(found) == 1, found
@@ -254,7 +263,7 @@ def test_nan_is_found(run, descriptor_folder):
             return (-1.0 - descriptor**2).sqrt()
 
     save_model(NotANumber(), descriptor_folder)
-    (problem,) = problems(run("inspect", descriptor_folder))
+    (problem,) = problems(run("inspect", descriptor_folder, "--run"))
     assert "the energy came out as nan" in problem
 
 
@@ -284,7 +293,8 @@ def test_an_empty_folder(run, tmp_path):
 
 def test_switched_off_graphs_are_told(run, shared_data, monkeypatch):
     monkeypatch.setenv("KIM_MODEL_DISABLE_GRAPH", "1")
-    (problem,) = problems(run("inspect", shared_data / "portable_models" / "TorchMLModel3_Graph"))
+    folder = shared_data / "portable_models" / "TorchMLModel3_Graph"
+    (problem,) = problems(run("inspect", folder, "--run"))
     assert "KIM_MODEL_DISABLE_GRAPH" in problem
 
 
@@ -345,7 +355,8 @@ def test_exported_model_files(run, tmp_path):
     found = facts(result)
     assert found["format"] == "torch.export"
     assert found["forward takes"].startswith("descriptor: float64 (")
-    assert found["parameters"] == "24; inputs in float64"
+    assert found["parameters"] == "24"
+    assert found["weights"] == "float64"
     assert found["fits"] == "descriptor"
 
 
@@ -361,8 +372,11 @@ def test_model_files_that_are_none(run, tmp_path, name, content):
 def test_other_things_are_refused(run, tmp_path, silicon_file, model_folder):
     for arguments, message in (
         ([silicon_file], "a portable model's folder, or a .param, .dat, .pt or .pt2 file"),
-        ([tmp_path / "none"], "no such file or folder"),
+        ([tmp_path / "none"], "there is no such file"),
         ([model_folder, "--kind", "SOAP"], "--kind SOAP: for a .dat file"),
+        ([model_folder / "model.pt", "--run"], "--run: for a portable model's folder"),
+        ([model_folder, "--device", "cpu"], "--run is needed"),
+        ([model_folder, "--trust"], "--run is needed"),
     ):
         result = run("inspect", *arguments)
         assert result.exit_code == 1

@@ -296,20 +296,21 @@ def test_files_that_are_no_torchscript(kind, tmp_path):
     with pytest.raises(tm.ModelError, match=rf"model\.pt: not a TorchScript model but {message};"):
         load_executor(path, CPU)
     path = path.rename(tmp_path / "model.pt2")
-    with pytest.raises(tm.ModelError, match=r"model\.pt2: not a program that torch\.export"):
+    message = rf"model\.pt2: not a program that torch\.export saved but {message};"
+    with pytest.raises(tm.ModelError, match=message):
         load_executor(path, CPU)
 
 
 def test_damaged_files(exported, tmp_path):
-    for model, message in ((DescriptorNet(3), "no zip archive"), (exported, "not a program")):
+    for model in (DescriptorNet(3), exported):
         path = saved(model, tmp_path)
         content = path.read_bytes()
         path.write_bytes(content[: len(content) // 2])
-        with pytest.raises(tm.ModelError, match=message):
+        with pytest.raises(tm.ModelError, match=r"model\.pt2?: a damaged archive \("):
             load_executor(path, CPU)
     path = tmp_path / "model.pt"
     path.write_bytes(archive(["m/constants.pkl", "m/data.pkl", "m/version"]))
-    with pytest.raises(tm.ModelError, match=r"model\.pt: torch\.jit\.load cannot load it: ."):
+    with pytest.raises(tm.ModelError, match=r"model\.pt: a damaged archive \(data\.pkl: "):
         load_executor(path, CPU)
 
 

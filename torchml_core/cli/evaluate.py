@@ -31,11 +31,14 @@ from torchml_core.errors import InputError, MissingFileError, TorchMLError
     "--keep-going", is_flag=True, help="Skip structures that fail; the exit code stays 1."
 )
 @click.option("--device", help="A torch device [default: $KIM_MODEL_EXECUTION_DEVICE, or cpu].")
+@click.option("--trust", is_flag=True, help="Let the model's file do whatever a program may.")
 @click.option(
     "--threads", type=click.IntRange(min=1), help="[default: $OMP_NUM_THREADS, or all cores]"
 )
 @click.pass_context
-def command(ctx, model, structures, output, compare, plot, no_forces, keep_going, device, threads):
+def command(
+    ctx, model, structures, output, compare, plot, no_forces, keep_going, device, trust, threads
+):
     """Energies, forces and stresses of STRUCTURES by the portable model in the folder MODEL.
 
     STRUCTURES are files that ASE reads; file@0:10 or file@-1 takes some of the structures in
@@ -50,7 +53,7 @@ def command(ctx, model, structures, output, compare, plot, no_forces, keep_going
         from torchml_core.cli.parity import check_plot_file, write_parity_plot
 
         check_plot_file(plot)
-    portable = _load(model, device, threads)
+    portable = _load(model, device, trust, threads)
 
     from torchml_core.cli.comparison import Comparison
     from torchml_core.cli.report import Report
@@ -122,14 +125,14 @@ def _results(model, atoms, *, forces, n_threads):
     return results
 
 
-def _load(folder, device, n_threads):
+def _load(folder, device, trust, n_threads):
     import torch
 
     from torchml_core.portable.model import PortableModel
 
     if n_threads:
         torch.set_num_threads(n_threads)
-    return PortableModel.load(folder, device=device)
+    return PortableModel.load(folder, device=device, trust=trust)
 
 
 def _check_output(output, sources):

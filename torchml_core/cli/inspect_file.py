@@ -90,22 +90,21 @@ def _species_density(descriptor):
     )
 
 
-def look_into_model(findings, path, device=None):
-    """Load a .pt or .pt2 file; return its ModelFacts, or None if it does not load."""
-    from torchml_core.portable.device import execution_device
-    from torchml_core.portable.executors import load_executor
+def look_into_model(findings, path):
+    """Read a .pt or .pt2 file without running it; return its ModelFacts, or None if it is wrong."""
+    from torchml_core.portable.model_file import model_facts
 
-    executor = findings.attempt(lambda: load_executor(path, execution_device(device)))
-    if executor is None:
+    facts = findings.attempt(model_facts, path)
+    if facts is None:
         return None
-    facts = executor.facts()
     findings.fact("format", facts.format)
     findings.fact("forward takes", [f"{name}: {kind}" for name, kind in facts.arguments])
     findings.fact("forward returns", facts.returns)
-    findings.fact(
-        "parameters", f"{facts.n_parameters}; inputs in {str(facts.dtype).removeprefix('torch.')}"
-    )
+    findings.fact("parameters", str(facts.n_parameters))
+    findings.fact("weights", facts.dtype or "none")
     findings.fact("operators", ", ".join(facts.operators) or "torch's own only")
+    if facts.refused:
+        findings.problems.append(f"{path}: {facts.refused}; it is loaded with trust=True only")
     return facts
 
 

@@ -1,20 +1,17 @@
-"""The folder of a portable model: each of its files, how they agree, and a trial."""
+"""The folder of a portable model: each of its files, and how they agree."""
 
-import os
-from contextlib import contextmanager
-
+from torchml_core import files as user_files
 from torchml_core.cli.inspect_file import (
     MODEL_SUFFIXES,
     look_into_descriptor,
     look_into_model,
     look_into_parameters,
 )
-from torchml_core.errors import ModelError, TorchMLError
 
 
-def look_into_folder(findings, folder, device):
-    """Add what the folder holds and everything wrong with it."""
-    files = sorted(file for file in folder.iterdir() if file.is_file())
+def look_into_folder(findings, folder):
+    """Add what the folder holds and everything wrong with it, running nothing of it."""
+    files = user_files.files_in(folder, "a portable model is one")
     findings.fact("portable model", str(folder))
     findings.fact("files", [f"{file.name}  {_size(file)}" for file in files])
     parameters = None
@@ -22,15 +19,13 @@ def look_into_folder(findings, folder, device):
         parameters = look_into_parameters(findings, file) or parameters
     descriptor = _descriptor(findings, folder, files, parameters)
     model_files = [file for file in files if file.suffix in MODEL_SUFFIXES]
-    facts = _model(findings, folder, model_files, parameters, device)
+    facts = _model(findings, folder, model_files, parameters)
     if parameters and descriptor:
-        from torchml_core.portable.model import disagreements
+        from torchml_core.portable.parameters import disagreements
 
         findings.problems += disagreements(parameters, descriptor)
     if parameters and facts:
         _compare_forward(findings, parameters, facts)
-    if not findings.problems:
-        _try(findings, folder, device)
 
 
 def _wanted(findings, folder, files, suffix):
@@ -64,7 +59,7 @@ def _descriptor(findings, folder, files, parameters):
     return None
 
 
-def _model(findings, folder, model_files, parameters, device):
+def _model(findings, folder, model_files, parameters):
     """Look into the model that the .param file names, or into all that are there."""
     chosen = model_files
     if parameters:
@@ -81,7 +76,7 @@ def _model(findings, folder, model_files, parameters, device):
         findings.problems.append(f"{folder}: no .pt or .pt2 file in it")
     facts = None
     for file in chosen:
-        facts = look_into_model(findings, file, device) or facts
+        facts = look_into_model(findings, file) or facts
     return facts
 
 
@@ -105,75 +100,6 @@ def _compare_forward(findings, parameters, facts):
             "the .param file says that no forces are returned, but forward returns two values; "
             "the second one is taken for them"
         )
-
-
-def _try(findings, folder, device):
-    """Load the folder as users do, and evaluate a small crystal."""
-    from torchml_core.portable.conventions import ELEMENTS_MAP
-    from torchml_core.portable.model import PortableModel
-
-    model = findings.attempt(PortableModel.load, folder, device=device)
-    if model is None:
-        return
-    crystal = trial_crystal(model.species, model.cutoff)
-    name = f"trial on {crystal.get_chemical_formula()}"
-    try:
-        findings.fact(name, _result(model, crystal))
-    except ModelError as error:
-        if model.convention == "descriptor" or ELEMENTS_MAP in os.environ:
-            findings.problems.append(str(error))
-            return
-        _try_with_atomic_numbers(findings, model, crystal, name, error)
-    except TorchMLError as error:
-        findings.problems.append(str(error))
-
-
-def _try_with_atomic_numbers(findings, model, crystal, name, error):
-    """Some models are made for atomic numbers: that is how they are to be used, no fault."""
-    from torchml_core.portable.conventions import ELEMENTS_MAP
-
-    try:
-        with _environment(ELEMENTS_MAP, "1"):
-            result = _result(model, crystal)
-    except TorchMLError:
-        findings.problems.append(str(error))
-        return
-    findings.fact(name, f"{result}, with {ELEMENTS_MAP} set")
-    reason = str(error).partition(";")[0]
-    findings.notes.append(
-        f"it takes atomic numbers, not species codes: set the environment variable {ELEMENTS_MAP}"
-        f" (to anything) wherever it is used; without, {reason}"
-    )
-
-
-def trial_crystal(species, cutoff):
-    """A small cubic crystal of all species, off its ideal sites, with neighbors in the cutoff."""
-    from ase.build import bulk
-    from ase.data import atomic_numbers, covalent_radii
-
-    largest = max(covalent_radii[atomic_numbers[symbol]] for symbol in species)
-    nearest = min(2.2 * largest, 0.8 * cutoff)
-    repeat = -(-len(species) // 8)  # 8 sites a cell: room for every species
-    crystal = bulk("Si", "diamond", a=nearest * 4 / 3**0.5, cubic=True) * (repeat, 1, 1)
-    crystal.set_chemical_symbols([species[k % len(species)] for k in range(len(crystal))])
-    crystal.rattle(0.03 * nearest, seed=1)
-    return crystal
-
-
-def _result(model, crystal):
-    prediction = model.evaluate(crystal).fold()
-    largest = (prediction.forces**2).sum(axis=1).max() ** 0.5
-    return f"energy {prediction.energy:.6g} eV, largest force {largest:.3g} eV/Å"
-
-
-@contextmanager
-def _environment(name, value):
-    """Set an environment variable that is not set, for as long as this lasts."""
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        del os.environ[name]
 
 
 def _size(file):

@@ -1,7 +1,6 @@
 """What a path is, and who looks into it."""
 
-from pathlib import Path
-
+from torchml_core import files
 from torchml_core.cli.findings import Findings
 from torchml_core.cli.inspect_file import (
     MODEL_SUFFIXES,
@@ -11,10 +10,10 @@ from torchml_core.cli.inspect_file import (
     say_which_conventions_fit,
 )
 from torchml_core.cli.inspect_folder import look_into_folder
-from torchml_core.errors import InputError, MissingFileError
+from torchml_core.errors import InputError
 
 
-def look_into(path, *, kind=None, device=None):
+def look_into(path, *, kind=None, run=False, device=None, trust=False):
     """Return the Findings about a folder or a file.
 
     Raises
@@ -24,19 +23,26 @@ def look_into(path, *, kind=None, device=None):
     InputError
         If it is none of the kinds that can be looked into.
     """
-    path, findings = Path(path), Findings()
-    if not path.exists():
-        raise MissingFileError(f"{path}: no such file or folder")
+    path, findings = files.as_path("PATH", path), Findings()
+    folder = files.is_folder(path)
     if kind is not None and path.suffix != ".dat":
         raise InputError(f"--kind {kind}: for a .dat file, which {path} is not")
-    if path.is_dir():
-        look_into_folder(findings, path, device)
+    if run and not folder:
+        raise InputError(f"--run: for a portable model's folder, which {path} is not")
+    if (device is not None or trust) and not run:
+        raise InputError("--device, --trust: --run is needed, otherwise nothing is run")
+    if folder:
+        look_into_folder(findings, path)
+        if run and not findings.problems:
+            from torchml_core.cli.trial import try_model
+
+            try_model(findings, path, device=device, trust=trust)
     elif path.suffix == ".param":
         look_into_parameters(findings, path)
     elif path.suffix == ".dat":
         look_into_descriptor(findings, path, kind)
     elif path.suffix in MODEL_SUFFIXES:
-        facts = look_into_model(findings, path, device)
+        facts = look_into_model(findings, path)
         if facts:
             say_which_conventions_fit(findings, facts)
     else:

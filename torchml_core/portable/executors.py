@@ -4,30 +4,28 @@
 tensors that ``forward`` takes; it knows its device, the floating type that the model wants, and
 whether the model differentiates by itself.
 
-Both kinds of file hold a program: load them from whom you would take a program. Python pickles
-(``torch.save``), which can do anything while they are read, are told apart by their bytes and
-refused unread; ``torch.export.load`` may unpickle parts of a ``.pt2``.
+Torch is given what ``model_file.py`` lets it have of a file: see there what is refused, unless the
+model is trusted.
 """
 
 import contextlib
 import functools
-import re
+import io
+import logging
+import threading
 import warnings
-import zipfile
-from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
-from torchml_core.errors import InputError, MissingFileError, ModelError
+from torchml_core import files
+from torchml_core.errors import InputError, ModelError
 from torchml_core.portable import scatter_ops
+from torchml_core.portable.device import execution_device
+from torchml_core.portable.model_file import content_to_load
+from torchml_core.portable.torchscript_file import refuse_compiled
 
-OWN_OPERATORS = {"aten", "prim", "prims"}
-HOW_TO_SAVE_PT = "torch.jit.save(torch.jit.script(model), 'model.pt') writes the right file"
-HOW_TO_SAVE_PT2 = "torch.export.save(torch.export.export(model, ...), 'model.pt2') writes it"
 
-
-def load_executor(path, device):
+def load_executor(path, device, *, trust=False, content=None):
     """Load the model of a file and make it ready to be called.
 
     Parameters
@@ -35,6 +33,10 @@ def load_executor(path, device):
     path : path-like
         ``.pt`` or ``.pt2``.
     device : torch.device
+    trust : bool
+        Whether the model may do what a program may: see :meth:`PortableModel.load`.
+    content : bytes, optional
+        Of the file, which then need not be there.
 
     Returns
     -------
@@ -42,21 +44,21 @@ def load_executor(path, device):
 
     Raises
     ------
-    MissingFileError
-        If there is no such file.
+    MissingFileError, FileAccessError
+        If there is no such file, or it cannot be read.
     ModelError
-        If it is not what its name says, or torch cannot load it.
+        If it is not what its name says, is damaged, would have to be trusted, or torch cannot load
+        it.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise MissingFileError(f"{path}: no such model file")
+    path = files.as_path("path", path)
+    if content is None:
+        content = files.read_bytes(path, "model file")
+    kind = ExportedExecutor if path.suffix == ".pt2" else TorchScriptExecutor
     scatter_ops.register()  # graph models ask for these operators while they are loaded
     # Weights that are made in inference mode can never be differentiated through, so the caller's
     # mode must not come in here.
     with torch.inference_mode(False), _no_deprecation_warnings():
-        if path.suffix == ".pt2":
-            return ExportedExecutor(path, device)
-        return TorchScriptExecutor(path, device)
+        return kind(path, content, device, trust)
 
 
 def save_model(model, folder, stem="model"):
@@ -96,43 +98,28 @@ def save_model(model, folder, stem="model"):
         return f"{stem}.pt"
 
 
-@dataclass(frozen=True)
-class ModelFacts:
-    """What can be said of a model's file without running it.
+class _Executor:
+    """What both kinds have in common: they are pickled and copied by way of the file's bytes."""
 
-    Attributes
-    ----------
-    format : {"TorchScript", "torch.export"}
-    arguments : tuple of (name, type)
-        What ``forward`` takes, texts both.
-    returns : str
-        What it returns, by type.
-    n_returned : int or None
-        1 for a tensor, the length of a tuple; None where it is something else.
-    n_parameters : int
-        Trainable numbers.
-    dtype : torch.dtype
-        The floating type that it is fed with.
-    operators : tuple of str
-        Operators of other packages that its code names, like ``torch_scatter::scatter_max``;
-        it cannot be loaded where one of them is unknown, even if it is never called.
-    """
+    def __init__(self, path, content, device, trust):
+        self.path, self.content, self.device, self._trust = path, content, device, trust
 
-    format: str
-    arguments: tuple
-    returns: str
-    n_returned: int | None
-    n_parameters: int
-    dtype: torch.dtype
-    operators: tuple
+    def __reduce__(self):
+        return _loaded_again, (self.path, self.content, self.device, self._trust)
 
 
-class TorchScriptExecutor:
+def _loaded_again(path, content, device, trust):
+    return load_executor(path, execution_device(device), trust=trust, content=content)
+
+
+class TorchScriptExecutor(_Executor):
     """Runs a TorchScript model, frozen and in eval mode.
 
     Attributes
     ----------
     path : pathlib.Path
+    content : bytes
+        Of the file, as it was when it was loaded.
     device : torch.device
     dtype : torch.dtype
         The floating type of the model's weights, to be fed to it.
@@ -153,17 +140,18 @@ class TorchScriptExecutor:
     in the first calls); a model that loops over triplets is 20 % slower.
     """
 
-    def __init__(self, path, device):
-        self.path, self.device = path, device
-        _refuse_unless_torchscript(path)
+    def __init__(self, path, content, device, trust):
+        super().__init__(path, content, device, trust)
+        readable = io.BytesIO(content_to_load(content, path, trust=trust))
         try:
-            module = torch.jit.load(str(path), map_location=device).eval()
-        except (RuntimeError, ValueError, AttributeError) as error:
+            module = torch.jit.load(readable, map_location=device).eval()
+        except Exception as error:  # any: the code in it is compiled, and some of it is run
             raise ModelError(f"{path}: torch.jit.load cannot load it: {reason(error)}") from error
         if not hasattr(module, "forward"):
             raise ModelError(f"{path}: it has no method forward, which is what would be called")
+        if not trust:
+            refuse_compiled(path, module)
         weights = [list(module.parameters()), list(module.buffers())]
-        self._n_parameters = _n_numbers(weights[0])
         self.not_frozen_because = None
         try:
             # optimize_numerics would fold operations into others: a different last bit
@@ -181,25 +169,9 @@ class TorchScriptExecutor:
         with _plain_execution():
             return self._module(*tensors)
 
-    def facts(self):
-        """Return the ModelFacts."""
-        schema = self._module.forward.schema
-        arguments = [(a.name, str(a.type)) for a in schema.arguments[1:]]  # without self
-        (returned,) = (r.type for r in schema.returns)
-        count = {"TensorType": lambda: 1, "TupleType": lambda: len(returned.elements())}
-        return ModelFacts(
-            "TorchScript",
-            tuple(arguments),
-            str(returned),
-            count.get(returned.kind(), lambda: None)(),
-            self._n_parameters,
-            self.dtype,
-            _operators_named_in(self.path),
-        )
 
-
-class ExportedExecutor:
-    """Runs a model that ``torch.export`` wrote; the attributes are those of the other one.
+class ExportedExecutor(_Executor):
+    """Runs a model that ``torch.export`` wrote; attributes as of TorchScriptExecutor.
 
     The program must have been exported with the numbers of particles, neighbors and edges as
     dynamic shapes: they differ from call to call.
@@ -207,44 +179,25 @@ class ExportedExecutor:
 
     uses_autograd = False  # an exported program has no such operator, only what it did
 
-    def __init__(self, path, device):
-        self.path, self.device = path, device
-        _refuse_unless_exported(path)
+    def __init__(self, path, content, device, trust):
+        super().__init__(path, content, device, trust)
+        readable = io.BytesIO(content_to_load(content, path, trust=trust))
         try:
-            program = torch.export.load(path)
+            with _logged_errors() as logged:
+                program = torch.export.load(readable)
             if device.type != "cpu":
                 from torch.export.passes import move_to_device_pass
 
                 program = move_to_device_pass(program, device)
+            self._module = program.module().requires_grad_(False)
         except Exception as error:  # any: it deserialises by running Python
-            raise ModelError(
-                f"{path}: torch.export.load cannot load it: {reason(error)}"
-            ) from error
+            why = reason(logged[-1] if logged else error)
+            raise ModelError(f"{path}: torch.export.load cannot load it: {why}") from error
         buffers = [t for t in program.constants.values() if isinstance(t, torch.Tensor)]
         self.dtype = _floating_type(program.state_dict.values(), buffers)
-        self._module = program.module().requires_grad_(False)
 
     def __call__(self, *tensors):
         return self._module(*tensors)
-
-    def facts(self):
-        """Return the ModelFacts."""
-        nodes = list(self._module.graph.nodes)
-        arguments = [(n.name, _kind(n.meta.get("val"))) for n in nodes if n.op == "placeholder"]
-        returned = nodes[-1].args[0]
-        returned = returned if isinstance(returned, (tuple, list)) else (returned,)
-        kinds = [_kind(getattr(node, "meta", {}).get("val")) for node in returned]
-        called = {n.target for n in nodes if isinstance(n.target, torch._ops.OpOverload)}
-        foreign = {op.name() for op in called if op.namespace not in OWN_OPERATORS}
-        return ModelFacts(
-            "torch.export",
-            tuple(arguments),
-            ", ".join(kinds),
-            len(kinds),
-            _n_numbers(self._module.parameters()),
-            self.dtype,
-            tuple(sorted(foreign)),
-        )
 
 
 def reason(error):
@@ -267,37 +220,6 @@ def _scripted(module):
         ) from error
 
 
-def _archive_names(path):
-    """The files inside an archive, without its top folder; None if it is not a zip file."""
-    if not zipfile.is_zipfile(path):
-        return None
-    with zipfile.ZipFile(path) as archive:
-        return {name.partition("/")[2] or name for name in archive.namelist()}
-
-
-def _refuse_unless_torchscript(path):
-    names = _archive_names(path)
-    if names is None:
-        with path.open("rb") as file:
-            start = file.read(2)
-        what = {b"": "an empty file", b"\x80\x02": "a Python pickle"}.get(start, "no zip archive")
-    elif "constants.pkl" in names:
-        return
-    elif "models/model.json" in names:
-        raise ModelError(f"{path}: written by torch.export.save; its name must end in .pt2")
-    else:
-        what = "what torch.save writes" if "data.pkl" in names else "some other zip archive"
-    raise ModelError(f"{path}: not a TorchScript model but {what}; {HOW_TO_SAVE_PT}")
-
-
-def _refuse_unless_exported(path):
-    names = _archive_names(path) or set()
-    if "constants.pkl" in names:
-        raise ModelError(f"{path}: a TorchScript model; its name must end in .pt")
-    if not {"models/model.json", "serialized_exported_program.json"} & names:
-        raise ModelError(f"{path}: not a program that torch.export saved; {HOW_TO_SAVE_PT2}")
-
-
 def _floating_type(*groups):
     """The widest floating type of the first group of tensors that has one, else float64.
 
@@ -309,29 +231,6 @@ def _floating_type(*groups):
         if types:
             return functools.reduce(torch.promote_types, types)
     return torch.float64
-
-
-def _n_numbers(tensors):
-    return sum(tensor.numel() for tensor in tensors)
-
-
-def _operators_named_in(path):
-    """Foreign operators in the code of a TorchScript file: it loads only where all are known."""
-    named = set()
-    with zipfile.ZipFile(path) as archive:
-        for name in archive.namelist():
-            if name.endswith(".py"):
-                code = archive.read(name).decode()
-                named.update(re.findall(r"\bops\.(\w+)\.(\w+)", code))
-    return tuple(sorted(f"{space}::{name}" for space, name in named if space not in OWN_OPERATORS))
-
-
-def _kind(value):
-    """``float64 (n, 3)``: what an exported program knows of a value."""
-    if not isinstance(value, torch.Tensor):
-        return type(value).__name__
-    dtype = str(value.dtype).removeprefix("torch.")
-    return f"{dtype} ({', '.join(map(str, value.shape))})"
 
 
 def _constants(graph):
@@ -350,6 +249,25 @@ def _plain_execution():
         yield
     finally:
         torch._C._set_graph_executor_optimize(before)
+
+
+@contextlib.contextmanager
+def _logged_errors():
+    """The errors that torch.export logs meanwhile, to raise one that says nothing of them."""
+    thread, errors = threading.get_ident(), []
+
+    def take(record):
+        mine = record.thread == thread and record.exc_info
+        if mine:
+            errors.append(record.exc_info[1])
+        return not mine
+
+    logger = logging.getLogger("torch.export")
+    logger.addFilter(take)
+    try:
+        yield errors
+    finally:
+        logger.removeFilter(take)
 
 
 @contextlib.contextmanager

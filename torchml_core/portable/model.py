@@ -1,19 +1,23 @@
 """PortableModel: the files of a folder, brought together into something that can be evaluated."""
 
-import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
 
+from torchml_core import checks, files
 from torchml_core.configuration import Configuration
 from torchml_core.descriptors.files import read_descriptor
 from torchml_core.errors import FileFormatError, InputError, MissingFileError
 from torchml_core.portable import conventions, evaluation
 from torchml_core.portable.device import execution_device
 from torchml_core.portable.executors import load_executor, save_model
-from torchml_core.portable.parameters import ModelParameters, read_parameters, write_parameters
+from torchml_core.portable.parameters import (
+    ModelParameters,
+    disagreements,
+    read_parameters,
+    write_parameters,
+)
 from torchml_core.portable.prediction import Prediction, not_asked, not_given
 
 PARAMETERS_FILE, DESCRIPTOR_FILE = "model.param", "descriptor.dat"
@@ -23,7 +27,8 @@ class PortableModel:
     """A portable model: a TorchScript or exported network, and how it is to be fed.
 
     Made by :meth:`load` from a folder, or by :meth:`create` from a network of one's own. All files
-    are read at once; the folder may go away afterwards.
+    are read at once; the folder may go away afterwards. A model that is copied or pickled takes
+    its files along, and works where the folder is not; there it needs its device.
 
     Attributes
     ----------
@@ -45,9 +50,9 @@ class PortableModel:
         Where it runs.
     """
 
-    def __init__(self, folder, files, parameters, executor, descriptor=None):
-        self.folder, self._files = folder, files
-        self.files = tuple(file.name for file in files)
+    def __init__(self, folder, contents, parameters, executor, descriptor=None):
+        self.folder, self._contents = folder, contents  # of each file by name; None: the model's
+        self.files = tuple(contents)
         self.parameters, self.descriptor = parameters, descriptor
         self.species = parameters.species
         self.cutoff = parameters.cutoff
@@ -58,7 +63,7 @@ class PortableModel:
         self._calling = conventions.BY_NAME[parameters.convention](parameters, descriptor)
 
     @classmethod
-    def load(cls, folder, *, device=None):
+    def load(cls, folder, *, device=None, trust=False):
         """Load a portable model from its folder.
 
         Parameters
@@ -66,9 +71,14 @@ class PortableModel:
         folder : path-like
             Its files are told apart by how their names end: ``.param`` (one), ``.pt`` or ``.pt2``
             (the one that the ``.param`` names), ``.dat`` (one, for descriptor models). Others are
-            left alone. A model is a program: load it from whom you would take a program.
+            left alone.
         device : str or torch.device, optional
             None: what KIM_MODEL_EXECUTION_DEVICE says, else the processor.
+        trust : bool
+            Whether the model's file may do whatever a program may: run any Python through pickles
+            in a ``.pt2``, call operators that reach files. Say True only for models from whom you
+            would take a program. False: such files are refused; what a model may do even so is in
+            docs/portable_models.md, "Security".
 
         Returns
         -------
@@ -78,39 +88,41 @@ class PortableModel:
         ------
         MissingFileError
             If the folder or one of the files is not there.
+        FileAccessError
+            If one of them cannot be read.
         InputError
             If there are several files where one is needed, or the device cannot be used.
         FileFormatError
             If the ``.param`` or ``.dat`` file is wrong, or they contradict each other.
         ModelError
-            If torch cannot load the model.
+            If torch cannot load the model, its file is damaged, or it would have to be trusted.
         UnsupportedError
             For a graph model while KIM_MODEL_DISABLE_GRAPH is set.
         """
-        folder = Path(folder)
-        if not folder.is_dir():
-            raise MissingFileError(f"{folder}: no such folder; a portable model is one")
+        folder, trust = files.as_path("folder", folder), checks.flag("trust", trust)
         param_file = _the_one(folder, ".param")
         parameters = read_parameters(param_file)
         if parameters.convention == "graph":
             conventions.refuse_disabled_graphs()
-        descriptor, files = None, [param_file]
+        descriptor, contents = None, {param_file.name: files.read_bytes(param_file, ".param file")}
         if parameters.convention == "descriptor":
             dat_file = _the_one(folder, ".dat")
-            files.append(dat_file)
+            contents[dat_file.name] = files.read_bytes(dat_file, ".dat file")
             descriptor = read_descriptor(dat_file, parameters.descriptor)
             wrong = disagreements(parameters, descriptor)
             if wrong:
                 raise FileFormatError(f"{'; '.join(wrong)} ({param_file.name})", dat_file)
         model_file = folder / parameters.model_file
-        if not model_file.is_file():
-            there = sorted(f.name for f in folder.iterdir() if f.suffix in {".pt", ".pt2"})
+        there = [file.name for file in files.files_in(folder, "a portable model is one")]
+        if model_file.name not in there:
+            there = [name for name in there if name.endswith((".pt", ".pt2"))]
             raise MissingFileError(
                 f"{param_file} names the model {parameters.model_file}, which is not there; "
                 f"there is {', '.join(there) or 'no .pt or .pt2 file'}"
             )
-        executor = load_executor(model_file, execution_device(device))
-        return cls(folder, [*files, model_file], parameters, executor, descriptor)
+        executor = load_executor(model_file, execution_device(device), trust=trust)
+        contents[model_file.name] = None  # the executor has it
+        return cls(folder, contents, parameters, executor, descriptor)
 
     @classmethod
     def create(
@@ -178,7 +190,7 @@ class PortableModel:
         return cls.load(folder)
 
     def save(self, folder):
-        """Copy the model's files into another folder.
+        """Write the model's files, as they were when it was loaded, into another folder.
 
         Parameters
         ----------
@@ -189,15 +201,13 @@ class PortableModel:
         ------
         InputError
             If the folder is in use.
-        MissingFileError
-            If the folder that the model was loaded from is gone.
+        FileAccessError
+            If it cannot be written to.
         """
-        missing = [file for file in self._files if not file.is_file()]
-        if missing:
-            raise MissingFileError(f"{missing[0]}: gone since the model was loaded")
         folder = _new_folder(folder)
-        for file in self._files:
-            shutil.copyfile(file, folder / file.name)
+        for name, content in self._contents.items():
+            content = self._executor.content if content is None else content
+            files.write_bytes("folder", folder / name, content)
 
     def evaluate(self, structure, *, forces=True, virial=True, n_threads=None):
         """Evaluate a structure or a configuration.
@@ -333,22 +343,20 @@ def _nothing(c, forces, virial):
 
 def _the_one(folder, suffix):
     """The one file of a folder whose name ends so."""
-    files = sorted(f for f in folder.iterdir() if f.suffix == suffix and f.is_file())
-    if not files:
+    there = files.files_in(folder, "a portable model is one")
+    found = [file for file in there if file.suffix == suffix]
+    if not found:
         raise MissingFileError(f"{folder}: no {suffix} file in it; a portable model needs one")
-    if len(files) > 1:
-        names = ", ".join(f.name for f in files)
-        raise InputError(f"{folder}: one {suffix} file is needed, there are {len(files)}: {names}")
-    return files[0]
+    if len(found) > 1:
+        names = ", ".join(f.name for f in found)
+        raise InputError(f"{folder}: one {suffix} file is needed, there are {len(found)}: {names}")
+    return found[0]
 
 
 def _new_folder(folder):
     """Make a folder if need be; InputError if it holds files that a model could be taken for."""
-    folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"folder = {str(folder)!r}: a file of that name is there")
-    folder.mkdir(parents=True, exist_ok=True)
-    for file in sorted(folder.iterdir()):
+    folder = files.make_folder("folder", folder)
+    for file in files.files_in(folder, "a portable model is one"):
         if file.suffix in {".param", ".pt", ".pt2", ".dat"}:
             raise InputError(f"folder = {str(folder)!r}: holds {file.name} already; an empty one")
     return folder
@@ -363,19 +371,3 @@ def _choose_convention(convention, descriptor):
     elif convention not in {None, "descriptor"}:
         raise InputError(f"convention = {convention!r}: 'descriptor' where a descriptor is given")
     return convention or "descriptor"
-
-
-def disagreements(parameters, descriptor):
-    """Return how a descriptor contradicts the parameters of its model, a text each."""
-    found = []
-    if set(descriptor.species) != set(parameters.species):
-        found.append(
-            f"its species are {', '.join(descriptor.species)}, those of the model "
-            f"{', '.join(parameters.species)}; they must be the same, in any order"
-        )
-    if descriptor.cutoff > parameters.cutoff:
-        found.append(
-            f"its cutoff {descriptor.cutoff:g} is beyond that of the model, {parameters.cutoff:g}: "
-            "it would miss neighbors"
-        )
-    return found

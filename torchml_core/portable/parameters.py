@@ -221,6 +221,22 @@ def write_parameters(parameters, path):
     files.write_text("path", path, text)
 
 
+def disagreements(parameters, descriptor):
+    """Return how a descriptor contradicts the parameters of its model, a text each."""
+    found = []
+    if set(descriptor.species) != set(parameters.species):
+        found.append(
+            f"its species are {', '.join(descriptor.species)}, those of the model "
+            f"{', '.join(parameters.species)}; they must be the same, in any order"
+        )
+    if descriptor.cutoff > parameters.cutoff:
+        found.append(
+            f"its cutoff {descriptor.cutoff:g} is beyond that of the model, {parameters.cutoff:g}: "
+            "it would miss neighbors"
+        )
+    return found
+
+
 class _ValueLines:
     """The lines of a file that hold a value, taken one after another."""
 
