@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tarfile
 
 import pytest
 from click.testing import CliRunner
@@ -20,26 +21,43 @@ def run(collection):
     return run
 
 
-@pytest.mark.parametrize("name", ["", "a-b", "1a", "a b", "../a", "a;b", "é"])
+@pytest.mark.parametrize("name", ["", "1a", "a b", "../a", "a;b", "é"])
 def test_names_that_kim_does_not_take(name, run, example_folders):
     model = example_folders["StillingerWeber_Si"]
     for words in (["install", model, "--name", name], ["install-driver", "--name", name]):
         result = run(*words, "--collection", "environment")
         assert result.exit_code == 1
-        assert f"name = {name!r}: KIM takes names of letters, digits" in result.stderr
+        assert f"name = {name!r}: a name of letters, digits and underscores" in result.stderr
 
 
-def test_a_folder_whose_name_is_none_of_kim_s(run, example_folders, tmp_path):
-    shutil.copytree(example_folders["StillingerWeber_Si"], tmp_path / "my-model")
-    result = run("install", tmp_path / "my-model", "--collection", "environment")
+def test_hyphens_are_for_models_only(run, example_folders, tmp_path):
+    """A driver's name is in its models' files; that of a model is chosen here, as in KLIFF."""
+    assert "name = 'a-b': a name of" in run("install-driver", "--name", "a-b").stderr
+    folder = tmp_path / "1-model"
+    shutil.copytree(example_folders["StillingerWeber_Si"], folder)
+    result = run("install", folder, "--collection", "environment")
     assert result.exit_code == 1
-    assert "name = 'my-model'" in result.stderr
+    assert "name = '1_model': a name of" in result.stderr
+
+
+@pytest.mark.slow
+def test_a_tarball_of_kliff_s(run, collection, example_folders, tmp_path):
+    """As KLIFF's save_kim_model makes it, with a hyphen and with files that are none of ours."""
+    folder = tmp_path / "my-model"
+    shutil.copytree(example_folders["StillingerWeber_Si"], folder)
+    folder.joinpath("CMakeLists.txt").write_text("project(my_model)\n")
+    with tarfile.open(tmp_path / "my-model.tar.gz", "w:gz") as tar:
+        tar.add(folder, arcname=folder.name)
+    result = run("install", tmp_path / "my-model.tar.gz", "--collection", "environment")
+    assert result.exit_code == 0, result.output
+    assert "installed the model my_model (environment)" in result.output
+    assert "my_model" in {item.name for item in system.installed_items("portable_models")}
 
 
 def test_unknown_collections(run, example_folders):
     model = example_folders["StillingerWeber_Si"]
     assert run("install", model, "--collection", "mine").exit_code == 2
-    with pytest.raises(tm.InputError, match="collection = 'mine': one of user, environment"):
+    with pytest.raises(tm.InputError, match="collection = 'mine': one of 'user', 'environment'"):
         install_model(model, collection="mine")
     with pytest.raises(tm.InputError, match="collection = 'mine'"):
         install_driver(collection="mine")

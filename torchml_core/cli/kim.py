@@ -39,11 +39,11 @@ def install_driver(name, collection):
 
 @group.command("install")
 @click.argument("model", type=click.Path())
-@click.option("--name", help="KIM's name of the model  [default: that of the folder]")
+@click.option("--name", help="KIM's name of the model, - becomes _  [default: the folder's]")
 @click.option("--driver", default=DEFAULT_DRIVER, show_default=True, help="The driver it asks for.")
 @_collection
 def install_model(model, name, driver, collection):
-    """Package the portable model in the folder MODEL and install it."""
+    """Package the portable model MODEL, a folder or a tarball of one, and install it."""
     from torchml_core.kim import install
 
     name = install.install_model(model, name, driver=driver, collection=collection)

@@ -7,8 +7,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from torchml_core.errors import InputError, InstallationError
-from torchml_core.kim import system
+from torchml_core import files
+from torchml_core.checks import one_of, refuse
+from torchml_core.errors import InstallationError
+from torchml_core.kim import system, tarball
 
 DEFAULT_DRIVER = "TorchMLModelDriver"
 COLLECTIONS = ("user", "environment", "system")
@@ -34,7 +36,7 @@ def install_driver(name=DEFAULT_DRIVER, collection="user"):
     InstallationError
         The KIM-API, a compiler or a header is missing, or the build fails; the message says.
     """
-    _check_name("name", name)
+    _kim_name("name", name)
     if not (system.python_headers() / "Python.h").is_file():
         raise InstallationError(
             f"Python.h is not in {system.python_headers()}: install the headers of Python"
@@ -50,14 +52,16 @@ def install_driver(name=DEFAULT_DRIVER, collection="user"):
 
 
 def install_model(folder, name=None, *, driver=DEFAULT_DRIVER, collection="user"):
-    """Package a portable model's folder for KIM and install it.
+    """Package a portable model for KIM and install it.
 
     Parameters
     ----------
     folder : path-like
-        Its ``.param``, ``.pt`` or ``.pt2`` and ``.dat`` files are packed into the model's library.
+        A portable model's folder, or a tarball of it (``.tar``, ``.tar.gz``, ...), as KLIFF writes
+        one. The ``.param``, ``.pt`` or ``.pt2`` and ``.dat`` files in it are packed into the
+        model's library.
     name : str, optional
-        KIM's name of it. None: that of the folder.
+        KIM's name of it. None: that of the folder. In either ``-`` becomes ``_``, as in KLIFF.
     driver : str
         The name of the driver that it asks for, which must be installed.
     collection : {"user", "environment", "system"}
@@ -74,13 +78,21 @@ def install_model(folder, name=None, *, driver=DEFAULT_DRIVER, collection="user"
     TorchMLError
         The model cannot be loaded.
     """
+    folder = files.as_path("folder", folder)
+    if not folder.is_file():
+        return _install_folder(folder, folder.resolve().name, name, driver, collection)
+    with tempfile.TemporaryDirectory() as unpacked:
+        own_name = tarball.unpack(folder, Path(unpacked))
+        return _install_folder(Path(unpacked), own_name, name, driver, collection)
+
+
+def _install_folder(folder, own_name, name, driver, collection):
     from torchml_core.portable.model import PortableModel
 
-    folder = Path(folder)
     model = PortableModel.load(folder)
-    name = folder.resolve().name if name is None else name
-    _check_name("name", name)
-    _check_name("driver", driver)
+    name = own_name if name is None else name
+    name = _kim_name("name", name.replace("-", "_") if isinstance(name, str) else name)
+    _kim_name("driver", driver)
     if driver not in {item.name for item in system.installed_items("model_drivers")}:
         raise InstallationError(
             f"the driver {driver} is not installed: `torchml-core kim install-driver --name"
@@ -90,17 +102,16 @@ def install_model(folder, name=None, *, driver=DEFAULT_DRIVER, collection="user"
         source = Path(temporary, name)
         shutil.copytree(HERE / "model_library", source)
         model.save(source)
-        files = " ".join(_quoted(file) for file in model.files)
+        names = " ".join(_quoted(file) for file in model.files)
         source.joinpath("model.cmake").write_text(
-            f"set(MODEL_NAME {name})\nset(DRIVER_NAME {driver})\nset(MODEL_FILES {files})\n"
+            f"set(MODEL_NAME {name})\nset(DRIVER_NAME {driver})\nset(MODEL_FILES {names})\n"
         )
         _install(source, collection)
     return name
 
 
 def _install(source, collection):
-    if collection not in COLLECTIONS:
-        raise InputError(f"collection = {collection!r}: one of {', '.join(COLLECTIONS)}")
+    one_of("collection", collection, COLLECTIONS)
     command = [system.find_management(), "install", "--force", collection, source]
     made = subprocess.run(
         command, env=system.kim_environment(), capture_output=True, text=True, cwd=source.parent
@@ -113,13 +124,12 @@ def _install(source, collection):
         )
 
 
-def _check_name(argument, name):
-    # KIM's rule: a C identifier
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-        raise InputError(
-            f"{argument} = {name!r}: KIM takes names of letters, digits and underscores that do"
-            " not begin with a digit"
-        )
+def _kim_name(argument, name):
+    """Return a name that follows KIM's rule, that of C identifiers."""
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        requirement = "a name of letters, digits and underscores that does not begin with a digit"
+        refuse(argument, name, f"{requirement}, as KIM takes it,")
+    return name
 
 
 def _driver_settings(name):

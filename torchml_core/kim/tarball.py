@@ -1,0 +1,111 @@
+"""The tarball of a portable model, as KLIFF's ``save_kim_model`` writes it, unpacked safely.
+
+What is in it is not trusted: nothing is written but a model's own files, by their last name, into
+the folder that is given, and no more than there is room for.
+"""
+
+import bz2
+import gzip
+import lzma
+import shutil
+import tarfile
+import tempfile
+import zlib
+from pathlib import Path, PurePosixPath
+
+from torchml_core import files
+from torchml_core.checks import shown
+from torchml_core.errors import FileFormatError, MissingFileError
+
+SUFFIXES = (".param", ".pt", ".pt2", ".dat")
+LARGEST, MOST_MEMBERS = 2**30, 10_000  # bytes, unpacked
+BLOCK = 2**20
+COMPRESSIONS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+# What Python's modules raise for contents that are damaged, or made to be so.
+DAMAGED = (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError, ValueError)
+
+
+def unpack(path, folder):
+    """Unpack the files of a portable model from a tarball.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A ``.tar``, as it is or compressed by gzip, bzip2 or xz.
+    folder : pathlib.Path
+        Where to; it must be there, and empty.
+
+    Returns
+    -------
+    str
+        The name of the folder in the tarball that held them, or of the tarball where none did.
+
+    Raises
+    ------
+    MissingFileError, FileAccessError
+        There is no such file, or no model in it.
+    FileFormatError
+        It is no tarball, is damaged, unpacks to more than 1 GiB, or has what a model's tarball
+        has not: paths that lead out of it, links for files, files of several models.
+    """
+    files.require_file(path, "tarball of a portable model")
+    with tempfile.TemporaryFile() as plain:
+        try:
+            _decompress(path, plain)
+            return _unpack(path, plain, folder)
+        except DAMAGED as error:
+            if isinstance(error, (FileFormatError, MissingFileError)):
+                raise
+            raise FileFormatError(
+                f"a tarball that is not damaged is needed: {error}", path
+            ) from None
+
+
+def _decompress(path, plain):
+    """Write what is in the file, decompressed, to another one, up to LARGEST."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    opened = next((f for mark, f in COMPRESSIONS.items() if head.startswith(mark)), open)
+    n_bytes = 0
+    with opened(path, "rb") as compressed:
+        while block := compressed.read(BLOCK):
+            n_bytes += len(block)
+            if n_bytes > LARGEST:
+                raise _too_large(path)
+            plain.write(block)
+    plain.seek(0)
+
+
+def _unpack(path, plain, folder):
+    parents = set()
+    with tarfile.open(fileobj=plain, mode="r:") as tar:
+        for k, member in enumerate(tar):
+            inside = PurePosixPath(member.name)
+            if k >= MOST_MEMBERS or member.size > LARGEST:
+                raise _too_large(path)
+            if inside.is_absolute() or ".." in inside.parts:
+                raise FileFormatError(f"{shown(member.name)} leads out of the tarball", path)
+            if inside.suffix not in SUFFIXES or inside.name.startswith("."):
+                continue
+            if member.isdir():
+                continue
+            if not member.isreg():
+                raise FileFormatError(f"{shown(member.name)}: a file, no link, is needed", path)
+            parents.add(inside.parent)
+            target = folder / inside.name
+            if len(parents) > 1 or target.exists():
+                message = "one model is needed, in one folder, and each of its files once"
+                raise FileFormatError(f"{shown(member.name)}: {message}", path)
+            with tar.extractfile(member) as source, target.open("xb") as copy:
+                shutil.copyfileobj(source, copy, BLOCK)
+    if not parents:
+        raise MissingFileError(f"{path}: no portable model is in it")
+    return parents.pop().name or Path(path).name.partition(".")[0]
+
+
+def _too_large(path):
+    return FileFormatError(
+        f"it unpacks to more than {LARGEST >> 30} GiB or {MOST_MEMBERS} files; unpack it yourself"
+        " if you trust it, and name the folder",
+        path,
+    )
