@@ -3,6 +3,7 @@
 from ase.calculators.calculator import Calculator, all_changes
 
 from torchml_core.portable.model import PortableModel
+from torchml_core.portable.prediction import volume_of_stress
 from torchml_core.verlet import VerletList
 
 
@@ -22,8 +23,8 @@ class TorchMLCalculator(Calculator):
     Notes
     -----
     ``energy`` and ``free_energy`` (the same) in eV; ``energies`` where the model has them;
-    ``forces`` in eV/Å; ``stress`` in eV/Å³, ASE's sign and order, for structures periodic in all
-    directions; ``stresses``, which add up to ``stress``, for descriptor models only (see
+    ``forces`` in eV/Å; ``stress`` in eV/Å³, ASE's sign and order, for structures with a periodic
+    direction and a cell that has a volume: slabs relax in their plane; ``stresses``, which add up to ``stress``, for descriptor models only (see
     :class:`Prediction`). What a model cannot give raises UnsupportedError.
     """
 
@@ -57,7 +58,8 @@ class TorchMLCalculator(Calculator):
             self.results["energies"] = prediction.particle_energies
         if derivatives:
             self.results["forces"] = prediction.forces
-        if "stress" in wanted or (derivatives and self.atoms.pbc.all()):
+        has_stress = volume_of_stress(self.atoms.cell, self.atoms.pbc) is not None
+        if "stress" in wanted or (derivatives and has_stress):
             self.results["stress"] = prediction.stress
         if "stresses" in wanted:
             self.results["stresses"] = prediction.stresses

@@ -11,7 +11,7 @@ from ase.io.lammpsdata import write_lammps_data
 from simulators import lammps
 
 import torchml_core as tm
-from torchml_core.portable.conventions import ELEMENTS_MAP
+from torchml_core.portable.species_input import ELEMENTS_MAP
 
 # One configuration under one model. Several of these make an input; each starts with `clear`.
 ONE = """

@@ -9,8 +9,9 @@ from structures import rattled_silicon
 
 import torchml_core as tm
 from torchml_core.finite_differences import finite_difference_forces, finite_difference_stress
-from torchml_core.portable.conventions import DISABLE_GRAPH, ELEMENTS_MAP, Graph, Raw
+from torchml_core.portable.conventions import DISABLE_GRAPH, Graph, Raw
 from torchml_core.portable.parameters import ModelParameters
+from torchml_core.portable.species_input import ELEMENTS_MAP
 
 CPU = torch.device("cpu")
 SPECIES = ["Si", "C"]

@@ -72,12 +72,12 @@ F32, F64, F16 = torch.float32, torch.float64, torch.float16
     ],
 )
 def test_floating_type_is_found(types, expected, tmp_path):
-    assert load(Holds(**types), tmp_path / "a").dtype == expected
+    assert load(Holds(**types), tmp_path / "a").weights_dtype == expected
 
 
 def test_widest_parameter_wins(tmp_path):
     net = torch.nn.Sequential(torch.nn.Linear(2, 2).float(), torch.nn.Linear(2, 2).double())
-    assert load(net, tmp_path).dtype == F64
+    assert load(net, tmp_path).weights_dtype == F64
 
 
 def test_type_of_a_model_that_was_saved_frozen(tmp_path):
@@ -85,34 +85,7 @@ def test_type_of_a_model_that_was_saved_frozen(tmp_path):
         warnings.simplefilter("ignore", DeprecationWarning)
         frozen = torch.jit.freeze(torch.jit.script(DescriptorNet(3, F32).eval()))
     assert not list(frozen.parameters())
-    assert load(frozen, tmp_path).dtype == F32
-
-
-def test_float32_models_are_fed_float32(tmp_path):
-    atoms = rattled_silicon(1)
-    descriptor = tm.SymmetryFunctions(["Si"], CUTOFF, [("g2", [[0.3, 0.0], [0.5, 1.5]])])
-    predictions = {}
-    for dtype in (F32, F64):
-        kinds = {
-            "descriptor": {"model": DescriptorNet(2, dtype), "descriptor": descriptor},
-            "graph": {
-                "model": GraphNet(dtype=dtype),
-                "cutoff": CUTOFF,
-                "convention": "graph",
-                "n_layers": 3,
-            },
-        }
-        for kind, arguments in kinds.items():
-            folder = tmp_path / f"{kind}{dtype}"
-            model = tm.PortableModel.create(folder, species=["Si"], **arguments)
-            predictions[kind, dtype] = model.evaluate(atoms)
-    for kind in kinds:
-        single, double = predictions[kind, F32], predictions[kind, F64]
-        assert single.energy == pytest.approx(double.energy, rel=1e-5)
-        assert single.energy != double.energy
-        assert single.forces.dtype == np.float64
-        scale = np.abs(double.forces).max()
-        np.testing.assert_allclose(single.forces, double.forces, rtol=0, atol=1e-4 * scale)
+    assert load(frozen, tmp_path).weights_dtype == F32
 
 
 # --- TorchScript ---------------------------------------------------------------------------------
@@ -174,9 +147,32 @@ def test_what_cannot_be_frozen_runs_as_it_is(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.jit, "freeze", refuse)
     executor = load(DescriptorNet(3, F32), tmp_path)
     assert executor.not_frozen_because == "this one cannot be frozen"
-    assert executor.dtype == F32
+    assert executor.weights_dtype == F32
     x = torch.rand(5, 3)
     assert torch.equal(executor(x), DescriptorNet(3, F32)(x))
+
+
+class FailsInside(torch.nn.Module):
+    """Fails in a method of its own, which freezing inlines."""
+
+    def __init__(self):
+        super().__init__()
+        self.weights = torch.nn.Parameter(torch.ones(3, 3, dtype=torch.float64))
+
+    def layer(self, x):
+        return x @ self.weights
+
+    def forward(self, x):
+        return self.layer(x).sum()
+
+
+def test_a_failure_inside_of_a_frozen_model_is_an_error(tmp_path):
+    executor = load(FailsInside(), tmp_path)
+    assert executor.not_frozen_because is None
+    for _ in range(3):
+        with pytest.raises(RuntimeError, match="cannot be multiplied"):  # it ended the process
+            executor(torch.rand(2, 4, dtype=torch.float64))
+    assert executor(torch.ones(1, 3, dtype=torch.float64)) == 9
 
 
 def test_the_same_bits_in_every_call(tmp_path):
@@ -243,7 +239,7 @@ def test_exported_float32(tmp_path):
         warnings.simplefilter("ignore")
         program = torch.export.export(DescriptorNet(3, F32), (torch.rand(4, 3),))
     executor = load(program, tmp_path)
-    assert executor.dtype == F32
+    assert executor.weights_dtype == F32
     x = torch.rand(4, 3)
     assert torch.equal(executor(x), DescriptorNet(3, F32)(x))
 

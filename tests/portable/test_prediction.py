@@ -11,7 +11,7 @@ from small_models import CUTOFF, DescriptorNet, PairNet, shuffled
 from structures import rattled_silicon
 
 import torchml_core as tm
-from torchml_core.portable.conventions import ELEMENTS_MAP
+from torchml_core.portable.species_input import ELEMENTS_MAP
 
 FILE = "model.pt"
 
@@ -21,7 +21,8 @@ class Returns:
 
     path = Path(FILE)
     device = torch.device("cpu")
-    dtype = torch.float64
+    weights_dtype = torch.float64
+    arguments = ("species", "coords", "n_neigh", "nlist", "contributing")
 
     def __init__(self, function, uses_autograd=False):
         self.function, self.uses_autograd = function, uses_autograd
@@ -203,7 +204,7 @@ WRONG = {
     "nothing": (lambda x: None, "NoneType"),
     "a number": (lambda x: 1.0, "float"),
     "a dictionary": (lambda x: {"energy": x.sum()}, "dict"),
-    "three tensors": (lambda x: (x.sum(), x, x), "tuple of (Tensor, Tensor, Tensor)"),
+    "whole forces of three": (lambda x: (x.sum(), x.long(), x), "the forces came back as"),
     "no tensors": (lambda x: (), "tuple of ()"),
     "energy and nothing": (lambda x: (x.sum(), None), "tuple of (Tensor, NoneType)"),
     "whole numbers": (lambda x: torch.tensor(3), "the energy came back as torch.int64"),

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
 from ase.build import bulk
 from small_models import shuffled
 from structures import rattled_silicon
@@ -15,7 +16,7 @@ from torchml_core.finite_differences import (
     finite_difference_stress,
     strained,
 )
-from torchml_core.portable.conventions import ELEMENTS_MAP
+from torchml_core.portable.species_input import ELEMENTS_MAP
 
 NAMES = {
     "raw": "TorchMLModel1_SW",
@@ -183,11 +184,24 @@ def test_raw_model_is_stillinger_weber(name, folders):
         _ = p.particle_energies
 
 
-def test_raw_model_without_neighbors_says_what_fails(folders):
-    """It differentiates an energy that is a constant then: nothing a driver could mend."""
+def test_raw_model_on_lone_atoms(folders):
+    """It differentiates an energy that is a constant then, which torch refuses."""
     model = tm.PortableModel.load(folders["raw"])
-    with pytest.raises(tm.ModelError, match=r"SW_energy_and_forces\.pt: forward failed .* grad"):
-        model.evaluate(bulk("Si", "sc", 20.0))
+    lone = Atoms("Si")
+    for atoms in (lone, bulk("Si", "sc", 20.0), bulk("Si", "sc", 20.0) * (2, 1, 1)):
+        p = model.evaluate(atoms)
+        assert p.energy == 0.0
+        assert not p.forces.any()
+        assert not p.virial.any()
+    assert model.evaluate(lone, forces=False, virial=False).energy == 0.0
+    # beyond the cutoff of the .param file, on it, and within; a dimer scan passes all
+    parameters = parameters_of(folders["raw"] / "SW_energy_and_forces.pt")
+    for distance in (model.cutoff + 0.1, model.cutoff, model.cutoff - 1e-9, 3.5):
+        dimer = Atoms("Si2", [[0, 0, 0], [0, 0, distance]])
+        p = model.evaluate(dimer).fold()
+        energy, forces, _ = stillinger_weber(dimer, parameters)
+        assert p.energy == pytest.approx(energy, rel=1e-12)
+        np.testing.assert_allclose(p.forces, forces, rtol=0, atol=1e-12)
 
 
 # --- symmetry functions and weights, by hand -----------------------------------------------------

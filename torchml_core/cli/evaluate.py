@@ -115,7 +115,9 @@ def _evaluate_all(model, sources, takers, *, forces, n_threads, keep_going, debu
 
 def _results(model, atoms, *, forces, n_threads):
     """The model's results for a structure, by ASE's names."""
-    stress = forces and bool(atoms.pbc.all())
+    from torchml_core.portable.prediction import volume_of_stress
+
+    stress = forces and volume_of_stress(atoms.cell, atoms.pbc) is not None
     prediction = model.evaluate(atoms, forces=forces, virial=stress, n_threads=n_threads).fold()
     results = {"energy": prediction.energy}
     if forces:

@@ -1,17 +1,14 @@
 """A trial of a portable model on a small crystal, which runs its code."""
 
-import os
-from contextlib import contextmanager
-
 from torchml_core.errors import ModelError, TorchMLError
 
 
 def try_model(findings, folder, *, device=None, trust=False):
     """Load the folder as users do, and evaluate a small crystal."""
-    from torchml_core.portable.conventions import ELEMENTS_MAP
     from torchml_core.portable.model import PortableModel
 
-    model = findings.attempt(PortableModel.load, folder, device=device, trust=trust)
+    options = {"device": device, "trust": trust}
+    model = findings.attempt(PortableModel.load, folder, **options)
     if model is None:
         return
     crystal = trial_crystal(model.species, model.cutoff)
@@ -19,29 +16,29 @@ def try_model(findings, folder, *, device=None, trust=False):
     try:
         findings.fact(name, _result(model, crystal))
     except ModelError as error:
-        if model.convention == "descriptor" or ELEMENTS_MAP in os.environ:
+        if model.convention == "descriptor" or model.species_input.kind == "atomic_numbers":
             findings.problems.append(str(error))
             return
-        _try_with_atomic_numbers(findings, model, crystal, name, error)
+        _try_with_atomic_numbers(findings, folder, options, crystal, name, error)
     except TorchMLError as error:
         findings.problems.append(str(error))
 
 
-def _try_with_atomic_numbers(findings, model, crystal, name, error):
+def _try_with_atomic_numbers(findings, folder, options, crystal, name, error):
     """Some models are made for atomic numbers: that is how they are to be used, no fault."""
-    from torchml_core.portable.conventions import ELEMENTS_MAP
+    from torchml_core.portable.model import PortableModel
 
     try:
-        with _environment(ELEMENTS_MAP, "1"):
-            result = _result(model, crystal)
+        model = PortableModel.load(folder, species_input="atomic_numbers", **options)
+        result = _result(model, crystal)
     except TorchMLError:
         findings.problems.append(str(error))
         return
-    findings.fact(name, f"{result}, with {ELEMENTS_MAP} set")
+    findings.fact(name, f"{result}, given atomic numbers")
     reason = str(error).partition(";")[0]
     findings.notes.append(
-        f"it takes atomic numbers, not species codes: set the environment variable {ELEMENTS_MAP}"
-        f" (to anything) wherever it is used; without, {reason}"
+        "it takes atomic numbers, not species codes: species_input='atomic_numbers' of load, or"
+        f" this line in the .param file: '# torchml_core: species_input = atomic_numbers'; without, {reason}"
     )
 
 
@@ -63,13 +60,3 @@ def _result(model, crystal):
     prediction = model.evaluate(crystal).fold()
     largest = (prediction.forces**2).sum(axis=1).max() ** 0.5
     return f"energy {prediction.energy:.6g} eV, largest force {largest:.3g} eV/Å"
-
-
-@contextmanager
-def _environment(name, value):
-    """Set an environment variable that is not set, for as long as this lasts."""
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        del os.environ[name]

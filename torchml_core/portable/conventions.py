@@ -15,11 +15,10 @@ from functools import partial
 
 import numpy as np
 import torch
-from ase.data import atomic_numbers
 
-from torchml_core.errors import UnsupportedError
+from torchml_core.errors import InputError, UnsupportedError
+from torchml_core.portable.species_input import decide
 
-ELEMENTS_MAP = "KIM_MODEL_ELEMENTS_MAP"
 DISABLE_GRAPH = ("KIM_MODEL_DISABLE_GRAPH", "KIM_MODEL_DISBALE_GRAPH")  # both spellings are in use
 FAR_AWAY = 999.0  # Å, where the original puts its dummy particle
 
@@ -62,8 +61,8 @@ class Raw:
     """``forward(species, coords, n_neigh, nlist, contributing)``.
 
     ====================================  ==========================================================
-    species int64 (n,)                    codes, or atomic numbers: KIM_MODEL_ELEMENTS_MAP is set
-    coords (n, 3)                         of the model's floating type
+    species int64 (n,)                    codes or atomic numbers, see ``species_input``
+    coords (n, 3)                         float64, or float32 from an origin near the atoms
     n_neigh int32 (n_c,)                  number of neighbors of each contributing particle
     nlist int32 (sum of n_neigh,)         their rows, one after another, in particle order
     contributing int64 (n,)               1 contributing, 0 ghost
@@ -77,8 +76,9 @@ class Raw:
 
     no_particle_virials = "a raw model gives forces on particles, not on pairs"
 
-    def __init__(self, parameters, descriptor=None):
+    def __init__(self, parameters, descriptor=None, species_input=None):
         self._species, self._cutoff = parameters.species, parameters.cutoff
+        self._species_input = species_input or partial(decide, None, "")
 
     def inputs(self, c, dtype, device, n_threads=None):
         """Return the Inputs for a configuration."""
@@ -87,8 +87,8 @@ class Raw:
         n_neigh, nlist = _rows_within(c, self._cutoff)
         place = np.empty(c.n_particles, dtype=np.int32)
         place[particles] = np.arange(c.n_particles)
-        species = species_numbers(c, self._species)[particles]
-        coords = torch.from_numpy(c.positions[particles]).to(device, dtype)
+        species = self._species_input().numbers(self._species)[c.codes(self._species)[particles]]
+        coords = _coordinates(c.positions[particles], dtype, device)
         rest = (species, n_neigh, place[nlist], c.contributing[particles].astype(np.int64))
         species, n_neigh, nlist, contributing = (torch.from_numpy(a).to(device) for a in rest)
         tensors = (species, coords, n_neigh, nlist, contributing)
@@ -108,8 +108,8 @@ class Graph:
     """``forward(species, coords, graph_1, ..., graph_L, contributing)``.
 
     ==========================  ====================================================================
-    species int64 (n,)          codes, or atomic numbers where KIM_MODEL_ELEMENTS_MAP is set
-    coords (n, 3)               of the model's floating type
+    species int64 (n,)          codes or atomic numbers, see ``species_input``
+    coords (n, 3)               float64, or float32 from an origin near the atoms
     graph_k int64 (2, n_edges)  edges of layer k, graph_1 innermost, as Configuration.staged_graph
     contributing int64 (n,)     **0** contributing, **1** ghost: the slot to sum energies in
     ==========================  ====================================================================
@@ -120,22 +120,25 @@ class Graph:
 
     no_particle_virials = "a graph model gives forces on particles, not on pairs"
 
-    def __init__(self, parameters, descriptor=None):
+    def __init__(self, parameters, descriptor=None, species_input=None):
         self._species, self._cutoff = parameters.species, parameters.cutoff
         self._n_layers = parameters.n_layers
+        self._species_input = species_input or partial(decide, None, "")
 
     def inputs(self, c, dtype, device, n_threads=None):
         """Return the Inputs for a configuration."""
         refuse_disabled_graphs()
+        i, j = c.pair_centers(), c.neighbors
+        _squares(c, i, j)
         graphs = c.staged_graph(self._cutoff, self._n_layers)
-        species, positions = species_numbers(c, self._species), c.positions
+        species = self._species_input().numbers(self._species)[c.codes(self._species)]
+        positions = c.positions
         slots = np.where(c.contributing, 0, 1).astype(np.int64)
         if c.contributing.all():
             species = np.append(species, species[0])
             positions = np.vstack([positions, np.full(3, FAR_AWAY)])
             slots = np.append(slots, 1)
-        # a copy: the configuration's own array must not be within the model's reach
-        coords = torch.from_numpy(positions.copy()).to(device, dtype)
+        coords = _coordinates(positions, dtype, device)
         species, slots, *graphs = (
             torch.from_numpy(a).to(device) for a in (species, slots, *graphs)
         )
@@ -163,7 +166,7 @@ class Descriptor:
 
     no_particle_virials = None
 
-    def __init__(self, parameters, descriptor):
+    def __init__(self, parameters, descriptor, species_input=None):
         self._descriptor = descriptor
 
     def inputs(self, c, dtype, device, n_threads=None):
@@ -191,19 +194,6 @@ class Descriptor:
 BY_NAME = {"raw": Raw, "descriptor": Descriptor, "graph": Graph}
 
 
-def species_numbers(c, names):
-    """(n_particles,) int64: codes in the order of ``names``, or atomic numbers if so set."""
-    codes = c.codes(names).astype(np.int64)
-    if not elements_map():
-        return codes
-    return np.array([atomic_numbers[name] for name in names], dtype=np.int64)[codes]
-
-
-def elements_map():
-    """Whether models are to get atomic numbers; the variable's value does not matter."""
-    return ELEMENTS_MAP in os.environ
-
-
 def refuse_disabled_graphs():
     """Raise UnsupportedError while graph models are switched off in the environment."""
     for variable in DISABLE_GRAPH:
@@ -217,14 +207,56 @@ def refuse_disabled_graphs():
 def _rows_within(c, cutoff):
     """Rows of the lists in particle order, without entries beyond the cutoff: sizes, neighbors."""
     i, j = c.pair_centers(), c.neighbors
-    r_ij = c.positions[j] - c.positions[i]
-    near = np.einsum("pa,pa->p", r_ij, r_ij) <= np.nextafter(cutoff**2, np.inf)
+    near = _squares(c, i, j) <= np.nextafter(cutoff**2, np.inf)
     i, j = i[near], j[near]
     if (np.diff(c.centers) < 0).any():
         by_center = np.argsort(i, kind="stable")
         i, j = i[by_center], j[by_center]
     n_neigh = np.bincount(i, minlength=c.n_particles)[c.contributing]
     return n_neigh.astype(np.int32), j
+
+
+def _squares(c, i, j):
+    """Squared distances of pairs (i, j); InputError if two particles are at the same place."""
+    r_ij = c.positions[j] - c.positions[i]
+    squares = np.einsum("pa,pa->p", r_ij, r_ij)
+    if not squares.all():
+        pair = int(np.argmin(squares))
+        place = ", ".join(f"{x:g}" for x in c.positions[i[pair]])
+        raise InputError(
+            f"positions: {name_pair(c, i[pair], j[pair])} are both at ({place}); no two may be at "
+            "the same place"
+        )
+    return squares
+
+
+def closest_pair(c):
+    """The two closest particles of the lists and their distance in Å; None without neighbors."""
+    if c.n_pairs == 0:
+        return None
+    i, j = c.pair_centers(), c.neighbors
+    squares = _squares(c, i, j)
+    pair = int(np.argmin(squares))
+    return i[pair], j[pair], squares[pair] ** 0.5
+
+
+def name_pair(c, i, j):
+    """``particles 3 and 17 (an image of particle 4)``."""
+    if c.parents is None or c.parents[j] == j:
+        return f"particles {i} and {j}"
+    return f"particles {i} and {j} (an image of particle {c.parents[j]})"
+
+
+def _coordinates(positions, dtype, device):
+    """Positions as a tensor of the model's; a copy, which is all that the model can reach.
+
+    Far from the origin float32 has no digits left for what matters, the differences, so positions
+    then count from the median of all, which one far particle does not move. It is rounded, so
+    that it stays where it is while atoms vibrate.
+    """
+    if dtype != torch.float64:
+        positions = positions - np.round(np.median(positions, axis=0))
+    return torch.tensor(positions, dtype=dtype, device=device)
 
 
 def _from_positions(c, inputs, gradient, virial):

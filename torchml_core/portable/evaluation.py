@@ -1,10 +1,49 @@
 """One call of a model: run it, check what comes back, differentiate."""
 
+import contextlib
+import re
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 
-from torchml_core.errors import ModelError
+from torchml_core.errors import ModelError, UnsupportedError
 from torchml_core.portable.executors import reason
+
+# What torch's messages about tensors of different floating types have in common.
+ABOUT_DTYPES = re.compile(
+    r"d(ata)?types?\b|scalar type|result type|promoting|input type .* should be the same", re.I
+)
+
+
+@dataclass
+class Outcome:
+    """What a model gave.
+
+    Attributes
+    ----------
+    inputs : conventions.Inputs
+        What it was given.
+    energies : float64 array
+        As the model returned them, in any shape; the energy is their sum.
+    gradient : float64 array of the shape of ``inputs.variable``, or None
+        dE/dvariable.
+    """
+
+    inputs: object
+    energies: np.ndarray
+    gradient: np.ndarray | None
+
+    @property
+    def dtype(self):
+        """torch.dtype: the floating type that the model was given."""
+        return self.inputs.variable.dtype
+
+    def gradient_by_particle(self, n):
+        """(n, 3) dE/dr, where the variable holds the positions of n particles."""
+        by_particle = np.empty((n, 3))
+        by_particle[self.inputs.particles] = self.gradient[:n]  # a dummy ghost may follow
+        return by_particle
 
 
 def run(executor, inputs, *, gradient, returns_forces, given):
@@ -23,23 +62,22 @@ def run(executor, inputs, *, gradient, returns_forces, given):
 
     Returns
     -------
-    energies : float64 array
-        As the model returned them, in any shape; the energy is their sum.
-    gradient : float64 array of the shape of ``inputs.variable``, or None
-        dE/dvariable.
+    Outcome
 
     Raises
     ------
     ModelError
         If the model fails, or returns something that cannot be used: the message names the file,
         what came, and what would be right.
+    UnsupportedError
+        Inside of a function that torch.func transforms.
     """
     variable, file = inputs.variable, executor.path
     # A model that differentiates its own energy needs this always, one that returns forces made
     # in another way must not have it (it may work in place), for others we differentiate.
     differentiable = executor.uses_autograd or (gradient and not returns_forces)
     with torch.set_grad_enabled(differentiable):  # whatever the caller's mode is
-        variable.requires_grad_(differentiable)
+        _require_grad(variable, differentiable)
         try:
             returned = executor(*inputs.tensors)
         except Exception as error:  # a model's failure can be any
@@ -56,22 +94,41 @@ def run(executor, inputs, *, gradient, returns_forces, given):
             result = -_as_array(_like(minus_gradient, variable, file))
         else:
             result = None
-    return _as_array(energies), result
+    return Outcome(inputs, _as_array(energies), result)
+
+
+def refuses_dtype(error):
+    """Whether a ModelError says that torch found tensors of different floating types."""
+    cause = error.__cause__
+    return isinstance(cause, (RuntimeError, ValueError)) and bool(
+        ABOUT_DTYPES.search(reason(cause))
+    )
+
+
+@contextlib.contextmanager
+def own_state(device):
+    """The caller's modes of torch do not reach what is inside: inference mode, autocast."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))  # its tensors cannot be differentiated
+        if torch.amp.is_autocast_available(device.type):
+            stack.enter_context(torch.autocast(device.type, enabled=False))
+        yield
 
 
 def check_finite(energies, gradient, file, hint):
-    """Raise ModelError if an energy or a gradient is NaN or infinite."""
+    """Raise ModelError if an energy or a gradient is NaN or infinite; ``hint()`` ends it."""
     for what, values in (("energy", energies), ("gradient of the energy", gradient)):
         if values is not None and not np.isfinite(values).all():
             bad = values[~np.isfinite(values)].flat[0]
-            raise ModelError(f"{file}: the {what} came out as {bad}{hint}")
+            raise ModelError(f"{file}: the {what} came out as {bad}{hint()}")
 
 
 def _unpack(returned, file):
-    """The energies and, if there is one, the second tensor."""
-    parts = returned if isinstance(returned, (tuple, list)) else (returned,)
-    if len(parts) not in (1, 2) or not all(isinstance(part, torch.Tensor) for part in parts):
-        came = ", ".join(type(part).__name__ for part in parts)
+    """The energies and, if there is one, the second tensor; what follows those is left alone."""
+    all_parts = returned if isinstance(returned, (tuple, list)) else (returned,)
+    parts = all_parts[:2]
+    if not parts or not all(isinstance(part, torch.Tensor) for part in parts):
+        came = ", ".join(type(part).__name__ for part in all_parts)
         raise ModelError(
             f"{file}: forward returned {type(returned).__name__} of ({came}); a tensor of "
             "energies, or a tuple of energies and forces, is needed"
@@ -82,6 +139,16 @@ def _unpack(returned, file):
     if parts[0].numel() == 0:
         raise ModelError(f"{file}: the energy came back empty, of shape {tuple(parts[0].shape)}")
     return parts[0], (parts[1] if len(parts) == 2 else None)
+
+
+def _require_grad(variable, differentiable):
+    try:
+        variable.requires_grad_(differentiable)
+    except RuntimeError as error:  # torch's message speaks of requires_grad_
+        raise UnsupportedError(
+            "a model cannot be evaluated inside of a function that torch.func transforms: its "
+            "results are NumPy's, through which torch does not differentiate"
+        ) from error
 
 
 def _like(tensor, variable, file):

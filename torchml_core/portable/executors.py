@@ -1,8 +1,8 @@
 """Executors: what runs a model's file. Nothing else in this library touches ``torch.jit``.
 
 ``.pt`` is TorchScript, ``.pt2`` what ``torch.export.save`` writes. An executor is called with the
-tensors that ``forward`` takes; it knows its device, the floating type that the model wants, and
-whether the model differentiates by itself.
+tensors that ``forward`` takes; it knows its device, the floating type of the weights, and whether
+the model differentiates by itself.
 
 Torch is given what ``model_file.py`` lets it have of a file: see there what is refused, unless the
 model is trusted.
@@ -121,8 +121,10 @@ class TorchScriptExecutor(_Executor):
     content : bytes
         Of the file, as it was when it was loaded.
     device : torch.device
-    dtype : torch.dtype
-        The floating type of the model's weights, to be fed to it.
+    arguments : tuple of str
+        The names of what ``forward`` takes.
+    weights_dtype : torch.dtype
+        The floating type of the model's weights. It may be given float64 all the same.
     uses_autograd : bool
         Whether ``forward`` calls ``torch.autograd.grad`` itself: its inputs must then require
         gradients, whatever the caller wants.
@@ -155,14 +157,15 @@ class TorchScriptExecutor(_Executor):
         self.not_frozen_because = None
         try:
             # optimize_numerics would fold operations into others: a different last bit
-            module = torch.jit.freeze(module, optimize_numerics=False)
+            module = _read_again(torch.jit.freeze(module, optimize_numerics=False), device)
         except RuntimeError as error:
             self.not_frozen_because = reason(error)
         graph = module.inlined_graph
-        self.dtype = _floating_type(*weights, _constants(graph))
+        self.weights_dtype = _floating_type(*weights, _constants(graph))
         self.uses_autograd = any(
             graph.findAllNodes(kind, True) for kind in ("aten::grad", "aten::backward")
         )
+        self.arguments = tuple(a.name for a in module.forward.schema.arguments[1:])  # without self
         self._module = module
 
     def __call__(self, *tensors):
@@ -193,8 +196,10 @@ class ExportedExecutor(_Executor):
         except Exception as error:  # any: it deserialises by running Python
             why = reason(logged[-1] if logged else error)
             raise ModelError(f"{path}: torch.export.load cannot load it: {why}") from error
+        nodes = self._module.graph.nodes
+        self.arguments = tuple(node.name for node in nodes if node.op == "placeholder")
         buffers = [t for t in program.constants.values() if isinstance(t, torch.Tensor)]
-        self.dtype = _floating_type(program.state_dict.values(), buffers)
+        self.weights_dtype = _floating_type(program.state_dict.values(), buffers)
 
     def __call__(self, *tensors):
         return self._module(*tensors)
@@ -208,6 +213,18 @@ def reason(error):
     if lines[0].startswith("The following operation failed"):
         return lines[-1].removeprefix("RuntimeError: ")
     return lines[0]
+
+
+def _read_again(module, device):
+    """The same module, written and read.
+
+    What torch.jit.freeze returns points to functions that are gone: where such a module fails in
+    a function that was inlined, and runs without the optimizer, torch 2.13 ends the process.
+    """
+    buffer = io.BytesIO()
+    torch.jit.save(module, buffer)
+    buffer.seek(0)
+    return torch.jit.load(buffer, map_location=device)
 
 
 def _scripted(module):
@@ -272,8 +289,12 @@ def _logged_errors():
 
 @contextlib.contextmanager
 def _no_deprecation_warnings():
-    """Hide that torch.jit is deprecated: who uses a portable model cannot change that."""
+    """Hide that torch.jit is deprecated: users of a portable model cannot change that.
+
+    Torch says so by a DeprecationWarning up to 2.13, and by a FutureWarning since.
+    """
     with warnings.catch_warnings():
         message = r".*torch\.jit\.\w+` is (deprecated|not supported)"
-        warnings.filterwarnings("ignore", message, DeprecationWarning)
+        for category in (DeprecationWarning, FutureWarning):
+            warnings.filterwarnings("ignore", message, category)
         yield

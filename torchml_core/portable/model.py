@@ -1,6 +1,7 @@
 """PortableModel: the files of a folder, brought together into something that can be evaluated."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -8,19 +9,24 @@ import torch
 from torchml_core import checks, files
 from torchml_core.configuration import Configuration
 from torchml_core.descriptors.files import read_descriptor
-from torchml_core.errors import FileFormatError, InputError, MissingFileError
+from torchml_core.errors import FileFormatError, InputError, MissingFileError, ModelError
 from torchml_core.portable import conventions, evaluation
 from torchml_core.portable.device import execution_device
 from torchml_core.portable.executors import load_executor, save_model
 from torchml_core.portable.parameters import (
     ModelParameters,
+    check_dtype,
     disagreements,
+    parameters_text,
     read_parameters,
     write_parameters,
 )
 from torchml_core.portable.prediction import Prediction, not_asked, not_given
+from torchml_core.portable.remote_pair import run_beside_pair
+from torchml_core.portable.species_input import ELEMENTS_MAP, decide
 
 PARAMETERS_FILE, DESCRIPTOR_FILE = "model.param", "descriptor.dat"
+TOO_CLOSE = 0.5  # Å: no two atoms are, so what comes out of that explains itself
 
 
 class PortableModel:
@@ -48,9 +54,11 @@ class PortableModel:
         The names of its files there.
     device : torch.device
         Where it runs.
+    dtype : torch.dtype
+        The floating type of what it is given: float64, until torch refuses that.
     """
 
-    def __init__(self, folder, contents, parameters, executor, descriptor=None):
+    def __init__(self, folder, contents, parameters, executor, descriptor=None, told=None):
         self.folder, self._contents = folder, contents  # of each file by name; None: the model's
         self.files = tuple(contents)
         self.parameters, self.descriptor = parameters, descriptor
@@ -60,10 +68,36 @@ class PortableModel:
         self.convention = parameters.convention
         self.device = executor.device
         self._executor = executor
-        self._calling = conventions.BY_NAME[parameters.convention](parameters, descriptor)
+        told = told or {}  # settings that come before those of the .param file
+        self._species_input = partial(
+            decide,
+            executor.arguments[0] if executor.arguments else None,
+            next(iter(self.files), ""),
+            asked=told.get("species_input"),
+            stored=parameters.species_input,
+        )
+        dtype = told.get("dtype") or parameters.dtype
+        # in the order in which they are tried
+        own = (torch.float64, torch.float32, executor.weights_dtype)
+        self._dtypes = tuple(dict.fromkeys(own)) if dtype is None else (getattr(torch, dtype),)
+        self._calling = conventions.BY_NAME[parameters.convention](
+            parameters, descriptor, self._species_input
+        )
+
+    @property
+    def dtype(self):
+        return self._dtypes[0]
+
+    @property
+    def species_input(self):
+        """SpeciesInput or None: what a raw or graph model is given for species, and why.
+
+        Its ``kind`` is "codes", "sorted_codes" or "atomic_numbers"; ``why`` is a text.
+        """
+        return None if self.convention == "descriptor" else self._species_input()
 
     @classmethod
-    def load(cls, folder, *, device=None, trust=False):
+    def load(cls, folder, *, device=None, trust=False, species_input=None, dtype=None):
         """Load a portable model from its folder.
 
         Parameters
@@ -79,6 +113,16 @@ class PortableModel:
             in a ``.pt2``, call operators that reach files. Say True only for models from whom you
             would take a program. False: such files are refused; what a model may do even so is in
             docs/portable_models.md, "Security".
+        species_input : {"codes", "sorted_codes", "atomic_numbers"}, optional
+            What a raw or graph model is given for species: codes in the order of the ``.param``
+            file, or of atomic numbers, or atomic numbers themselves. None: what the ``.param``
+            file says, else KIM_MODEL_ELEMENTS_MAP, else the name of ``forward``'s first argument
+            (``z``, ``atomic_numbers``, ...), else codes; see
+            :mod:`torchml_core.portable.species_input`.
+        dtype : {"float64", "float32"} or torch.dtype, optional
+            The floating type of positions or descriptors that the model is given. None: what the
+            ``.param`` file says, else float64, or float32 if torch refuses that, which the first
+            evaluation finds out.
 
         Returns
         -------
@@ -91,7 +135,8 @@ class PortableModel:
         FileAccessError
             If one of them cannot be read.
         InputError
-            If there are several files where one is needed, or the device cannot be used.
+            If there are several files where one is needed, the device cannot be used, or a setting
+            is wrong.
         FileFormatError
             If the ``.param`` or ``.dat`` file is wrong, or they contradict each other.
         ModelError
@@ -102,6 +147,9 @@ class PortableModel:
         folder, trust = files.as_path("folder", folder), checks.flag("trust", trust)
         param_file = _the_one(folder, ".param")
         parameters = read_parameters(param_file)
+        told = {"species_input": species_input, "dtype": check_dtype(dtype)}
+        told = {name: value for name, value in told.items() if value is not None}
+        told_parameters = replace(parameters, **told)
         if parameters.convention == "graph":
             conventions.refuse_disabled_graphs()
         descriptor, contents = None, {param_file.name: files.read_bytes(param_file, ".param file")}
@@ -122,7 +170,9 @@ class PortableModel:
             )
         executor = load_executor(model_file, execution_device(device), trust=trust)
         contents[model_file.name] = None  # the executor has it
-        return cls(folder, contents, parameters, executor, descriptor)
+        if told:  # for save
+            contents[param_file.name] = parameters_text(told_parameters).encode()
+        return cls(folder, contents, parameters, executor, descriptor, told)
 
     @classmethod
     def create(
@@ -136,6 +186,8 @@ class PortableModel:
         convention=None,
         n_layers=1,
         returns_forces=False,
+        species_input=None,
+        dtype=None,
     ):
         """Write a portable model's files into a folder, and load it.
 
@@ -159,6 +211,8 @@ class PortableModel:
         returns_forces : bool
             Whether ``forward`` returns ``(energy, forces)``; for a descriptor model
             ``(energy, -dE/ddescriptor)``.
+        species_input, dtype : optional
+            As for :meth:`load`; kept in the ``.param`` file, as comments that others skip.
 
         Returns
         -------
@@ -176,7 +230,16 @@ class PortableModel:
             cutoff = descriptor.cutoff
         name = None if descriptor is None else type(descriptor).__name__
         parameters = ModelParameters(
-            species, convention, cutoff, "model.pt", n_layers, returns_forces, None, name
+            species,
+            convention,
+            cutoff,
+            "model.pt",
+            n_layers,
+            returns_forces,
+            None,
+            name,
+            species_input,
+            dtype,
         )
         if descriptor is not None:
             wrong = disagreements(parameters, descriptor)
@@ -191,6 +254,9 @@ class PortableModel:
 
     def save(self, folder):
         """Write the model's files, as they were when it was loaded, into another folder.
+
+        What :meth:`load` was told of ``species_input`` and ``dtype`` goes into the ``.param``
+        file there.
 
         Parameters
         ----------
@@ -245,19 +311,14 @@ class PortableModel:
         c = self._configuration(structure, n_threads)
         if c.n_centers == 0:
             return _nothing(c, forces, virial)
-        with torch.inference_mode(False):  # tensors made in it could not be differentiated
-            inputs = self._calling.inputs(c, self._executor.dtype, self.device, n_threads)
-            energies, gradient = evaluation.run(
-                self._executor,
-                inputs,
-                gradient=forces or virial,
-                returns_forces=self.parameters.returns_forces,
-                given=self._calling.describe(inputs),
-            )
-        evaluation.check_finite(energies, gradient, self._executor.path, self._hint())
-        values = {"energy": float(energies.sum())}
-        values["particle_energies"] = _particle_energies(c, inputs, energies)
-        values.update(self._derivatives(c, inputs, gradient, forces, virial, n_threads))
+        with evaluation.own_state(self.device):
+            found = self._run(c, forces or virial, n_threads)
+        evaluation.check_finite(
+            found.energies, found.gradient, self._executor.path, partial(self._hint, c)
+        )
+        values = {"energy": float(found.energies.sum())}
+        values["particle_energies"] = _particle_energies(c, found.inputs, found.energies)
+        values.update(self._derivatives(c, found, forces, virial, n_threads))
         return Prediction(c, values)
 
     def evaluate_many(self, structures, *, forces=True, virial=True, n_threads=None):
@@ -293,30 +354,81 @@ class PortableModel:
             n_threads=n_threads,
         )
 
-    def _derivatives(self, c, inputs, gradient, forces, virial, n_threads):
+    def _run(self, c, gradient, n_threads):
+        """The Outcome for a configuration, if need be by way of a larger one."""
+        try:
+            return self._run_in_a_dtype(c, gradient, n_threads)
+        except ModelError:
+            if self.convention == "descriptor":
+                raise
+            run = partial(self._run_in_a_dtype, gradient=True, n_threads=n_threads)
+            try:
+                energies, by_particle = run_beside_pair(
+                    run, c, self.cutoff, self.influence_distance
+                )
+            except ModelError:
+                energies = None
+            if energies is None:
+                raise
+        inputs = self._calling.inputs(c, self.dtype, self.device, n_threads)
+        return evaluation.Outcome(
+            inputs, energies, by_particle[inputs.particles] if gradient else None
+        )
+
+    def _run_in_a_dtype(self, c, gradient, n_threads):
+        """The Outcome, in the first floating type that torch does not refuse; it is remembered."""
+        refused = None
+        for place, dtype in enumerate(self._dtypes):
+            inputs = self._calling.inputs(c, dtype, self.device, n_threads)
+            try:
+                found = evaluation.run(
+                    self._executor,
+                    inputs,
+                    gradient=gradient,
+                    returns_forces=self.parameters.returns_forces,
+                    given=self._calling.describe(inputs),
+                )
+            except ModelError as error:
+                if not evaluation.refuses_dtype(error):
+                    raise
+                refused = refused or error
+            else:
+                self._dtypes = self._dtypes[place:]
+                return found
+        raise refused
+
+    def _derivatives(self, c, found, forces, virial, n_threads):
         """What Prediction shows as forces and virials, or why it does not."""
         values = {name: not_asked(name) for name in ("forces", "virial")}
         values["particle_virials"] = not_asked("virial")
-        if gradient is None:
+        if found.gradient is None:
             return values
-        found = self._calling.derivatives(c, inputs, gradient, virial=virial, n_threads=n_threads)
+        derivatives = self._calling.derivatives(
+            c, found.inputs, found.gradient, virial=virial, n_threads=n_threads
+        )
         if forces:
-            values["forces"] = found.forces
+            values["forces"] = derivatives.forces
         if virial:
-            values["virial"] = found.virial
-            values["particle_virials"] = found.particle_virials or not_given(
+            values["virial"] = derivatives.virial
+            values["particle_virials"] = derivatives.particle_virials or not_given(
                 "particle_virials", self._calling.no_particle_virials
             )
         return values
 
-    def _hint(self):
+    def _hint(self, c):
         """What NaN may come from, for those who meet it."""
-        if self.convention == "descriptor" or conventions.elements_map():
+        if self.convention == "descriptor":
+            return ""
+        closest = conventions.closest_pair(c)
+        if closest and closest[2] < TOO_CLOSE:
+            i, j, distance = closest
+            return f"; {conventions.name_pair(c, i, j)} are only {distance:.3g} Å apart"
+        if self.species_input.kind == "atomic_numbers":
             return ""
         return (
             "; the model was given species codes (0, 1, ...): one that divides by its species "
-            f"needs atomic numbers, which the environment variable {conventions.ELEMENTS_MAP} "
-            "(set to anything) gives it"
+            "needs atomic numbers: species_input='atomic_numbers' of PortableModel.load, or the "
+            f"environment variable {ELEMENTS_MAP} (set to anything)"
         )
 
 

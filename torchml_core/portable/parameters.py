@@ -2,18 +2,25 @@
 
 The format is that of the TorchML model driver of OpenKIM (``TorchML__MD_173118614730``): a
 sequence of values, one a line. Lines whose first character is ``#`` are comments and blank lines
-separate; real files are untidy about both, so the sequence of values is read and nothing else.
+separate; real files are untidy about both, so the sequence of values is read.
+
+What the format has no place for is in comments of one form, which other programs skip::
+
+    # torchml_core: species_input = atomic_numbers
+    # torchml_core: dtype = float32
 """
 
 import contextlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from ase.data import atomic_numbers
 
 from torchml_core import files
-from torchml_core.checks import flag, one_of, positive, refuse, shown, whole
+from torchml_core.checks import flag, one_of, positive, real_dtype, refuse, shown, whole
 from torchml_core.errors import FileFormatError, InputError
+from torchml_core.portable.species_input import check_species_input
 from torchml_core.text_numbers import parse_number, parse_whole
 
 CONVENTIONS = {"none": "raw", "descriptor": "descriptor", "graph": "graph"}
@@ -24,6 +31,7 @@ LONGEST_NAME = 255  # bytes of a file's name
 MOST_LAYERS, FARTHEST = 100, 10_000
 MOST_INPUTS = 1000
 WORDS_IN_FILE = {"raw": "None", "descriptor": "Descriptor", "graph": "Graph"}
+SETTING = re.compile(r"#\s*torchml_core:(.*)")  # a comment that is a setting
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,11 @@ class ModelParameters:
         so it is kept as it is; None: the right one, :attr:`expected_n_inputs`.
     descriptor : {"SymmetryFunctions", "Bispectrum", "SOAP", "Xi"}, optional
         Kind of the descriptor in the ``.dat`` file: for descriptor models, and only for them.
+    species_input : {"codes", "sorted_codes", "atomic_numbers"}, optional
+        What a raw or graph model is given for species. None: not said here, see
+        :mod:`torchml_core.portable.species_input`.
+    dtype : {"float64", "float32"}, optional
+        The floating type that ``forward`` is given. None: float64 if torch accepts it.
 
     Raises
     ------
@@ -65,6 +78,8 @@ class ModelParameters:
     returns_forces: bool = False
     n_inputs: int | None = None
     descriptor: str | None = None
+    species_input: str | None = None
+    dtype: str | None = None
 
     def __post_init__(self):
         settle = object.__setattr__  # the class is frozen for everybody else
@@ -80,6 +95,8 @@ class ModelParameters:
         if self.n_inputs is None:
             settle(self, "n_inputs", self.expected_n_inputs)
         settle(self, "n_inputs", whole("n_inputs", self.n_inputs, 1, MOST_INPUTS))
+        _check_species_input(self.species_input, self.convention)
+        settle(self, "dtype", check_dtype(self.dtype))
 
     @property
     def influence_distance(self):
@@ -170,10 +187,24 @@ def _read(values):
         "the name of the descriptor, or None", lambda t: _parse_descriptor(t, convention)
     )
     values.expect_end()
+    settings = values.settings(
+        {
+            "species_input": lambda text: _check_species_input(text, convention),
+            "dtype": check_dtype,
+        }
+    )
     if values.faults:
         return None
     return ModelParameters(
-        species, convention, cutoff, model_file, n_layers, returns_forces, n_inputs, descriptor
+        species,
+        convention,
+        cutoff,
+        model_file,
+        n_layers,
+        returns_forces,
+        n_inputs,
+        descriptor,
+        **settings,
     )
 
 
@@ -191,6 +222,11 @@ def write_parameters(parameters, path):
     path : path-like
         Overwritten if it is there.
     """
+    files.write_text("path", path, parameters_text(parameters))
+
+
+def parameters_text(parameters):
+    """Return the text of a ``.param`` file."""
     p = parameters
     graph = p.convention == "graph"
     layers = f"{p.n_layers}\n" if graph else ""
@@ -218,7 +254,11 @@ def write_parameters(parameters, path):
 # Any descriptors?
 {p.descriptor}
 """
-    files.write_text("path", path, text)
+    for name in ("species_input", "dtype"):
+        value = getattr(p, name)
+        if value is not None:
+            text += f"# torchml_core: {name} = {value}\n"
+    return text
 
 
 def disagreements(parameters, descriptor):
@@ -246,8 +286,11 @@ class _ValueLines:
         self.path = files.as_path("path", path)
         lines = files.read_lines(self.path, ".param file", LARGEST)
         self.n_lines = len(lines)
-        numbered = ((n, _without_comment(line)) for n, line in enumerate(lines, start=1))
-        self._values = iter([(n, value) for n, value in numbered if value])
+        numbered = [(n, line.strip()) for n, line in enumerate(lines, start=1)]
+        settings = ((n, SETTING.match(line)) for n, line in numbered)
+        self._settings = [(n, found[1].strip()) for n, found in settings if found]
+        values = ((n, _without_comment(line)) for n, line in numbered)
+        self._values = iter([(n, value) for n, value in values if value])
 
     def take(self, what, parse):
         """The next value; ``parse`` turns its text into it, or raises InputError."""
@@ -265,8 +308,25 @@ class _ValueLines:
     def expect_end(self):
         line, text = next(self._values, (None, None))
         if text is not None:
-            message = f"{shown(text)} after the last value, the descriptor"
-            raise FileFormatError(message, self.path, line)
+            self._wrong(f"{shown(text)} after the last value, the descriptor", line)
+
+    def settings(self, parsers):
+        """The settings in comments, by name: each parsed, None where it is not there."""
+        found = dict.fromkeys(parsers)
+        for line, text in self._settings:
+            name, _, value = (part.strip() for part in text.partition("="))
+            if name not in parsers or found[name] is not None:
+                known = " or ".join(f"{name} = ..." for name in parsers)
+                self._wrong(f"setting {shown(text)}: {known}, each once, is needed", line)
+                continue
+            try:
+                found[name] = parsers[name](value)
+            except InputError as error:
+                self._wrong(str(error), line)
+        return found
+
+    def _wrong(self, message, line):
+        raise FileFormatError(message, self.path, line)
 
 
 class _FaultyLines(_ValueLines):
@@ -285,15 +345,11 @@ class _FaultyLines(_ValueLines):
                 raise
             return None
 
-    def expect_end(self):
-        try:
-            super().expect_end()
-        except FileFormatError as error:
-            self.faults.append(error)
+    def _wrong(self, message, line):
+        self.faults.append(FileFormatError(message, self.path, line))
 
 
 def _without_comment(line):
-    line = line.strip()
     if line.startswith("#"):
         return ""
     for mark in (" #", "\t#"):
@@ -341,6 +397,25 @@ def _check_descriptor(name, convention):
     if name not in allowed:
         refuse("descriptor", name, f"{' or '.join(map(str, allowed))} for a {convention} model")
     return name
+
+
+def check_dtype(dtype):
+    """Return ``"float64"`` or ``"float32"``, or None; InputError if it is anything else.
+
+    Names, NumPy's and torch's types are taken.
+    """
+    if dtype is None:
+        return None
+    if type(dtype).__module__ == "torch":  # not imported for this
+        dtype = str(dtype).removeprefix("torch.")
+    return real_dtype("dtype", dtype).name
+
+
+def _check_species_input(kind, convention):
+    check_species_input(kind)
+    if kind is not None and convention == "descriptor":
+        refuse("species_input", kind, "None, for a descriptor model, which is given no species,")
+    return kind
 
 
 def _check_model_file(name):

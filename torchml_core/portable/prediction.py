@@ -32,7 +32,10 @@ class Prediction:
         ``virial``. Descriptor models only, UnsupportedError for others.
     stress : (6,) float64
         -W / volume in eV/Å³, symmetrised, in ASE's sign (tension positive) and Voigt order
-        xx yy zz yz xz xy. UnsupportedError unless periodic in all three directions.
+        xx yy zz yz xz xy. As ASE's own calculators have it, for slabs and wires too: the volume is
+        that of the cell, with the vacuum in it, and components along directions without period
+        are the virial of forces that act on free surfaces, zero once those are relaxed.
+        UnsupportedError without a periodic direction, or if the cell has no volume.
     stresses : (n_particles, 6) float64
         ``particle_virials`` in the same units and order; their sum is ``stress``.
     n_particles : int
@@ -102,13 +105,28 @@ class Prediction:
 
     def _as_stress(self, virial):
         cell, pbc = self._configuration.cell, self._configuration.pbc
-        if cell is None or not np.all(pbc):
+        volume = volume_of_stress(cell, pbc)
+        if volume is None:
             periodic = "unknown" if pbc is None else np.asarray(pbc).tolist()
             raise UnsupportedError(
-                f"stress: defined where all three directions are periodic; here they are {periodic}"
+                "stress: a cell with a volume and a periodic direction is needed; here pbc is "
+                f"{periodic} (the virial needs neither)"
             )
         symmetric = (virial + np.swapaxes(virial, -1, -2)) / 2
-        return -symmetric[..., VOIGT[0], VOIGT[1]] / abs(np.linalg.det(cell))
+        return -symmetric[..., VOIGT[0], VOIGT[1]] / volume
+
+
+def volume_of_stress(cell, pbc):
+    """Return what a virial is divided by to give a stress, in Å³; None where there is no stress.
+
+    There is one if a direction is periodic and the cell, vectors without period included, has a
+    volume: so do ASE's own calculators.
+    """
+    if cell is None or not np.any(pbc):
+        return None
+    cell = np.asarray(cell)
+    volume = abs(np.linalg.det(cell))
+    return float(volume) if volume > 1e-12 * np.prod(np.linalg.norm(cell, axis=1)) else None
 
 
 def not_asked(name):

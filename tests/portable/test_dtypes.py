@@ -1,0 +1,246 @@
+"""The floating type that models are given: float64 first, float32 only where torch refuses that."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from small_models import CUTOFF, DescriptorNet, GraphNet, PairNet
+from structures import rattled_silicon
+
+import torchml_core as tm
+from torchml_core.finite_differences import finite_difference_forces
+from torchml_core.portable.evaluation import ABOUT_DTYPES
+
+F32, F64 = torch.float32, torch.float64
+RAW = {"species": ["Si"], "cutoff": CUTOFF, "convention": "raw"}
+DESCRIPTOR = tm.SymmetryFunctions(["Si"], CUTOFF, [("g2", [[0.3, 0.0], [0.5, 1.5]])])
+create = tm.PortableModel.create
+
+
+class Constants(PairNet):
+    """Geometry in the type of the positions, times one constant of float32."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.tensor([1.0], dtype=F32))
+
+
+class OnFloat64Geometry(torch.nn.Module):
+    """Pairs expanded in buffers of float64 by a matrix product, then a network of float32."""
+
+    def __init__(self):
+        super().__init__()
+        generator = torch.Generator().manual_seed(5)
+        self.register_buffer("basis", torch.rand(2, 4, generator=generator, dtype=F64))
+        self.weights = torch.nn.Parameter(torch.rand(4, 1, generator=generator, dtype=F32))
+
+    def forward(self, species, coords, n_neigh, nlist, contributing):
+        i = torch.repeat_interleave(torch.nonzero(contributing)[:, 0], n_neigh)
+        r = torch.sum((coords[nlist.to(torch.int64)] - coords[i]) ** 2, dim=1).sqrt()
+        geometry = torch.stack([(1 - r / 3.2) ** 3, (1 - r / 3.2) ** 4], dim=1) @ self.basis
+        return torch.sum(torch.tanh(geometry.to(torch.float32) @ self.weights))
+
+
+class SinglePairNet(PairNet):
+    """Sums into a tensor of float32: takes no other positions."""
+
+    def forward(self, species, coords, n_neigh, nlist, contributing):
+        i = torch.repeat_interleave(torch.nonzero(contributing)[:, 0], n_neigh)
+        r = torch.sum((coords[nlist.to(torch.int64)] - coords[i]) ** 2, dim=1).sqrt()
+        zeros = torch.zeros(len(coords), dtype=torch.float32)
+        return torch.sum(zeros.index_add(0, i, (1 - r / self.cutoff) ** 3))
+
+
+def test_float32_networks_are_given_float32(tmp_path):
+    atoms = rattled_silicon(1)
+    predictions, dtypes = {}, {}
+    for dtype in (F32, F64):
+        kinds = {
+            "descriptor": {"model": DescriptorNet(2, dtype), "descriptor": DESCRIPTOR},
+            "graph": {
+                "model": GraphNet(dtype=dtype),
+                "cutoff": CUTOFF,
+                "convention": "graph",
+                "n_layers": 3,
+            },
+        }
+        for kind, arguments in kinds.items():
+            model = create(tmp_path / f"{kind}{dtype}", species=["Si"], **arguments)
+            assert model.dtype == F64
+            predictions[kind, dtype] = model.evaluate(atoms)
+            assert model.dtype == dtype
+    for kind in kinds:
+        single, double = predictions[kind, F32], predictions[kind, F64]
+        assert single.energy == pytest.approx(double.energy, rel=1e-5)
+        assert single.energy != double.energy
+        assert single.forces.dtype == np.float64
+        scale = np.abs(double.forces).max()
+        np.testing.assert_allclose(single.forces, double.forces, rtol=0, atol=1e-4 * scale)
+
+
+@pytest.mark.parametrize("network", [Constants, PairNet])
+def test_constants_of_float32_do_not_cost_digits(network, tmp_path):
+    model, atoms = create(tmp_path, model=network(), **RAW), rattled_silicon(1)
+    p = model.evaluate(atoms).fold()
+    assert model.dtype == F64
+    expected = finite_difference_forces(model, atoms, indices=[0, 5])
+    np.testing.assert_allclose(p.forces[[0, 5]], expected, rtol=0, atol=1e-8)
+
+
+def test_a_float32_network_on_float64_geometry(tmp_path):
+    model, atoms = create(tmp_path, model=OnFloat64Geometry(), **RAW), rattled_silicon(1)
+    p = model.evaluate(atoms)
+    assert model.dtype == F64
+    inputs = model._calling.inputs(tm.Configuration.from_atoms(atoms, CUTOFF), F64, model.device)
+    assert p.energy == OnFloat64Geometry()(*inputs.tensors).item()
+
+
+@pytest.mark.parametrize("far", [0.0, 3e5])
+def test_float32_counts_from_an_origin_near_the_atoms(far, tmp_path):
+    model, atoms = create(tmp_path, model=SinglePairNet(), **RAW), rattled_silicon(1)
+    expected = create(tmp_path / "double", model=PairNet(), **RAW).evaluate(atoms)
+    unit = expected.energy / model.evaluate(atoms).energy  # PairNet has a scale
+    atoms.positions += far
+    p = model.evaluate(atoms)
+    assert model.dtype == F32
+    assert unit * p.energy == pytest.approx(expected.energy, rel=2e-6)
+    forces = unit * p.fold().forces
+    np.testing.assert_allclose(forces, expected.fold().forces, rtol=0, atol=2e-5)
+    # one particle far away does not move the origin of the others
+    c = tm.Configuration.from_atoms(atoms, CUTOFF)
+    c.positions[-1] += 1e6
+    coords = model._calling.inputs(c, F32, model.device).tensors[1].numpy().astype(float)
+    assert np.abs(coords[:-1]).max() < 20
+
+
+def test_the_type_is_found_out_once(tmp_path):
+    model, atoms = (
+        create(tmp_path, model=DescriptorNet(2, F32), species=["Si"], descriptor=DESCRIPTOR),
+        rattled_silicon(1),
+    )
+    given, call = [], model._executor.__class__.__call__
+
+    class Spy(model._executor.__class__):
+        def __call__(self, *tensors):
+            given.append(tensors[0].dtype)
+            return call(self, *tensors)
+
+    model._executor.__class__ = Spy
+    first = model.evaluate(atoms)
+    assert model.evaluate(atoms).energy == first.energy
+    assert given == [F64, F32, F32]
+
+
+def test_other_errors_are_no_reason_for_float32(tmp_path):
+    wide = tm.SymmetryFunctions(["Si"], CUTOFF, [("g2", [[0.3, 0.0]])])
+    for dtype in (F32, F64):
+        network = DescriptorNet(5, dtype)
+        model = create(tmp_path / str(dtype), model=network, species=["Si"], descriptor=wide)
+        with pytest.raises(tm.ModelError, match=r"8 atoms, 1 values.*shapes cannot.*5x6"):
+            model.evaluate(rattled_silicon(1))
+        assert model.dtype == F64
+
+
+@pytest.mark.parametrize("dtype", ["float32", np.float32, torch.float32])
+def test_a_type_that_is_asked_for(dtype, tmp_path):
+    atoms = rattled_silicon(1)
+    network = {"model": Constants(), **RAW}
+    double = create(tmp_path / "double", **network).evaluate(atoms)
+    made = create(tmp_path / "made", dtype=dtype, **network)
+    loaded = tm.PortableModel.load(tmp_path / "double", dtype=dtype)
+    loaded.save(tmp_path / "saved")
+    for model in (made, loaded, tm.PortableModel.load(tmp_path / "saved")):
+        assert model.dtype == F32
+        assert model.evaluate(atoms).energy == pytest.approx(double.energy, rel=1e-5)
+        assert model.evaluate(atoms).energy != double.energy
+    assert tm.PortableModel.load(tmp_path / "made", dtype="float64").evaluate(atoms).energy == (
+        double.energy
+    )
+    # asked for, it is not changed: the error is torch's
+    single = {"model": DescriptorNet(2, F32), "species": ["Si"], "descriptor": DESCRIPTOR}
+    with pytest.raises(tm.ModelError, match="same dtype"):
+        create(tmp_path / "single", dtype="float64", **single).evaluate(atoms)
+
+
+def test_a_type_that_is_none(tmp_path):
+    for wrong in ("float16", torch.float16, "single precision", 32):
+        with pytest.raises(tm.InputError, match=r"dtype = .*: float64 or float32 is needed"):
+            create(tmp_path / "m", model=PairNet(), dtype=wrong, **RAW)
+        assert not (tmp_path / "m").exists()
+
+
+def test_half_precision(tmp_path):
+    network = {"model": DescriptorNet(2, torch.float16), "species": ["Si"]}
+    model = create(tmp_path, descriptor=DESCRIPTOR, **network)
+    exact = create(tmp_path / "d", model=DescriptorNet(2), species=["Si"], descriptor=DESCRIPTOR)
+    atoms = rattled_silicon(1)
+    assert model.evaluate(atoms).energy == pytest.approx(exact.evaluate(atoms).energy, rel=1e-2)
+    assert model.dtype == torch.float16
+
+
+def test_exported_programs_are_given_what_they_take(tmp_path):
+    rows = torch.export.Dim("rows", min=1)
+    atoms, energies = rattled_silicon(1), {}
+    for dtype in (F32, F64):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's own, while it traces
+            program = torch.export.export(
+                DescriptorNet(2, dtype),
+                (torch.rand(4, 2, dtype=dtype),),
+                dynamic_shapes=({0: rows},),
+            )
+        folder = tmp_path / str(dtype)
+        model = create(folder, model=program, species=["Si"], descriptor=DESCRIPTOR)
+        energies[dtype] = model.evaluate(atoms).energy
+        assert model.dtype == dtype
+    assert energies[F32] == pytest.approx(energies[F64], rel=1e-5)
+
+
+def test_autocast_of_the_caller_does_not_matter(tmp_path):
+    single = {"model": DescriptorNet(2, F32), "species": ["Si"], "descriptor": DESCRIPTOR}
+    model, atoms = create(tmp_path, **single), rattled_silicon(1)
+    expected = model.evaluate(atoms)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        p = model.evaluate(atoms)
+        assert torch.is_autocast_enabled("cpu")
+    assert p.energy == expected.energy
+    np.testing.assert_array_equal(p.forces, expected.forces)
+
+
+def test_torch_s_messages_about_types_are_known():
+    """A message that is not recognized would make a float32 model fail."""
+    double, single = torch.ones(3, 3, dtype=F64), torch.ones(3, 3, dtype=F32)
+    rows = torch.zeros(3, dtype=torch.int64)
+    square = rows.expand(3, 3)
+    operations = [
+        lambda: double @ single,
+        lambda: torch.nn.functional.linear(double, double, single[0]),
+        lambda: torch.bmm(double[None], single[None]),
+        lambda: torch.dot(double[0], single[0]),
+        lambda: torch.mv(double, single[0]),
+        lambda: single.index_add(0, rows, double),
+        lambda: single.scatter_add(0, square, double),
+        lambda: single.scatter_reduce(0, square, double, "sum"),
+        lambda: single.index_put((rows,), double),
+        lambda: single.index_copy(0, rows, double),
+        lambda: torch.nn.functional.layer_norm(double, (3,), single[0], single[0]),
+        lambda: torch.nn.functional.conv1d(double[None], single[:, :, None]),
+        lambda: torch.nn.GRU(3, 3)(double),
+        lambda: torch.nn.functional.prelu(double, single[0, :1]),
+        lambda: torch.nn.functional.scaled_dot_product_attention(double, single, single),
+        lambda: torch.tensordot(double, single, 1),
+        lambda: torch.lerp(double, single, 0.5),
+        lambda: torch.complex(double, single),
+        lambda: torch.cdist(double, single),
+        lambda: torch.linalg.solve(double, single),
+        lambda: torch.add(double, double, out=torch.empty(3, 3, dtype=torch.int32)),
+    ]
+    for operation in operations:
+        with pytest.raises((RuntimeError, ValueError)) as caught:
+            operation()
+        assert ABOUT_DTYPES.search(str(caught.value)), caught.value
+    for other in (lambda: double @ double[:2], lambda: double[5], lambda: torch.stack([])):
+        with pytest.raises((RuntimeError, IndexError)) as caught:
+            other()
+        assert not ABOUT_DTYPES.search(str(caught.value)), caught.value

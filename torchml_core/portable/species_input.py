@@ -1,0 +1,124 @@
+"""What raw and graph models are given for species: codes, or atomic numbers; and why.
+
+A model is trained on one or the other, and its ``.param`` file does not say which. It is decided
+by the first of these that says anything:
+
+1. a setting: of :meth:`PortableModel.load`, or of the ``.param`` file (:meth:`PortableModel.create`
+   writes it);
+2. the environment variable ``KIM_MODEL_ELEMENTS_MAP``: set, to anything, it means atomic numbers;
+3. the name of ``forward``'s first argument: ``z``, ``atomic_numbers``, ``numbers``, ...;
+4. a ``.param`` file that KLIFF wrote, for an argument ``species``: KLIFF counts species by atomic
+   number, whatever the order in that file;
+5. otherwise codes, in the order of the ``.param`` file.
+"""
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+from ase.data import atomic_numbers
+
+from torchml_core import checks
+
+ELEMENTS_MAP = "KIM_MODEL_ELEMENTS_MAP"
+KINDS = ("codes", "sorted_codes", "atomic_numbers")
+KLIFF_GRAPH_FILE = "kliff_graph.param"
+
+# Names of the first argument that mean atomic numbers, in lower case without underscores.
+ATOMIC_NUMBER_NAMES = {
+    "z",
+    "zs",
+    "number",
+    "numbers",
+    "atomicnumber",
+    "atomicnumbers",
+    "atomicnum",
+    "atomicnums",
+    "atomnumber",
+    "atomnumbers",
+    "atomnum",
+    "atomnums",
+    "nuclearcharge",
+    "nuclearcharges",
+    "protonnumber",
+    "protonnumbers",
+}
+
+
+@dataclass(frozen=True)
+class SpeciesInput:
+    """A decision, and what it was made by.
+
+    Attributes
+    ----------
+    kind : {"codes", "sorted_codes", "atomic_numbers"}
+    why : str
+        A clause for people, that follows "because".
+    """
+
+    kind: str
+    why: str
+
+    def numbers(self, species):
+        """Return what the model is given for each species: (n_species,) int64."""
+        Z = np.array([atomic_numbers[symbol] for symbol in species], dtype=np.int64)
+        if self.kind == "atomic_numbers":
+            return Z
+        if self.kind == "sorted_codes":
+            return np.argsort(np.argsort(Z)).astype(np.int64)
+        return np.arange(len(species), dtype=np.int64)
+
+    def describe(self, species):
+        """Say what is given: ``Si 14, C 6 (atomic numbers), because ...``."""
+        words = {
+            "codes": "codes",
+            "sorted_codes": "codes in the order of atomic numbers",
+            "atomic_numbers": "atomic numbers",
+        }
+        given = zip(species, self.numbers(species), strict=True)
+        listed = ", ".join(f"{symbol} {number}" for symbol, number in given)
+        return f"{listed} ({words[self.kind]}), because {self.why}"
+
+
+def check_species_input(kind, name="species_input"):
+    """Return the kind, or None; InputError unless it is one of KINDS."""
+    return checks.one_of(name, kind, (None, *KINDS))
+
+
+def decide(argument, param_file, *, asked=None, stored=None):
+    """Decide what a raw or graph model is given for species.
+
+    Parameters
+    ----------
+    argument : str or None
+        The name of ``forward``'s first argument, where it is known.
+    param_file : str
+        The name of the ``.param`` file.
+    asked, stored : str, optional
+        One of KINDS: what the caller says, and what the ``.param`` file says.
+
+    Returns
+    -------
+    SpeciesInput
+        As of now: the environment may change.
+    """
+    if asked is not None:
+        return SpeciesInput(asked, f"species_input={asked!r} was given")
+    if stored is not None:
+        return SpeciesInput(stored, f"{param_file} says so")
+    if elements_map():
+        return SpeciesInput("atomic_numbers", f"the environment variable {ELEMENTS_MAP} is set")
+    if argument is not None and argument.replace("_", "").lower() in ATOMIC_NUMBER_NAMES:
+        why = f"the first argument of forward is named {argument}"
+        return SpeciesInput("atomic_numbers", why)
+    if argument == "species" and param_file == KLIFF_GRAPH_FILE:
+        return SpeciesInput(
+            "sorted_codes", f"KLIFF, which wrote {param_file}, counts by atomic number"
+        )
+    named = "" if argument is None else f" (the first argument of forward is named {argument})"
+    return SpeciesInput("codes", f"nothing says otherwise{named}")
+
+
+def elements_map():
+    """Whether the environment asks for atomic numbers; the variable's value does not matter."""
+    return ELEMENTS_MAP in os.environ
