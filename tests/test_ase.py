@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 from ase import units
-from ase.build import molecule
+from ase.build import bulk, molecule
+from ase.filters import StrainFilter
 from ase.md.verlet import VelocityVerlet
+from ase.optimize import BFGS
 from structures import rattled_silicon
 
 import torchml_core as tm
@@ -57,10 +59,25 @@ def test_what_a_model_cannot_give_is_said(raw_model):
     atoms.calc = TorchMLCalculator(raw_model)
     with pytest.raises(tm.UnsupportedError, match="particle_virials: a raw model"):
         atoms.get_stresses()
-    atoms.pbc = (True, True, False)
-    with pytest.raises(tm.UnsupportedError, match="stress: defined where all three"):
+    atoms.pbc = False
+    with pytest.raises(tm.UnsupportedError, match="stress: a cell with a volume and a periodic"):
         atoms.get_stress()
     assert np.isfinite(atoms.get_forces()).all()
+
+
+def test_a_slab_relaxes_in_its_plane(raw_model):
+    slab = bulk("Si", cubic=True)
+    slab.pbc = (True, True, False)
+    slab.center(vacuum=4.0, axis=2)
+    height = slab.cell[2, 2]
+    slab.set_cell(slab.cell * [[0.98], [1.01], [1]], scale_atoms=True)
+    slab.calc = TorchMLCalculator(raw_model)
+    with BFGS(StrainFilter(slab, mask=[1, 1, 0, 0, 0, 1]), logfile=None) as optimizer:
+        assert optimizer.run(fmax=1e-3, steps=20)
+    assert np.abs(slab.get_stress()[[0, 1, 5]]).max() < 1e-3
+    a, b, c = slab.cell.lengths()
+    assert a == pytest.approx(b, abs=0.02)
+    assert c == pytest.approx(height)
 
 
 def test_an_unknown_species_is_named(raw_model):

@@ -24,8 +24,9 @@ class TorchMLCalculator(Calculator):
     -----
     ``energy`` and ``free_energy`` (the same) in eV; ``energies`` where the model has them;
     ``forces`` in eV/Å; ``stress`` in eV/Å³, ASE's sign and order, for structures with a periodic
-    direction and a cell that has a volume: slabs relax in their plane; ``stresses``, which add up to ``stress``, for descriptor models only (see
-    :class:`Prediction`). What a model cannot give raises UnsupportedError.
+    direction and a cell that has a volume: slabs relax in their plane; ``stresses``, which add up
+    to ``stress``, for descriptor models only (see :class:`Prediction`). What a model cannot give
+    raises UnsupportedError.
     """
 
     implemented_properties = ("energy", "free_energy", "energies", "forces", "stress", "stresses")

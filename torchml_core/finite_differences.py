@@ -4,6 +4,7 @@ import numpy as np
 
 from torchml_core import checks
 from torchml_core.errors import InputError
+from torchml_core.portable.prediction import volume_of_stress
 
 # Central differences of fourth order: f'(0) = sum of weight × f(step × point) / step.
 POINTS = np.array([-2, -1, 1, 2])
@@ -66,11 +67,14 @@ def finite_difference_stress(model, atoms, *, step=1e-4):
     Raises
     ------
     InputError
-        If the structure is not periodic in all directions.
+        If no direction is periodic, or the cell has no volume.
     """
     step = checks.positive("step", step)
-    if not all(atoms.pbc):
-        raise InputError(f"atoms: stress needs three periodic directions, pbc = {atoms.pbc}")
+    volume = volume_of_stress(atoms.cell, atoms.pbc)
+    if volume is None:
+        raise InputError(
+            f"atoms: a cell with a volume and a periodic direction is needed; pbc is {atoms.pbc}"
+        )
     stress = np.empty(6)
     for component, (a, b) in enumerate(VOIGT):
 
@@ -80,7 +84,7 @@ def finite_difference_stress(model, atoms, *, step=1e-4):
             strain[b, a] += size / 2
             return _energy(model, strained(atoms, strain))
 
-        stress[component] = _derivative(energy, step) / atoms.get_volume()
+        stress[component] = _derivative(energy, step) / volume
     return stress
 
 

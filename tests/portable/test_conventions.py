@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
 from ase.build import bulk, molecule
 from small_models import CUTOFF, DescriptorNet, GraphNet, PairNet, shuffled
 from structures import rattled_silicon
@@ -230,6 +231,21 @@ def test_lists_that_are_too_short_are_refused(model):
     c = tm.Configuration.from_atoms(silicon_carbide(), CUTOFF - 0.1, SPECIES, n_layers=3)
     with pytest.raises(tm.InputError, match=r"cutoff 3\.1"):
         model.evaluate(c)
+
+
+@pytest.mark.parametrize("pbc", [False, True])
+def test_particles_at_the_same_place_are_named(pbc, model):
+    atoms = Atoms("Si2C", [[0, 0, 0], [1, 2, 3], [1, 2, 3]], cell=[8, 9, 10], pbc=pbc)
+    message = r"positions: particles 1 and 2 are both at \(1, 2, 3\); no two may be"
+    with pytest.raises(tm.InputError, match=message):
+        model.evaluate(atoms)
+    if pbc:
+        atoms.positions[2] += [8, 0, 0]
+        message = (
+            r"positions: particles 1 and \d+ \(an image of particle 2\) are both at \(1, 2, 3\)"
+        )
+        with pytest.raises(tm.InputError, match=message):
+            model.evaluate(atoms)
 
 
 def test_species_are_matched_by_name(model):

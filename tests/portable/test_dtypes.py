@@ -54,7 +54,7 @@ class SinglePairNet(PairNet):
 
 def test_float32_networks_are_given_float32(tmp_path):
     atoms = rattled_silicon(1)
-    predictions, dtypes = {}, {}
+    predictions = {}
     for dtype in (F32, F64):
         kinds = {
             "descriptor": {"model": DescriptorNet(2, dtype), "descriptor": DESCRIPTOR},

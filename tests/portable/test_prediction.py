@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
 from ase.build import bulk
 from small_models import CUTOFF, DescriptorNet, PairNet, shuffled
 from structures import rattled_silicon
 
 import torchml_core as tm
+from torchml_core.finite_differences import finite_difference_stress
 from torchml_core.portable.species_input import ELEMENTS_MAP
 
 FILE = "model.pt"
@@ -114,6 +116,13 @@ def test_forces_of_the_model_are_used_as_they_are(layout, said, evaluate):
     c = tm.Configuration.from_atoms(rattled_silicon(1), CUTOFF)
     np.testing.assert_allclose(p.forces, 7 * c.positions + 1, rtol=1e-14)
     assert seen == [not said]
+
+
+@pytest.mark.parametrize("rest", [("x",), (None, 3), ({"stress": 1.0},)])
+def test_what_follows_energy_and_forces_is_left_alone(rest, evaluate):
+    p = evaluate(lambda x: (x.sum(), 7 * x.detach(), *rest))
+    c = tm.Configuration.from_atoms(rattled_silicon(1), CUTOFF)
+    np.testing.assert_allclose(p.forces, 7 * c.positions, rtol=1e-14)
 
 
 def test_a_model_that_differentiates_itself_always_can(evaluate):
@@ -255,6 +264,14 @@ def test_nan_from_species_codes_comes_with_advice(evaluate, monkeypatch):
         evaluate(lambda x: x.sum() * torch.nan)
 
 
+def test_particles_that_are_too_close_explain_nan(evaluate, monkeypatch):
+    monkeypatch.delenv(ELEMENTS_MAP, raising=False)
+    c = tm.Configuration.from_atoms(Atoms("Si3", np.diag([2.0, 0, 0.01])), CUTOFF)
+    message = r"came out as nan; particles 1 and 2 are only 0\.01 Å apart$"
+    with pytest.raises(tm.ModelError, match=message):
+        evaluate(lambda x: x.sum() * torch.nan, c=c)
+
+
 def test_width_of_another_descriptor(tmp_path):
     descriptor = tm.SymmetryFunctions(["Si"], CUTOFF, [("g2", [[0.3, 0], [0.5, 1.5]])])
     model = tm.PortableModel.create(
@@ -303,12 +320,31 @@ def test_stress_from_virial():
     np.testing.assert_allclose(p.stresses, -np.array([[1, 5, 9, 7, 5, 3]]) / 24)
 
 
-def test_stress_needs_three_periodic_directions(evaluate):
+@pytest.mark.parametrize("pbc", [[True, True, False], [False, False, True], [True, True, True]])
+def test_stress_of_partly_periodic_structures_is_a_derivative(pbc, tmp_path):
+    """By strain of the cell with everything in it, divided by its volume, as ASE has it."""
+    model = tm.PortableModel.create(
+        tmp_path, model=PairNet(), species=["Si"], cutoff=CUTOFF, convention="raw"
+    )
     atoms = rattled_silicon(1)
-    atoms.pbc = [True, True, False]
-    p = evaluate(lambda x: x.sum(), c=tm.Configuration.from_atoms(atoms, CUTOFF))
-    with pytest.raises(tm.UnsupportedError, match=r"stress: .*\[True, True, False\]"):
-        _ = p.stress
+    atoms.pbc = pbc
+    p = model.evaluate(atoms)
+    expected = finite_difference_stress(model, atoms)
+    np.testing.assert_allclose(p.stress, expected, rtol=0, atol=1e-8 * np.abs(expected).max())
+    assert np.abs(expected).min() > 1e-6
+
+
+def test_structures_that_have_no_stress(evaluate):
+    molecule, sheet = rattled_silicon(1), rattled_silicon(1)
+    molecule.pbc = False
+    sheet.pbc = [True, True, False]
+    sheet.cell[2] = 0.0
+    needed = "stress: a cell with a volume and a periodic direction is needed; here pbc is "
+    for atoms, pbc in ((molecule, "[False, False, False]"), (sheet, "[True, True, False]")):
+        p = evaluate(lambda x: x.sum(), c=tm.Configuration.from_atoms(atoms, CUTOFF))
+        with pytest.raises(tm.UnsupportedError, match=re.escape(needed + pbc)):
+            _ = p.stress
+        assert p.virial.shape == (3, 3)
     c = tm.Configuration(np.eye(3), [0] * 3, [True] * 3, [0, 1, 2], [0, 1, 2, 2], [1, 0])
     with pytest.raises(tm.UnsupportedError, match="unknown"):
         _ = evaluate(lambda x: x.sum(), c=c).stress

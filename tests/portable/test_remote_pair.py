@@ -1,7 +1,5 @@
 """Lone atoms of models that fail on them: the atoms beside a far pair, less the pair."""
 
-import warnings
-
 import numpy as np
 import pytest
 import torch
