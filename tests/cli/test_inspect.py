@@ -1,6 +1,5 @@
 """``torchml-core inspect``: what files are, and everything wrong with them."""
 
-import os
 import shutil
 
 import numpy as np
@@ -99,19 +98,65 @@ def test_real_models_are_good(run, shared_data, monkeypatch):
     assert graph["layers"] == "3"
     assert graph["influence distance"] == "9 Å"
     assert graph["operators"].startswith("torch_scatter::gather_csr, torch_scatter::scatter_max")
-    assert "KIM_MODEL_ELEMENTS_MAP set" in graph["trial on Si8"]
+    assert "given atomic numbers" in graph["trial on Si8"]
     assert graph["note"].startswith("it takes atomic numbers, not species codes")
 
 
 def test_atomic_numbers_are_tried_in_the_trial_only(run, shared_data, monkeypatch):
     monkeypatch.delenv("KIM_MODEL_ELEMENTS_MAP", raising=False)
     folder = shared_data / "portable_models" / "TorchMLModel3_Graph"
-    run("inspect", folder, "--run")
-    assert "KIM_MODEL_ELEMENTS_MAP" not in os.environ
+    assert facts(run("inspect", folder))["given for species"].startswith("Si 0 (codes)")
     monkeypatch.setenv("KIM_MODEL_ELEMENTS_MAP", "yes")
     result = run("inspect", folder, "--run")
     assert result.exit_code == 0
     assert "note" not in facts(result)
+
+
+def test_what_models_are_given_is_said(run, shared_data, monkeypatch):
+    monkeypatch.delenv("KIM_MODEL_ELEMENTS_MAP", raising=False)
+    expected = {
+        "schnet_z_SiC": ("Si 14, C 6 (atomic numbers), because the first argument", None),
+        "graph2_species_SiC": (
+            "Si 1, C 0 (codes in the order of atomic numbers), because KLIFF",
+            "its embedding has 100 rows for 2 species: if it was trained on atomic numbers,",
+        ),
+        "soap_SiC": (None, None),
+    }
+    for name, (given, note) in expected.items():
+        result = run("inspect", shared_data / "kliff" / name)
+        assert result.exit_code == 0, result.output
+        found = facts(result)
+        assert found.get("given for species", "").startswith(given or "")
+        assert ("given for species" in found) == (given is not None)
+        assert found.get("note") == note
+        assert found["given"].startswith("float64; float32 if torch refuses that")
+
+
+class Embeds(torch.nn.Module):
+    def __init__(self, rows):
+        super().__init__()
+        self.embedding = torch.nn.Embedding(rows, 1).double()
+
+    def forward(self, atomic_numbers, coords, graph_1, contributing):
+        edges = torch.sum((coords[graph_1[1]] - coords[graph_1[0]]) ** 2)
+        return torch.sum(self.embedding(atomic_numbers)[:, 0] * (1 - contributing)) + edges
+
+
+@pytest.mark.parametrize("exported", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_embeddings_that_do_not_fit(run, exported, tmp_path):
+    model = Embeds(10)
+    if exported:
+        n = torch.export.Dim("n")
+        whole = torch.zeros(4, dtype=torch.int64)
+        example = (whole, torch.rand(4, 3).double(), torch.zeros(2, 5, dtype=torch.int64), whole)
+        shapes = ({0: n}, {0: n}, {1: torch.export.Dim("e")}, {0: n})
+        model = torch.export.export(model, example, dynamic_shapes=shapes)
+    of = {"species": ["Si"], "cutoff": 3.0, "convention": "graph", "dtype": "float64"}
+    tm.PortableModel.create(tmp_path / "m", model=model, **of)
+    found = facts(run("inspect", tmp_path / "m"))
+    assert found["given"] == "float64, because model.param says so"
+    assert found["given for species"].startswith("Si 14 (atomic numbers)")
+    assert found["note"].startswith("its embedding has 10 rows, too few for atomic number 14")
 
 
 def test_examples_are_good(run, examples):

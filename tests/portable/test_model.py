@@ -109,7 +109,7 @@ def test_other_files_are_left_alone(tmp_path):
         ({"convention": "descriptor"}, "convention = 'descriptor': 'raw' or 'graph'"),
         ({"cutoff": None}, "cutoff = None"),
         ({"cutoff": -1.0}, "cutoff = -1.0"),
-        ({"species": ["Silicon"]}, "'Silicon' is not the symbol"),
+        ({"species": ["Silicon"]}, "species[0] = 'Silicon': the symbol of an element"),
         ({"n_layers": 2}, "n_layers = 2"),
         ({"model": "model.pt"}, "model is a str"),
     ],

@@ -6,7 +6,12 @@ from dataclasses import replace
 import pytest
 
 import torchml_core as tm
-from torchml_core.portable.parameters import ModelParameters, read_parameters, write_parameters
+from torchml_core.portable.parameters import (
+    ModelParameters,
+    find_faults,
+    read_parameters,
+    write_parameters,
+)
 
 GRAPH = "# elements\n2\nSi C\n\nGraph\n3.5\n2\nmodel.pt\nFalse\n5\nNone\n"
 DESCRIPTOR = "1\nSi\nDescriptor\n3.5\nmodel.pt\nfalse\n1\nsymmetryfunctions\n"
@@ -202,10 +207,42 @@ def test_files_that_are_none(tmp_path, read):
         {"n_inputs": 10**9},
         {"model_file": "model"},
         {"descriptor": "SOAP"},
+        {"species_input": "Z"},
+        {"dtype": "float16"},
     ],
 )
 def test_arguments_are_checked(change):
     with pytest.raises(
-        tm.InputError, match=r"species|symbol|convention|cutoff|n_|model|desc|forces"
+        tm.InputError, match=r"species|symbol|convention|cutoff|n_|model|desc|forces|dtype"
     ):
         replace(ModelParameters(["Si"], "raw", 3.0, "model.pt"), **change)
+
+
+SETTINGS = GRAPH + "#torchml_core:species_input=sorted_codes\n  # torchml_core: dtype = float32 \n"
+
+
+def test_settings_in_comments(read, tmp_path):
+    found = read(SETTINGS)
+    assert (found.species_input, found.dtype) == ("sorted_codes", "float32")
+    assert replace(found, species_input=None, dtype=None) == read(GRAPH)
+    write_parameters(found, tmp_path / "again.param")
+    assert read_parameters(tmp_path / "again.param") == found
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("dtype = int", r"dtype = 'int': float64 or float32 is needed"),
+        ("species_input = numbers", r"species_input = 'numbers': one of"),
+        ("species = numbers", r"setting 'species = numbers': species_input = ... or dtype = ..."),
+        ("dtype", r"dtype = '': float64 or float32 is needed"),
+        ("dtype = float32\n# torchml_core: dtype = float64", r"setting .* each once, is needed"),
+    ],
+)
+def test_settings_that_are_wrong(setting, message, read, tmp_path):
+    text = f"{GRAPH}# torchml_core: {setting}\n"
+    with pytest.raises(tm.FileFormatError, match=rf"file\.param:\d+: {message}"):
+        read(text)
+    (tmp_path / "f.param").write_text(text)
+    (fault,) = find_faults(tmp_path / "f.param")
+    assert fault.line == len(text.splitlines())

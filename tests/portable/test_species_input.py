@@ -154,7 +154,7 @@ def test_what_cannot_be_said(tmp_path):
             tm.PortableModel.load(tmp_path / "m", species_input=wrong)
     descriptor = tm.SymmetryFunctions(["Si"], CUTOFF, [("g2", [[0.3, 0.0]])])
     model = {"model": DescriptorNet(1), "species": ["Si"], "descriptor": descriptor}
-    with pytest.raises(tm.InputError, match="None is needed for a descriptor model"):
+    with pytest.raises(tm.InputError, match=r"species_input = 'codes': None, for a descriptor"):
         tm.PortableModel.create(tmp_path / "d", species_input="codes", **model)
     assert tm.PortableModel.create(tmp_path / "d", **model).species_input is None
 

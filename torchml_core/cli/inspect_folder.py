@@ -14,9 +14,9 @@ def look_into_folder(findings, folder):
     files = user_files.files_in(folder, "a portable model is one")
     findings.fact("portable model", str(folder))
     findings.fact("files", [f"{file.name}  {_size(file)}" for file in files])
-    parameters = None
-    for file in _wanted(findings, folder, files, ".param"):
-        parameters = look_into_parameters(findings, file) or parameters
+    parameters, param_file = None, None
+    for param_file in _wanted(findings, folder, files, ".param"):
+        parameters = look_into_parameters(findings, param_file) or parameters
     descriptor = _descriptor(findings, folder, files, parameters)
     model_files = [file for file in files if file.suffix in MODEL_SUFFIXES]
     facts = _model(findings, folder, model_files, parameters)
@@ -26,6 +26,7 @@ def look_into_folder(findings, folder):
         findings.problems += disagreements(parameters, descriptor)
     if parameters and facts:
         _compare_forward(findings, parameters, facts)
+        _say_what_is_given(findings, parameters, param_file.name, facts)
 
 
 def _wanted(findings, folder, files, suffix):
@@ -95,10 +96,40 @@ def _compare_forward(findings, parameters, facts):
             f"{parameters.model_file}: forward returns one tensor, but the .param file says that "
             "it returns forces: an (energy, forces) tuple is needed, or False there"
         )
-    if not parameters.returns_forces and facts.n_returned == 2:
+    if not parameters.returns_forces and facts.n_returned > 1:
         findings.notes.append(
-            "the .param file says that no forces are returned, but forward returns two values; "
-            "the second one is taken for them"
+            "the .param file says that no forces are returned, but forward returns "
+            f"{facts.n_returned} values; the second one is taken for them"
+        )
+
+
+def _say_what_is_given(findings, parameters, param_file, facts):
+    """Codes or atomic numbers, float64 or float32, and who says so."""
+    dtype = "float64; float32 if torch refuses that (--run finds out)"
+    if parameters.dtype:
+        dtype = f"{parameters.dtype}, because {param_file} says so"
+    findings.fact("given", dtype)
+    if parameters.convention == "descriptor" or not facts.arguments:
+        return
+    from ase.data import atomic_numbers
+
+    from torchml_core.portable.species_input import decide
+
+    species = parameters.species
+    found = decide(facts.arguments[0][0], param_file, stored=parameters.species_input)
+    findings.fact("given for species", found.describe(species))
+    largest = max(atomic_numbers[symbol] for symbol in species)
+    rows = max(facts.embeddings, default=0)
+    if found.kind == "atomic_numbers":
+        if 0 < rows <= largest:
+            findings.notes.append(
+                f"its embedding has {rows} rows, too few for atomic number {largest}: if it was"
+                " trained on species codes, load it with species_input='codes'"
+            )
+    elif rows > max(largest, 3 * len(species), 9):
+        findings.notes.append(
+            f"its embedding has {rows} rows for {len(species)} species: if it was trained on atomic"
+            " numbers, load it with species_input='atomic_numbers'"
         )
 
 

@@ -37,8 +37,9 @@ def _try_with_atomic_numbers(findings, folder, options, crystal, name, error):
     findings.fact(name, f"{result}, given atomic numbers")
     reason = str(error).partition(";")[0]
     findings.notes.append(
-        "it takes atomic numbers, not species codes: species_input='atomic_numbers' of load, or"
-        f" this line in the .param file: '# torchml_core: species_input = atomic_numbers'; without, {reason}"
+        "it takes atomic numbers, not species codes: load it with species_input='atomic_numbers',"
+        " or add this line to its .param file: '# torchml_core: species_input = atomic_numbers';"
+        f" without, {reason}"
     )
 
 
@@ -59,4 +60,5 @@ def trial_crystal(species, cutoff):
 def _result(model, crystal):
     prediction = model.evaluate(crystal).fold()
     largest = (prediction.forces**2).sum(axis=1).max() ** 0.5
-    return f"energy {prediction.energy:.6g} eV, largest force {largest:.3g} eV/Å"
+    dtype = str(model.dtype).removeprefix("torch.")
+    return f"energy {prediction.energy:.6g} eV, largest force {largest:.3g} eV/Å, in {dtype}"

@@ -130,7 +130,15 @@ class ExportedFile:
                 dtype=widest(dtypes["parameter"], dtypes["buffer"], dtypes["tensor_constant"]),
                 operators=tuple(sorted(f"{s}::{n}" for s, n in {*called} if s not in OWN)),
                 refused=self.refused(),
+                embeddings=tuple(self._embeddings()),
             )
+
+    def _embeddings(self):
+        """Yield the number of rows of each embedding."""
+        for node in self._graph["nodes"]:
+            if node["target"].startswith("torch.ops.aten.embedding."):
+                weights = _name_of(node["inputs"][0]["arg"])
+                yield self._graph["tensor_values"][weights]["sizes"][0]["as_int"]
 
     def _damage(self):
         return self.archive.damage(self._layout.program)

@@ -38,6 +38,8 @@ class ModelFacts:
         it cannot be loaded where one of them is unknown, even if it is never called.
     refused : str or None
         Why it is loaded only if it is trusted.
+    embeddings : tuple of int
+        The number of rows of each of its embeddings.
     """
 
     format: str
@@ -48,6 +50,7 @@ class ModelFacts:
     dtype: str | None
     operators: tuple
     refused: str | None
+    embeddings: tuple = ()
 
 
 def widest(*groups):

@@ -23,6 +23,7 @@ from torchml_core.portable.script_pickle import Object, Tensor, read_script_pick
 WANTED = re.compile(r"(data|constants)\.pkl|version|byteorder|(data|constants|code|\.data)/.+")
 CLASS = re.compile(r"^class (\w+)\(", re.M)
 FORWARD = re.compile(r"^  def forward\((.*?)\)(?: -> ([^\n:]+))?:\n", re.M | re.S)
+EMBEDDING = re.compile(r"^  num_embeddings : Final\[int\] = (\d+)$", re.M)
 CALLED = re.compile(r"\b(?:torch|ops\.(\w+))\.(\w+)\(")
 # what code needs to name an operator without writing ``torch.save``
 HIDING = re.compile(r"\b(save|from_file|getattr)\b|\\")
@@ -83,7 +84,8 @@ class TorchScriptFile:
             parameters, buffers = (
                 _named(self._objects, classes, group) for group in ("parameters", "buffers")
             )
-        called = CALLED.findall("\n".join(self._code.values()))
+        code = "\n".join(self._code.values())
+        called = CALLED.findall(code)
         foreign = {(s, n) for s, n in called if s and s not in OWN_NAMESPACES}
         return ModelFacts(
             format="TorchScript",
@@ -98,6 +100,7 @@ class TorchScriptFile:
             ),
             operators=tuple(sorted(f"{space}::{name}" for space, name in foreign)),
             refused=self.refused(),
+            embeddings=tuple(int(rows) for rows in EMBEDDING.findall(code)),
         )
 
     def _classes(self):
