@@ -2,15 +2,15 @@
 
 from libc.stdint cimport int32_t
 
-from torchml_core.kernels.dispatch cimport KernelInfo, Kind
+from torchml_core.kernels.verbs cimport KernelInfo
 
 
 cdef class Kernel:
     cdef KernelInfo info
     cdef list arrays  # kept alive
 
-    cdef set_info(self, Kind kind, const void *plan, Py_ssize_t width, cutoffs)
+    cdef set_up(self, const void *plan, Py_ssize_t width, cutoffs, int vector_bytes)
     cdef const double *doubles(self, values)
     cdef const float *floats(self, values)
     cdef const int32_t *ints(self, values)
-    cdef kept(self, values, dtype)
+    cdef keep_alive(self, values, dtype)

@@ -220,7 +220,7 @@ class Descriptor:
     def _lists(self, configuration):
         _check_configuration(configuration)
         configuration.require_cutoff(self.cutoff, f"a descriptor of cutoff {self.cutoff:g}")
-        return _descriptors.Lists(
+        return _descriptors.ConfigurationView(
             configuration.positions,
             configuration.codes(self.species),
             configuration.centers,

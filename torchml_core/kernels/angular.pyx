@@ -31,9 +31,9 @@ from torchml_core.kernels.simd cimport (
     MOST_LANES, get, lanes_of, put, splat, splat_at, take, vec, vmax, vsqrt,
 )
 from torchml_core.kernels.triplets cimport (
-    GRADIENTS, TANGENTS, TRIPLETS_AT_ONCE, VALUES, Cursor, Run, Segment, Triplets,
-    lay_out_triplets, next_triplets, see,
+    TRIPLETS_AT_ONCE, Cursor, Run, Segment, Triplets, lay_out_triplets, next_triplets, see,
 )
+from torchml_core.kernels.verbs cimport GRADIENTS, TANGENTS, VALUES
 
 
 cdef void lay_out_angular(

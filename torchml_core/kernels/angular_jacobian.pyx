@@ -8,7 +8,8 @@ from torchml_core.kernels.angular cimport chain
 from torchml_core.kernels.elementary cimport vexp
 from torchml_core.kernels.shapes cimport shapes, stride_of
 from torchml_core.kernels.simd cimport get, lanes_of, put, splat, vec
-from torchml_core.kernels.triplets cimport GRADIENTS, Cursor, Run, Triplets, next_triplets, see
+from torchml_core.kernels.triplets cimport Cursor, Run, Triplets, next_triplets, see
+from torchml_core.kernels.verbs cimport GRADIENTS
 
 
 cdef inline void chain_factors(

@@ -2,16 +2,10 @@
 
 from libc.stdint cimport int32_t
 
-from torchml_core.kernels.environment cimport Environment
 from torchml_core.kernels.neighborhood cimport Fading, Neighborhood
 from torchml_core.kernels.radial_table cimport RadialPlaces, RadialTable, vectors_for
 from torchml_core.kernels.simd cimport vec
-
-
-cdef enum Purpose:
-    VALUES
-    GRADIENTS                   # slopes of the radial functions too
-    TANGENTS                    # changes along the directions too
+from torchml_core.kernels.verbs cimport Environment, Purpose
 
 
 # What descriptors/density.py makes.

@@ -25,6 +25,7 @@ from torchml_core.kernels.simd cimport (
 from torchml_core.kernels.solid_harmonics cimport (
     solid_harmonics, solid_harmonics_gradients, solid_harmonics_vjp,
 )
+from torchml_core.kernels.verbs cimport TANGENTS, VALUES, Environment, Purpose
 
 
 cdef void lay_out_expansion(
@@ -228,7 +229,7 @@ cdef void expand_vjp(
     const ExpansionPlan *plan, const Environment *env, Expansion *work, const vec *by_coefficient,
     vec *out,
 ) noexcept nogil:
-    """``out`` (3, n): dE/dr_j of the energy whose gradient by the coefficients is given.
+    """Set out[slot[j]] to dE/dr_j of the energy whose gradient by the coefficients is given.
 
     ``work`` is as expand left it, with GRADIENTS.
     """
@@ -275,6 +276,7 @@ cdef void expand_vjp(
             for i in range(lanes):
                 j = work.hood.source[b * lanes + i]
                 if j >= 0:
+                    j = 3 * env.slot[j]
                     put(out, j, get(&x, i))
-                    put(out, env.n + j, get(&y, i))
-                    put(out, 2 * env.n + j, get(&z, i))
+                    put(out, j + 1, get(&y, i))
+                    put(out, j + 2, get(&z, i))

@@ -3,8 +3,8 @@
 from libc.stdint cimport int32_t
 
 from torchml_core.kernels.cutoff cimport CutoffFunction
-from torchml_core.kernels.environment cimport Environment
 from torchml_core.kernels.simd cimport vec
+from torchml_core.kernels.verbs cimport Environment
 
 
 # How neighbors fade out, and what they weigh.

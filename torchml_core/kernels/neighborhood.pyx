@@ -75,6 +75,14 @@ cdef inline void copy_in_order(
     hood.end[0] = n
 
 
+cdef inline void pad(Neighborhood *hood, Py_ssize_t v, double far, const vec *like) noexcept nogil:
+    """Fill vector v of all arrays that come from the environment."""
+    cdef vec zero = splat(0, like)
+    (<vec *> hood.x)[v] = (<vec *> hood.y)[v] = (<vec *> hood.z)[v] = zero
+    (<vec *> hood.dx)[v] = (<vec *> hood.dy)[v] = (<vec *> hood.dz)[v] = zero
+    (<vec *> hood.r)[v] = splat(far, like)
+
+
 cdef void settle(
     Neighborhood *hood, const Environment *env, const int32_t *classes, double far,
     bint with_directions, const vec *like,
@@ -98,11 +106,14 @@ cdef void settle(
         at = hood.begin[c + 1] if c + 1 < hood.n_classes else hood.n
         if at == hood.begin[c]:
             continue
-        v = at // lanes - 1
-        x[v] = y[v] = z[v] = dx[v] = dy[v] = dz[v] = splat(0, like)
-        r[v] = splat(far, like)
+        pad(hood, at // lanes - 1, far, like)
         for j in range(at - lanes, at):
             hood.source[j] = -1
+    # One more behind them, since loads at any place reach into it. Lanes of it are never used, but
+    # a processor can take a hundred times as long for numbers as small as chance may leave there.
+    v = hood.n // lanes
+    pad(hood, v, far, like)
+    (<vec *> hood.fc)[v] = (<vec *> hood.slope)[v] = splat(0, like)
     if hood.n_classes == 1:
         copy_in_order(hood, env, with_directions, like)
     for j in range(env.n if hood.n_classes > 1 else 0):
@@ -118,7 +129,7 @@ cdef void settle(
             put(dx, at, env.dx[j])
             put(dy, at, env.dy[j])
             put(dz, at, env.dz[j])
-    for v in range(hood.n // lanes):
+    for v in range(hood.n // lanes + 1):
         square[v] = r[v] * r[v]
         inverse[v] = 1 / r[v]
         if with_directions:

@@ -7,21 +7,22 @@
 
 (A. P. Bartók, R. Kondor, G. Csányi, Phys. Rev. B 87, 184115 (2013).) With unit_norm values are
 p / |p|, whose change is (dp - p̂ (p̂ · dp)) / |p|; the same projects dE/dp̂ to dE/dp.
-
-Every verb: env (IN), scratch (scratch_size bytes, private to the caller), out (OUT, overwritten).
 """
 
 from libc.math cimport sqrt
 
 from torchml_core.kernels.expansion cimport (
-    GRADIENTS, TANGENTS, VALUES, Purpose, expand, expand_vjp, lay_out_expansion, n_vectors,
+    Expansion, expand, expand_vjp, lay_out_expansion, n_vectors,
 )
 from torchml_core.kernels.power_spectrum cimport (
-    lay_out_power_spectrum, power_spectrum, power_spectrum_jvp, power_spectrum_vjp,
+    PowerSpectrum, lay_out_power_spectrum, power_spectrum, power_spectrum_jvp, power_spectrum_vjp,
 )
-from torchml_core.kernels.simd cimport SIMD_BYTES, get, put, take, vdouble, vec, vfloat
+from torchml_core.kernels.simd cimport SIMD_BYTES, get, put, take, vdouble, vec
 from torchml_core.kernels.soap_jacobian cimport (
     SpectrumJacobian, jacobian_of_entry, lay_out_jacobian,
+)
+from torchml_core.kernels.verbs cimport (
+    GRADIENTS, TANGENTS, VALUES, Environment, Purpose, ScratchSize, Verb, Verbs,
 )
 
 
@@ -104,8 +105,9 @@ cdef inline void project(
 # ---- the verbs
 
 
-cdef inline void value_of(
-    const SoapPlan *plan, const Environment *env, void *scratch, vec *out
+cdef void value(
+    const SoapPlan *plan, const Environment *env, Py_ssize_t n_environments, void *scratch,
+    vec *out,
 ) noexcept nogil:
     cdef Buffers buffers
     begin(plan, env, VALUES, scratch, &buffers, out)
@@ -114,16 +116,6 @@ cdef inline void value_of(
     )
     if plan.unit_norm:
         normalize(out, plan.spectrum.width)
-
-
-cdef void value(
-    const SoapPlan *plan, const Environment *env, void *scratch, real *out
-) noexcept nogil:
-    """``out`` (width,): the values."""
-    if real is float:
-        value_of(plan, env, scratch, <vfloat *> out)
-    else:
-        value_of(plan, env, scratch, <vdouble *> out)
 
 
 cdef inline double unit_values(
@@ -136,18 +128,19 @@ cdef inline double unit_values(
     return normalize(values, plan.spectrum.width)
 
 
-cdef inline void vjp_of(
-    const SoapPlan *plan, const Environment *env, const vec *dE_dD, void *scratch, vec *out
+cdef void vjp(
+    const SoapPlan *plan, const Environment *env, Py_ssize_t n_environments, void *scratch,
+    vec *out,
 ) noexcept nogil:
     cdef Buffers buffers
-    cdef const vec *by_value = dE_dD
+    cdef const vec *by_value = <const vec *> env.dE_dD
     cdef vec *values
     cdef double inverse
     begin(plan, env, GRADIENTS, scratch, &buffers, out)
     if plan.unit_norm:
         values = <vec *> buffers.values
         inverse = unit_values(plan, &buffers, values)
-        project(values, inverse, dE_dD, plan.spectrum.width, <vec *> buffers.by_value)
+        project(values, inverse, by_value, plan.spectrum.width, <vec *> buffers.by_value)
         by_value = <const vec *> buffers.by_value
     power_spectrum_vjp(
         &plan.spectrum, <const vec *> buffers.expansion.coefficients, by_value,
@@ -158,18 +151,9 @@ cdef inline void vjp_of(
     )
 
 
-cdef void vjp(
-    const SoapPlan *plan, const Environment *env, const real *dE_dD, void *scratch, real *out
-) noexcept nogil:
-    """``out`` (3, n): dE/dr_j of the energy whose gradient by the values is dE_dD."""
-    if real is float:
-        vjp_of(plan, env, <const vfloat *> dE_dD, scratch, <vfloat *> out)
-    else:
-        vjp_of(plan, env, <const vdouble *> dE_dD, scratch, <vdouble *> out)
-
-
-cdef inline void jvp_of(
-    const SoapPlan *plan, const Environment *env, void *scratch, vec *out
+cdef void jvp(
+    const SoapPlan *plan, const Environment *env, Py_ssize_t n_environments, void *scratch,
+    vec *out,
 ) noexcept nogil:
     cdef Buffers buffers
     cdef vec *values
@@ -185,18 +169,9 @@ cdef inline void jvp_of(
         project(values, inverse, out, plan.spectrum.width, out)
 
 
-cdef void jvp(
-    const SoapPlan *plan, const Environment *env, void *scratch, real *out
-) noexcept nogil:
-    """``out`` (width,): the change of the values for the change of r_j that env holds."""
-    if real is float:
-        jvp_of(plan, env, scratch, <vfloat *> out)
-    else:
-        jvp_of(plan, env, scratch, <vdouble *> out)
-
-
-cdef inline void jacobian_of(
-    const SoapPlan *plan, const Environment *env, void *scratch, vec *out
+cdef void jacobian(
+    const SoapPlan *plan, const Environment *env, Py_ssize_t n_environments, void *scratch,
+    vec *out,
 ) noexcept nogil:
     cdef Buffers buffers
     cdef Py_ssize_t width = plan.spectrum.width, at, i, axis, k
@@ -226,11 +201,10 @@ cdef inline void jacobian_of(
             at += width
 
 
-cdef void jacobian(
-    const SoapPlan *plan, const Environment *env, void *scratch, real *out
-) noexcept nogil:
-    """``out``: the (3, width) block of each neighbor, at env.slot."""
-    if real is float:
-        jacobian_of(plan, env, scratch, <vfloat *> out)
-    else:
-        jacobian_of(plan, env, scratch, <vdouble *> out)
+cdef void fill_verbs(Verbs *verbs, const vec *like) noexcept:
+    verbs.value = <Verb> value[vec]
+    verbs.vjp = <Verb> vjp[vec]
+    verbs.jvp = <Verb> jvp[vec]
+    verbs.jacobian = <Verb> jacobian[vec]
+    verbs.scratch_size = <ScratchSize> scratch_size
+    verbs.group = 1

@@ -1,19 +1,19 @@
 """Density coefficients c_qnlm of one environment as values: see expansion.pyx.
 
 Order of the values: q, n, l, m = -l ... l.
-
-Every verb: env (IN), scratch (scratch_size bytes, private to the caller), out (OUT, overwritten).
 """
 
 from torchml_core.kernels.expansion cimport (
-    GRADIENTS, TANGENTS, VALUES, Expansion, Purpose, expand, expand_vjp, lay_out_expansion,
-    n_vectors, weight_in_channel,
+    Expansion, ExpansionPlan, expand, expand_vjp, lay_out_expansion, n_vectors, weight_in_channel,
 )
 from torchml_core.kernels.radial_table cimport row_length, vectors_for
 from torchml_core.kernels.simd cimport (
-    SIMD_BYTES, get, lanes_of, put, splat, take, vdouble, vec, vfloat,
+    SIMD_BYTES, get, lanes_of, put, splat, take, vdouble, vec,
 )
 from torchml_core.kernels.solid_harmonics cimport solid_harmonics_gradients
+from torchml_core.kernels.verbs cimport (
+    GRADIENTS, TANGENTS, VALUES, Environment, Purpose, ScratchSize, Verb, Verbs,
+)
 
 
 cdef struct Buffers:
@@ -61,31 +61,27 @@ cdef inline void coefficients_of(
 
 
 cdef void value(
-    const ExpansionPlan *plan, const Environment *env, void *scratch, real *out
+    const ExpansionPlan *plan, const Environment *env, Py_ssize_t n_environments, void *scratch,
+    vec *out,
 ) noexcept nogil:
-    """``out`` (width,): the values."""
-    if real is float:
-        coefficients_of(plan, env, VALUES, scratch, <vfloat *> out)
-    else:
-        coefficients_of(plan, env, VALUES, scratch, <vdouble *> out)
+    coefficients_of(plan, env, VALUES, scratch, out)
 
 
 cdef void jvp(
-    const ExpansionPlan *plan, const Environment *env, void *scratch, real *out
+    const ExpansionPlan *plan, const Environment *env, Py_ssize_t n_environments, void *scratch,
+    vec *out,
 ) noexcept nogil:
-    """``out`` (width,): the change of the values for the change of r_j that env holds."""
-    if real is float:
-        coefficients_of(plan, env, TANGENTS, scratch, <vfloat *> out)
-    else:
-        coefficients_of(plan, env, TANGENTS, scratch, <vdouble *> out)
+    coefficients_of(plan, env, TANGENTS, scratch, out)
 
 
 # ---- vjp
 
 
-cdef inline void vjp_of(
-    const ExpansionPlan *plan, const Environment *env, const vec *dE_dD, void *scratch, vec *out
+cdef void vjp(
+    const ExpansionPlan *plan, const Environment *env, Py_ssize_t n_environments, void *scratch,
+    vec *out,
 ) noexcept nogil:
+    cdef const vec *dE_dD = <const vec *> env.dE_dD
     cdef Buffers buffers
     cdef vec *by_coefficient
     cdef Py_ssize_t n = vectors_for(plan.n_max, out) * lanes_of(out), at = 0, q, i, k
@@ -100,17 +96,6 @@ cdef inline void vjp_of(
                 put(by_coefficient, (k * plan.n_channels + q) * n + i, get(dE_dD, at))
                 at += 1
     expand_vjp(plan, env, &buffers.expansion, by_coefficient, out)
-
-
-cdef void vjp(
-    const ExpansionPlan *plan, const Environment *env, const real *dE_dD, void *scratch,
-    real *out,
-) noexcept nogil:
-    """``out`` (3, n): dE/dr_j of the energy whose gradient by the values is dE_dD."""
-    if real is float:
-        vjp_of(plan, env, <const vfloat *> dE_dD, scratch, <vfloat *> out)
-    else:
-        vjp_of(plan, env, <const vdouble *> dE_dD, scratch, <vdouble *> out)
 
 
 # ---- jacobian
@@ -150,8 +135,9 @@ cdef inline void block_of_entry(
                     at += 1
 
 
-cdef inline void jacobian_of(
-    const ExpansionPlan *plan, const Environment *env, void *scratch, vec *out
+cdef void jacobian(
+    const ExpansionPlan *plan, const Environment *env, Py_ssize_t n_environments, void *scratch,
+    vec *out,
 ) noexcept nogil:
     cdef Buffers buffers
     cdef Expansion *work = &buffers.expansion
@@ -173,11 +159,10 @@ cdef inline void jacobian_of(
             )
 
 
-cdef void jacobian(
-    const ExpansionPlan *plan, const Environment *env, void *scratch, real *out
-) noexcept nogil:
-    """``out``: the (3, width) block of each neighbor, at env.slot."""
-    if real is float:
-        jacobian_of(plan, env, scratch, <vfloat *> out)
-    else:
-        jacobian_of(plan, env, scratch, <vdouble *> out)
+cdef void fill_verbs(Verbs *verbs, const vec *like) noexcept:
+    verbs.value = <Verb> value[vec]
+    verbs.vjp = <Verb> vjp[vec]
+    verbs.jvp = <Verb> jvp[vec]
+    verbs.jacobian = <Verb> jacobian[vec]
+    verbs.scratch_size = <ScratchSize> scratch_size
+    verbs.group = 1

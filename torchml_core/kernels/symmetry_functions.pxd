@@ -2,9 +2,10 @@
 
 from libc.stdint cimport int32_t
 
-from torchml_core.kernels.environment cimport Environment, real
 from torchml_core.kernels.radial cimport RadialBlock
 from torchml_core.kernels.shapes cimport AngularBlock
+from torchml_core.kernels.simd cimport vec
+from torchml_core.kernels.verbs cimport Verbs
 
 
 # Functions that are summed together; only one of the two members is meant.
@@ -30,17 +31,4 @@ cdef struct SymmetryFunctionPlan:
     FunctionBlock *blocks
 
 
-cdef Py_ssize_t scratch_size(const SymmetryFunctionPlan *plan, Py_ssize_t n) noexcept nogil
-cdef void value(
-    const SymmetryFunctionPlan *plan, const Environment *env, void *scratch, real *out
-) noexcept nogil
-cdef void vjp(
-    const SymmetryFunctionPlan *plan, const Environment *env, const real *dE_dD, void *scratch,
-    real *out,
-) noexcept nogil
-cdef void jvp(
-    const SymmetryFunctionPlan *plan, const Environment *env, void *scratch, real *out
-) noexcept nogil
-cdef void jacobian(
-    const SymmetryFunctionPlan *plan, const Environment *env, void *scratch, real *out
-) noexcept nogil
+cdef void fill_verbs(Verbs *verbs, const vec *like) noexcept

@@ -16,8 +16,6 @@
 Here functions become *sums*: one for each function and channel (species of the neighbors, where
 they are told apart), in the order that suits the loops, and padded; ``components`` says where a
 sum goes. Sums are kept lane by lane until the end.
-
-Every verb: env (IN), scratch (scratch_size bytes, private to the caller), out (OUT, overwritten).
 """
 
 from torchml_core.kernels.angular cimport (
@@ -28,8 +26,9 @@ from torchml_core.kernels.neighborhood cimport Neighborhood, fade, lay_out, sett
 from torchml_core.kernels.radial cimport radial_jvp, radial_slope, radial_value, radial_vjp
 from torchml_core.kernels.shapes cimport AngularScratch
 from torchml_core.kernels.simd cimport (
-    MOST_LANES, SIMD_BYTES, get, lanes_of, put, splat, take, total, vdouble, vec, vfloat,
+    MOST_LANES, SIMD_BYTES, get, lanes_of, put, splat, take, total, vec,
 )
+from torchml_core.kernels.verbs cimport Environment, ScratchSize, Verb, Verbs
 
 
 cdef struct Buffers:
@@ -120,32 +119,27 @@ cdef inline void sums_of(
 
 
 cdef void value(
-    const SymmetryFunctionPlan *plan, const Environment *env, void *scratch, real *out
+    const SymmetryFunctionPlan *plan, const Environment *env, Py_ssize_t n_environments,
+    void *scratch, vec *out,
 ) noexcept nogil:
-    """``out`` (width,): the values."""
-    if real is float:
-        sums_of(plan, env, False, scratch, <vfloat *> out)
-    else:
-        sums_of(plan, env, False, scratch, <vdouble *> out)
+    sums_of(plan, env, False, scratch, out)
 
 
 cdef void jvp(
-    const SymmetryFunctionPlan *plan, const Environment *env, void *scratch, real *out
+    const SymmetryFunctionPlan *plan, const Environment *env, Py_ssize_t n_environments,
+    void *scratch, vec *out,
 ) noexcept nogil:
-    """``out`` (width,): the change of the values for the change of r_j that env holds."""
-    if real is float:
-        sums_of(plan, env, True, scratch, <vfloat *> out)
-    else:
-        sums_of(plan, env, True, scratch, <vdouble *> out)
+    sums_of(plan, env, True, scratch, out)
 
 
 # ---- vjp: contracted with dE/dD as it goes
 
 
-cdef inline void gradient_of(
-    const SymmetryFunctionPlan *plan, const Environment *env, const vec *dE_dD, void *scratch,
-    vec *out,
+cdef void vjp(
+    const SymmetryFunctionPlan *plan, const Environment *env, Py_ssize_t n_environments,
+    void *scratch, vec *out,
 ) noexcept nogil:
+    cdef const vec *dE_dD = <const vec *> env.dE_dD
     cdef Buffers buffers
     cdef Neighborhood *hood = &buffers.hood
     cdef const FunctionBlock *block
@@ -183,20 +177,10 @@ cdef inline void gradient_of(
     for i in range(hood.n):
         j = hood.source[i]
         if j >= 0:
+            j = 3 * env.slot[j]
             put(out, j, get(x, i))
-            put(out, env.n + j, get(y, i))
-            put(out, 2 * env.n + j, get(z, i))
-
-
-cdef void vjp(
-    const SymmetryFunctionPlan *plan, const Environment *env, const real *dE_dD, void *scratch,
-    real *out,
-) noexcept nogil:
-    """``out`` (3, n): dE/dr_j of the energy whose gradient by the values is dE_dD."""
-    if real is float:
-        gradient_of(plan, env, <const vfloat *> dE_dD, scratch, <vfloat *> out)
-    else:
-        gradient_of(plan, env, <const vdouble *> dE_dD, scratch, <vdouble *> out)
+            put(out, j + 1, get(y, i))
+            put(out, j + 2, get(z, i))
 
 
 # ---- jacobian: every component's gradient, for those who ask for it
@@ -222,8 +206,9 @@ cdef inline void radial_blocks(
                 put(out, at, get(out, at) + get(slope, i) * get(<const vec *> hood.z, i))
 
 
-cdef inline void blocks_of(
-    const SymmetryFunctionPlan *plan, const Environment *env, void *scratch, vec *out
+cdef void jacobian(
+    const SymmetryFunctionPlan *plan, const Environment *env, Py_ssize_t n_environments,
+    void *scratch, vec *out,
 ) noexcept nogil:
     cdef Buffers buffers
     cdef Neighborhood *hood = &buffers.hood
@@ -251,11 +236,10 @@ cdef inline void blocks_of(
             )
 
 
-cdef void jacobian(
-    const SymmetryFunctionPlan *plan, const Environment *env, void *scratch, real *out
-) noexcept nogil:
-    """``out``: the (3, width) block of each neighbor, at env.slot."""
-    if real is float:
-        blocks_of(plan, env, scratch, <vfloat *> out)
-    else:
-        blocks_of(plan, env, scratch, <vdouble *> out)
+cdef void fill_verbs(Verbs *verbs, const vec *like) noexcept:
+    verbs.value = <Verb> value[vec]
+    verbs.vjp = <Verb> vjp[vec]
+    verbs.jvp = <Verb> jvp[vec]
+    verbs.jacobian = <Verb> jacobian[vec]
+    verbs.scratch_size = <ScratchSize> scratch_size
+    verbs.group = 1

@@ -4,16 +4,11 @@ from libc.stdint cimport int32_t
 
 from torchml_core.kernels.neighborhood cimport Fading, Neighborhood
 from torchml_core.kernels.simd cimport vec
+from torchml_core.kernels.verbs cimport Purpose
 
 
 cdef enum:
     TRIPLETS_AT_ONCE = 256      # so many at most: their arrays stay in the nearest cache
-
-
-cdef enum Purpose:              # what triplets are wanted for, and so what is collected
-    VALUES
-    GRADIENTS                   # slopes and the index of k too
-    TANGENTS                    # slopes and changes along the directions too
 
 
 # Which pairs of neighbors count, and where.

@@ -19,6 +19,7 @@ from torchml_core.kernels.simd cimport (
     MOST_LANES, below, fill, get, lanes_of, load_at, pack_at, simd_count, simd_pack_index, splat,
     splat_at, store_at, take, vec, vsqrt,
 )
+from torchml_core.kernels.verbs cimport GRADIENTS, TANGENTS, VALUES, Purpose
 
 
 cdef void lay_out_triplets(Triplets *t, char **free_bytes) noexcept nogil:

@@ -3,10 +3,9 @@
 import numpy as np
 
 from torchml_core._descriptors cimport Kernel
-from torchml_core.kernels cimport cutoff
-from torchml_core.kernels.dispatch cimport SOAP, SPHERICAL_EXPANSION
+from torchml_core.kernels cimport cutoff, soap, spherical_expansion
 from torchml_core.kernels.expansion cimport ExpansionPlan
-from torchml_core.kernels.simd cimport lanes_of, vdouble, vfloat
+from torchml_core.kernels.simd cimport SIMD_BYTES, lanes_of, vdouble, vfloat
 from torchml_core.kernels.soap cimport SoapPlan
 
 SMOOTHINGS = {"cosine": cutoff.COSINE, None: cutoff.STEP}
@@ -71,7 +70,9 @@ cdef class ExpansionKernel(DensityKernel):
     def __init__(self, settings):
         self.pack(&self.plan, settings)
         width = self.plan.n_channels * self.plan.n_max * self.plan.n_lm
-        self.set_info(SPHERICAL_EXPANSION, &self.plan, width, equal_cutoffs(settings))
+        spherical_expansion.fill_verbs(&self.info.single, <const vfloat *> NULL)
+        spherical_expansion.fill_verbs(&self.info.double_, <const vdouble *> NULL)
+        self.set_up(&self.plan, width, equal_cutoffs(settings), SIMD_BYTES)
 
 
 cdef class SoapKernel(DensityKernel):
@@ -97,4 +98,6 @@ cdef class SoapKernel(DensityKernel):
         self.plan.spectrum.places = self.ints(places)
         self.plan.spectrum.width = width
         self.plan.unit_norm = unit_norm
-        self.set_info(SOAP, &self.plan, width, equal_cutoffs(settings))
+        soap.fill_verbs(&self.info.single, <const vfloat *> NULL)
+        soap.fill_verbs(&self.info.double_, <const vdouble *> NULL)
+        self.set_up(&self.plan, width, equal_cutoffs(settings), SIMD_BYTES)

@@ -7,11 +7,13 @@ from libc.stdlib cimport calloc, free
 
 from torchml_core._descriptors cimport Kernel
 from torchml_core.kernels cimport cutoff
-from torchml_core.kernels.dispatch cimport SYMMETRY_FUNCTIONS
 from torchml_core.kernels.neighborhood cimport Fading
 from torchml_core.kernels.radial cimport RadialBlock
 from torchml_core.kernels.shapes cimport AngularBlock
-from torchml_core.kernels.symmetry_functions cimport FunctionBlock, SymmetryFunctionPlan
+from torchml_core.kernels.simd cimport SIMD_BYTES, vdouble, vfloat
+from torchml_core.kernels.symmetry_functions cimport (
+    FunctionBlock, SymmetryFunctionPlan, fill_verbs,
+)
 
 CUTOFF_FUNCTIONS = {
     "cos": cutoff.COSINE,
@@ -67,7 +69,9 @@ cdef class SymmetryFunctionKernel(Kernel):
             else:
                 self.pack_radial(&self.plan.blocks[k].radial, block)
                 self.plan.blocks[k].n_sums = block["n_rows"] * (1 + max(block["channels"]))
-        self.set_info(SYMMETRY_FUNCTIONS, &self.plan, width, cutoffs)
+        fill_verbs(&self.info.single, <const vfloat *> NULL)
+        fill_verbs(&self.info.double_, <const vdouble *> NULL)
+        self.set_up(&self.plan, width, cutoffs, SIMD_BYTES)
 
     def __dealloc__(self):
         free(self.fadings)
