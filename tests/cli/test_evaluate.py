@@ -1,9 +1,12 @@
 """``torchml-core evaluate``: what it prints and writes is what the model says."""
 
 import builtins
+import io
+import re
 
 import numpy as np
 import pytest
+import small_models
 from ase.build import molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
@@ -190,6 +193,197 @@ def test_what_cannot_be_written_is_told_before_the_work(run, options, message):
     assert result.stderr.startswith(f"error: {message}")
 
 
+@pytest.fixture(scope="module")
+def descriptor_model(tmp_path_factory):
+    """A model that gives energies and stresses of atoms, in its folder."""
+    descriptor = tm.SymmetryFunctions(["Si", "C"], 3.5, [("g2", [[0.5, 1.0]])])
+    folder = tmp_path_factory.mktemp("models") / "descriptor"
+    network = small_models.DescriptorNet(descriptor.width)
+    return tm.PortableModel.create(
+        folder, model=network, species=["Si", "C"], descriptor=descriptor
+    )
+
+
+def test_energies_and_stresses_of_atoms(run, descriptor_model, silicon, tmp_path):
+    cluster = molecule("Si2H6")[[0, 1]]
+    write(tmp_path / "in.extxyz", [silicon[0], cluster])
+    out = tmp_path / "out.extxyz"
+    options = ["-o", out, "--atom-energies", "--atom-stresses"]
+    result = run("evaluate", descriptor_model.folder, tmp_path / "in.extxyz", *options)
+    assert result.exit_code == 0, result.output
+    for atoms in read(out, ":"):
+        expected = descriptor_model.evaluate(atoms).fold()
+        energies = atoms.calc.results["energies"]
+        np.testing.assert_allclose(energies, expected.particle_energies, atol=1e-8)
+        if atoms.pbc.all():
+            stresses = atoms.calc.results["stresses"]
+            np.testing.assert_allclose(stresses, expected.stresses, atol=1e-8)
+            np.testing.assert_allclose(stresses.sum(0), atoms.get_stress(), atol=1e-7)
+    assert "stresses" not in atoms.calc.results
+
+
+def test_atoms_of_a_model_that_gives_totals(run, model_folder, silicon_file, tmp_path):
+    out = tmp_path / "out.extxyz"
+    result = run("evaluate", model_folder, silicon_file, "-o", out, "--atom-stresses")
+    assert result.exit_code == 1
+    assert "particle_virials" in result.stderr
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--atom-energies"], "--atom-energies: -o OUTPUT is needed"),
+        (["--atom-stresses", "--no-forces"], "--atom-stresses: not with --no-forces"),
+        (["--forces-key", "F", "--no-forces"], "--forces-key: not with --no-forces"),
+        (["--resume"], "--resume: -o OUTPUT, a file, is needed"),
+        (["--resume", "-o", "-"], "--resume: -o OUTPUT, a file, is needed"),
+    ],
+)
+def test_options_that_do_not_fit_together(run, options, message):
+    result = run("evaluate", "none", "none.xyz", *options)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+# ---- streams
+
+
+def test_standard_input_and_output(run, model, model_folder, silicon_file):
+    piped = run("evaluate", model_folder, "-", "-o", "-", input=silicon_file.read_bytes())
+    assert piped.exit_code == 0
+    found = read(io.StringIO(piped.stdout), ":", format="extxyz")
+    for atoms, given in zip(found, read(silicon_file, ":"), strict=True):
+        assert atoms.get_potential_energy() == pytest.approx(results_of(model, given)["energy"])
+    assert piped.stderr.splitlines()[-1].startswith("3 structures, 24 atoms in ")
+    assert "-@1 " in piped.stderr
+
+
+def test_errors_of_standard_input(run, model_folder, silicon_file):
+    lines = silicon_file.read_text().splitlines(keepends=True)
+    lines[12] = "Si 0 0 zero\n"
+    options = ["-", "-o", "-", "--keep-going"]
+    piped = run("evaluate", model_folder, *options, input="".join(lines))
+    assert piped.exit_code == 1
+    assert "error: -@1 (line 13): ASE cannot read it: ValueError" in piped.stderr
+    assert "1 failed, 2 evaluated; standard output has these" in piped.stderr
+    assert len(read(io.StringIO(piped.stdout), ":", format="extxyz")) == 2
+
+
+# ---- resuming
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """The structures that models evaluate."""
+    structures = []
+    evaluate = tm.PortableModel.evaluate
+
+    def spy(self, atoms, **options):
+        structures.append(atoms)
+        return evaluate(self, atoms, **options)
+
+    monkeypatch.setattr(tm.PortableModel, "evaluate", spy)
+    return structures
+
+
+@pytest.fixture
+def whole(run, model_folder, silicon_file, tmp_path):
+    """An output and what is in it."""
+    out = tmp_path / "out.extxyz"
+    assert run("evaluate", model_folder, silicon_file, "-o", out).exit_code == 0
+    return out, out.read_bytes()
+
+
+def test_resuming(run, model_folder, silicon_file, whole, counted):
+    """Wherever a run was killed, its output gets what the whole run writes."""
+    out, content = whole
+    lines = content.splitlines(keepends=True)
+    frames = [sum(map(len, lines[: 10 * k])) for k in range(4)]  # where they begin
+    _, one, two, three = frames
+    for end in (0, 1, 2, 30, one - 1, one, one + 1, one + 2, two - 9, two, three - 1, three):
+        out.write_bytes(content[:end])
+        counted.clear()
+        result = run("evaluate", model_folder, silicon_file, "-o", out, "--resume")
+        assert result.exit_code == 0, result.output
+        assert out.read_bytes() == content
+        n_kept = sum(end >= begin for begin in frames[1:])
+        assert len(counted) == 3 - n_kept + (n_kept > 0)  # the last that was kept is looked at
+        assert "3 structures, 24 atoms in " in result.stdout
+        if n_kept:
+            assert f"{n_kept} structure{'s' * (n_kept > 1)} of these had results" in result.stdout
+
+
+def test_resuming_after_power_failed(run, model_folder, silicon_file, whole):
+    out, content = whole
+    out.write_bytes(content[: len(content) // 2] + bytes(300))
+    assert run("evaluate", model_folder, silicon_file, "-o", out, "--resume").exit_code == 0
+    assert out.read_bytes() == content
+
+
+def test_resuming_what_is_not_there_yet(run, model_folder, silicon_file, whole):
+    out, content = whole
+    out.unlink()
+    assert run("evaluate", model_folder, silicon_file, "-o", out, "--resume").exit_code == 0
+    assert out.read_bytes() == content
+
+
+def test_resuming_with_failures_and_errors_counted(run, model_folder, mixed_file, tmp_path):
+    """Structures that failed have no frame; they fail again, and the table is that of all."""
+    out, options = tmp_path / "out.extxyz", ["--keep-going", "--energy-key", "E"]
+    structures = [atoms for atoms in read(mixed_file, ":")]
+    for k, atoms in enumerate(structures):
+        atoms.info["E"] = -1.5 * k
+    write(mixed_file, structures)
+    first = run("evaluate", model_folder, mixed_file, "-o", out, *options)
+    content = out.read_bytes()
+    out.write_bytes(content[:-40])
+    second = run("evaluate", model_folder, mixed_file, "-o", out, "--resume", *options)
+    assert out.read_bytes() == content
+    assert second.stderr == first.stderr
+    errors = [result.stdout[result.stdout.index("errors") :] for result in (first, second)]
+    assert errors[0] == errors[1]
+
+
+def test_a_failure_does_not_cut_what_was_there(run, model_folder, mixed_file, whole, monkeypatch):
+    out, content = whole
+    out.write_bytes(content + b"8\n")
+    monkeypatch.setattr("torchml_core.cli.resume._same_structure", lambda *_: False)
+    result = run("evaluate", model_folder, f"{mixed_file}@1", "-o", out, "--resume")
+    assert result.exit_code == 1
+    assert out.read_bytes() == content + b"8\n"
+
+
+def test_resuming_what_is_something_else(
+    run, model_folder, descriptor_model, silicon_file, silicon, whole, tmp_path
+):
+    out, content = whole
+    lines = content.decode().splitlines(keepends=True)
+    damaged = [*lines[:5], "Si 0 0 nothing\n", *lines[6:]]
+    write(tmp_path / "others.extxyz", silicon[1:])
+    cases = [
+        (
+            "damaged",
+            "".join(damaged),
+            model_folder,
+            silicon_file,
+            [],
+            "frame 0 is damaged, and not",
+        ),
+        ("others", None, model_folder, tmp_path / "others.extxyz", [], "frame 0 of .* is not"),
+        ("fewer", None, model_folder, f"{silicon_file}@:2", [], "frame 2 of .* is none of the"),
+        ("model", None, descriptor_model.folder, silicon_file, [], "the same model is needed"),
+        ("options", None, model_folder, silicon_file, ["--no-forces"], "same options are needed"),
+    ]
+    for name, text, folder, source, options, message in cases:
+        before = content if text is None else text.encode()
+        out.write_bytes(before)
+        result = run("evaluate", folder, source, "-o", out, "--resume", "--keep-going", *options)
+        assert result.exit_code == 1, name
+        assert re.search(f"error: --resume: .*{message}", result.stderr), result.stderr
+        assert out.read_bytes() == before
+
+
 # ---- comparison
 
 
@@ -242,6 +436,41 @@ def test_comparison_with_nothing_is_an_error(run, model_folder, silicon_file):
     assert "none of the structures came with energy or forces or stress" in result.stderr
 
 
+@pytest.fixture
+def keyed_file(reference_file, tmp_path):
+    """The reference values by other names, as MACE's and others' files have them."""
+    structures = read(reference_file, ":")
+    for atoms in structures:
+        results = {} if atoms.calc is None else atoms.calc.results
+        if "energy" in results:
+            atoms.info["REF_energy"] = results["energy"]
+            atoms.arrays["REF_forces"] = results["forces"]
+        if "stress" in results:
+            xx, yy, zz, yz, xz, xy = results["stress"]
+            atoms.info["REF_stress"] = np.array([xx, xy, xz, xy, yy, yz, xz, yz, zz])
+        atoms.calc = None
+    write(tmp_path / "keyed.extxyz", structures)
+    return tmp_path / "keyed.extxyz"
+
+
+def test_comparison_with_keys(run, model_folder, reference_file, keyed_file):
+    keys = ["--energy-key", "REF_energy", "--forces-key", "REF_forces"]
+    keys += ["--stress-key", "REF_stress"]
+    found = run("evaluate", model_folder, keyed_file, *keys).stdout.splitlines()
+    expected = run("evaluate", model_folder, reference_file, "--compare").stdout.splitlines()
+    found, expected = (lines[-3:] for lines in (found, expected))
+    assert [line.replace("keyed", "reference") for line in found] == expected
+
+
+def test_keys_that_are_not_there(run, model_folder, keyed_file):
+    result = run("evaluate", model_folder, keyed_file, "--energy-key", "DFT_energy")
+    assert result.exit_code == 1
+    message = "--energy-key DFT_energy: none of the structures has it; they have REF_energy, "
+    assert message in result.stderr
+    result = run("evaluate", model_folder, f"{keyed_file}@0", "--forces-key", "REF_stress")
+    assert "REF_stress in the file has shape (9,); forces of shape (8, 3)" in result.stderr
+
+
 def test_comparison_says_what_is_in_no_structure(run, model_folder, reference_file):
     result = run("evaluate", model_folder, f"{reference_file}@1:", "--compare")
     assert result.exit_code == 0
@@ -254,7 +483,9 @@ def test_references_that_are_no_numbers_are_refused(run, model_folder, silicon, 
     write(tmp_path / "nan.extxyz", atoms)
     result = run("evaluate", model_folder, tmp_path / "nan.extxyz", "--compare")
     assert result.exit_code == 1
-    assert "nan.extxyz@0: the reference value of energy in the file is nan" in result.stderr
+    assert (
+        "nan.extxyz@0 (line 1): the reference value of energy in the file is nan" in result.stderr
+    )
     assert run("evaluate", model_folder, tmp_path / "nan.extxyz").exit_code == 0
 
 
@@ -313,7 +544,7 @@ def test_the_first_failure_ends_it(run, model_folder, mixed_file, tmp_path):
     result = run("evaluate", model_folder, mixed_file, "-o", out)
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
-        f"error: {mixed_file}@1: species: atom 2 is Au, not one of ['Si', 'C']",
+        f"error: {mixed_file}@1 (line 11): species: atom 2 is Au, not one of ['Si', 'C']",
         f"error: 1 failed, 1 evaluated; {out} has these",
     ]
     assert len(read(out, ":")) == 1
@@ -326,8 +557,8 @@ def test_keep_going(run, model_folder, mixed_file, silicon_file, tmp_path):
     result = run("evaluate", model_folder, *sources, "--keep-going", "-o", out)
     assert result.exit_code == 1
     errors = result.stderr.splitlines()
-    assert errors[0].startswith(f"error: {mixed_file}@1: species: atom 2 is Au")
-    assert errors[1].startswith(f"error: {mixed_file}@2: positions[5, 1] = nan")
+    assert errors[0].startswith(f"error: {mixed_file}@1 (line 11): species: atom 2 is Au")
+    assert errors[1].startswith(f"error: {mixed_file}@2 (line 21): positions[5, 1] = nan")
     assert errors[2] == f"error: {tmp_path}/none.xyz: no such file"
     assert errors[3] == f"error: 3 failed, 5 evaluated; {out} has these"
     assert len(read(out, ":")) == 5

@@ -2,11 +2,13 @@
 
 import numpy as np
 
+from torchml_core import checks
 from torchml_core.cli.output import reference_results
 from torchml_core.errors import InputError
 
 # What is compared, the unit of its errors, and how many of that unit make eV, eV/Å or eV/Å³.
 UNITS = {"energy": ("meV/atom", 1e3), "forces": ("meV/Å", 1e3), "stress": ("meV/Å³", 1e3)}
+VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])  # xx yy zz yz xz xy
 
 
 class ErrorStatistics:
@@ -36,7 +38,15 @@ class ErrorStatistics:
 
 
 class Comparison:
-    """Errors of energies (an atom), force components and stress components.
+    """Errors of energies (per atom), force components and stress components.
+
+    Parameters
+    ----------
+    keys : dict of str or None
+        For each quantity that is compared, the key of its values in the files; None: where ASE
+        has results of a calculator.
+    keep_values : bool
+        Whether the values themselves are kept, for a plot.
 
     Attributes
     ----------
@@ -48,10 +58,11 @@ class Comparison:
         Arrays of one dimension each, kept for a plot if asked for.
     """
 
-    def __init__(self, quantities, *, keep_values=False):
-        self.errors = {name: ErrorStatistics() for name in quantities}
-        self.without = dict.fromkeys(quantities, 0)
-        self.values = {name: [] for name in quantities} if keep_values else None
+    def __init__(self, keys, *, keep_values=False):
+        self.errors = {name: ErrorStatistics() for name in keys}
+        self.without = dict.fromkeys(keys, 0)
+        self.values = {name: [] for name in keys} if keep_values else None
+        self._keys, self._seen = keys, set()
 
     def add(self, label, atoms, results):
         """Compare the model's results (a dict) with those that came with a structure.
@@ -59,13 +70,15 @@ class Comparison:
         Raises
         ------
         InputError
-            If a value of the file is not a finite number.
+            If a value of the file is not a finite number, or has another shape.
         """
-        reference = reference_results(atoms)
+        found = reference_results(atoms)
+        self._seen |= {*atoms.info, *atoms.arrays, *found} - {"numbers", "positions"}
         pairs = {}
-        for name in self.errors:
-            if name in results and name in reference:
-                pairs[name] = _comparable(name, reference[name], results[name], len(atoms))
+        for name, key in self._keys.items():
+            reference = found.get(name) if key is None else _value(atoms, found, key)
+            if name in results and reference is not None:
+                pairs[name] = _comparable(name, key or name, reference, results[name], len(atoms))
         for name in self.errors:
             if name in pairs:
                 expected, predicted = pairs[name]
@@ -81,14 +94,17 @@ class Comparison:
         Raises
         ------
         InputError
-            If no structure came with any value to compare with.
+            If no structure came with any value to compare with, or with a key that was given.
         """
+        there = f"; they have {', '.join(sorted(self._seen))}" if self._seen else ""
+        for name, key in self._keys.items():
+            if key is not None and self.without[name] and not self.errors[name].n:
+                raise InputError(f"--{name}-key {key}: none of the structures has it{there}")
         compared = {name: errors for name, errors in self.errors.items() if errors.n}
         if not compared:
             raise InputError(
-                "--compare: none of the structures came with "
-                + " or ".join(self.errors)
-                + " to compare with"
+                f"--compare: none of the structures came with {' or '.join(self.errors)} to compare"
+                f" with{there} (--energy-key, --forces-key and --stress-key say what to take)"
             )
         head = f"{'errors':<18} {'MAE':>11} {'RMSE':>11} {'max':>11}  {'values':>8}"
         yield f"{head}  structures without  max in"
@@ -103,12 +119,32 @@ class Comparison:
                 yield f"{f'{name}':<18} not in the files"
 
 
-def _comparable(name, reference, predicted, n_atoms):
-    """Reference and prediction as finite arrays of one dimension, energies by atom."""
-    reference = np.ravel(np.asarray(reference, dtype=float))
-    predicted = np.ravel(predicted)
+def _value(atoms, results, key):
+    """What a structure has by a name, as a result or otherwise; None if nothing."""
+    for place in (atoms.info, atoms.arrays, results):
+        if key in place:
+            return place[key]
+    return None
+
+
+def _comparable(name, key, reference, predicted, n_atoms):
+    """Reference and prediction as finite arrays of one dimension, energies per atom."""
+    try:
+        reference, predicted = np.asarray(reference, dtype=float), np.asarray(predicted)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"{key} in the file is {checks.shown(reference)}: {name} is needed"
+        ) from None
+    if name == "stress" and reference.size == 9:
+        tensor = reference.reshape(3, 3)
+        reference = ((tensor + tensor.T) / 2)[VOIGT]
+    if reference.shape != predicted.shape:
+        raise InputError(
+            f"{key} in the file has shape {reference.shape}; {name} of shape {predicted.shape} is"
+            " needed"
+        )
     if not np.isfinite(reference).all():
         bad = reference[~np.isfinite(reference)][0]
-        raise InputError(f"the reference value of {name} in the file is {bad}")
+        raise InputError(f"the reference value of {key} in the file is {bad}")
     scale = 1 / n_atoms if name == "energy" else 1
-    return reference * scale, predicted * scale
+    return reference.ravel() * scale, predicted.ravel() * scale

@@ -1,6 +1,7 @@
 """``torchml-core evaluate``: energies, forces and stresses of the structures in files."""
 
 import contextlib
+import functools
 import sys
 import time
 from pathlib import Path
@@ -9,24 +10,43 @@ import click
 
 from torchml_core.errors import InputError, MissingFileError, TorchMLError
 
+STREAM = "-"  # standard input, or output
+
 
 @click.command("evaluate")
 @click.argument("model", type=click.Path())
-@click.argument("structures", nargs=-1, required=True, type=click.Path())
+@click.argument("structures", nargs=-1, required=True, type=click.Path(allow_dash=True))
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False),
-    help="Write the structures with their results to this extended XYZ file (overwritten).",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    help="Write the structures with their results to this extended XYZ file (overwritten); - is"
+    " standard output, and messages go to standard error then.",
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Keep the results that an interrupted run has written to OUTPUT, and go on behind them.",
 )
 @click.option("--compare", is_flag=True, help="Print errors against the values in the files.")
+@click.option("--energy-key", metavar="KEY", help="Compare with this value of each structure ...")
+@click.option("--forces-key", metavar="KEY", help="... and these arrays of its atoms ...")
+@click.option(
+    "--stress-key",
+    metavar="KEY",
+    help="... instead of what ASE takes for results, e.g. REF_energy, REF_forces, REF_stress.",
+)
 @click.option(
     "--plot",
     type=click.Path(dir_okay=False),
     metavar="PICTURE",
-    help="Draw predicted against reference values: .png, .pdf, .svg; implies --compare.",
+    help="Draw predicted against reference values: .png, .pdf, .svg.",
 )
 @click.option("--no-forces", is_flag=True, help="Energies only: no forces, no stress.")
+@click.option("--atom-energies", is_flag=True, help="Write the energy of each atom too.")
+@click.option(
+    "--atom-stresses", is_flag=True, help="Write the stress of each atom too; they add up."
+)
 @click.option(
     "--keep-going", is_flag=True, help="Skip structures that fail; the exit code stays 1."
 )
@@ -36,87 +56,98 @@ from torchml_core.errors import InputError, MissingFileError, TorchMLError
     "--threads", type=click.IntRange(min=1), help="[default: $OMP_NUM_THREADS, or all cores]"
 )
 @click.pass_context
-def command(
-    ctx, model, structures, output, compare, plot, no_forces, keep_going, device, trust, threads
-):
+def command(ctx, model, structures, output, resume, keep_going, device, trust, threads, **options):
     """Energies, forces and stresses of STRUCTURES by the portable model in the folder MODEL.
 
     STRUCTURES are files that ASE reads; file@0:10 or file@-1 takes some of the structures in
-    one. Energies are in eV, forces in eV/Å, stresses in eV/Å³ with tension positive, in the
-    order xx yy zz yz xz xy.
+    one, - reads extended XYZ from standard input. Energies are in eV, forces in eV/Å, stresses in
+    eV/Å³ with tension positive, in the order xx yy zz yz xz xy.
 
-    With -o the model's results stand where ASE looks for them; those that were in the files are
-    kept as reference_energy, reference_forces, ...
+    With -o the model's results are where ASE looks for them; those that were in the files are
+    kept as reference_energy, reference_forces, ... Errors are printed with --compare, a KEY or
+    --plot.
     """
+    _check_options(output, resume, options)
     _check_output(output, structures)
-    if plot:
-        from torchml_core.cli.parity import check_plot_file, write_parity_plot
+    if options["plot"]:
+        from torchml_core.cli.parity import check_plot_file
 
-        check_plot_file(plot)
+        check_plot_file(options["plot"])
     portable = _load(model, device, trust, threads)
 
-    from torchml_core.cli.comparison import Comparison
+    from torchml_core.cli.output import Writer
     from torchml_core.cli.report import Report
+    from torchml_core.cli.resume import EarlierResults
 
-    report, comparison = Report(), None
-    takers = [report.add]
-    if compare or plot:
-        quantities = ["energy"] if no_forces else ["energy", "forces", "stress"]
-        comparison = Comparison(quantities, keep_values=bool(plot))
-        takers.insert(0, comparison.add)  # the only one that may refuse: before all others
+    report, comparison = Report(), _comparison(options)
+    takers = [comparison.add, report.add] if comparison else [report.add]  # the first may refuse
+    earlier = EarlierResults(output) if resume else None
     started = time.perf_counter()
-    with contextlib.ExitStack() as stack:
-        if output:
-            takers.append(stack.enter_context(_Writer(output)).add)
+    with Writer(output, earlier) if output else contextlib.nullcontext() as writer:
         n_failed = _evaluate_all(
-            portable,
             structures,
+            functools.partial(_results, portable, options, threads),
             takers,
-            forces=not no_forces,
-            n_threads=threads,
+            writer,
+            earlier,
             keep_going=keep_going,
             debug=ctx.find_root().params.get("debug", False),
         )
-    _print_all(report.lines(time.perf_counter() - started))
+    say = functools.partial(click.echo, err=output == STREAM)
+    for line in report.lines(time.perf_counter() - started, earlier):
+        say(line)
     if comparison and report.n_structures:
-        _print_all(comparison.lines())
-        if plot:
-            write_parity_plot(comparison, plot)
+        for line in comparison.lines():
+            say(line)
+        if options["plot"]:
+            from torchml_core.cli.parity import write_parity_plot
+
+            write_parity_plot(comparison, options["plot"])
     if n_failed:
-        kept = f"; {output} has these" if output and report.n_structures else ""
+        there = "standard output" if output == STREAM else output
+        kept = f"; {there} has these" if output and report.n_structures else ""
         if keep_going or report.n_structures:
             _complain(f"{n_failed} failed, {report.n_structures} evaluated{kept}")
         ctx.exit(1)
 
 
-def _evaluate_all(model, sources, takers, *, forces, n_threads, keep_going, debug):
-    """Give each structure's results to all takers; return how many structures failed."""
+def _evaluate_all(sources, results_of, takers, writer, earlier, *, keep_going, debug):
+    """Give each structure's results to all takers, new ones to the writer; count failures."""
     from torchml_core.cli.progress import track
+    from torchml_core.cli.resume import ResumeError
     from torchml_core.cli.structures import read_structures
 
     n_failed = 0
     with contextlib.closing(track(read_structures(sources), sources)) as items:
-        for label, atoms in items:
+        for item in items:
             try:
-                if isinstance(atoms, TorchMLError):
-                    raise atoms
-                results = _results(model, atoms, forces=forces, n_threads=n_threads)
+                if isinstance(item.structure, TorchMLError):
+                    raise item.structure
+                known = earlier and earlier.results_of(item, results_of)
+                results = known or results_of(item.structure)
                 for take in takers:
-                    take(label, atoms, results)
+                    take(item.label, item.structure, results)
+                if writer and not known:
+                    writer.add(item.structure, results)
+            except ResumeError:
+                raise
             except TorchMLError as error:
                 if debug:
                     raise
                 n_failed += 1
-                _complain(f"{label}: {error}")
+                _complain(f"{item.place}: {error}")
                 if not keep_going:
-                    break
+                    return n_failed
+    if earlier is not None:
+        earlier.require_used_up()
     return n_failed
 
 
-def _results(model, atoms, *, forces, n_threads):
+def _results(model, options, n_threads, atoms):
     """The model's results for a structure, by ASE's names."""
     from torchml_core.portable.prediction import volume_of_stress
 
+    forces = not options["no_forces"]
     stress = forces and volume_of_stress(atoms.cell, atoms.pbc) is not None
     prediction = model.evaluate(atoms, forces=forces, virial=stress, n_threads=n_threads).fold()
     results = {"energy": prediction.energy}
@@ -124,6 +155,10 @@ def _results(model, atoms, *, forces, n_threads):
         results["forces"] = prediction.forces
     if stress:
         results["stress"] = prediction.stress
+    if options["atom_energies"]:
+        results["energies"] = prediction.particle_energies
+    if options["atom_stresses"] and stress:
+        results["stresses"] = prediction.stresses
     return results
 
 
@@ -137,9 +172,33 @@ def _load(folder, device, trust, n_threads):
     return PortableModel.load(folder, device=device, trust=trust)
 
 
+def _comparison(options):
+    """The Comparison that is asked for, or None."""
+    names = ("energy",) if options["no_forces"] else ("energy", "forces", "stress")
+    keys = {name: options[f"{name}_key"] for name in names}
+    if not (options["compare"] or options["plot"] or any(keys.values())):
+        return None
+    from torchml_core.cli.comparison import Comparison
+
+    return Comparison(keys, keep_values=bool(options["plot"]))
+
+
+def _check_options(output, resume, options):
+    """Refuse options that exclude each other, or need another one."""
+    if options["no_forces"]:
+        for name in ("forces_key", "stress_key", "atom_stresses"):
+            if options[name]:
+                raise click.UsageError(f"--{name.replace('_', '-')}: not with --no-forces")
+    for name in ("atom_energies", "atom_stresses"):
+        if options[name] and not output:
+            raise click.UsageError(f"--{name.replace('_', '-')}: -o OUTPUT is needed")
+    if resume and output in (None, STREAM):
+        raise click.UsageError("--resume: -o OUTPUT, a file, is needed")
+
+
 def _check_output(output, sources):
     """Refuse an output that cannot be written, or is one of the files that are read."""
-    if not output:
+    if output in (None, STREAM):
         return
     path = Path(output)
     if path.suffix not in {".extxyz", ".xyz"}:
@@ -150,29 +209,6 @@ def _check_output(output, sources):
         names = {source, source.rpartition("@")[0]} - {""}
         if path.exists() and any(Path(n).exists() and path.samefile(n) for n in names):
             raise InputError(f"-o {output}: is read from too; choose another name")
-
-
-class _Writer(contextlib.AbstractContextManager):
-    """Writes results; the file is opened, and emptied, when there is something to write."""
-
-    def __init__(self, path):
-        self._path, self._file = Path(path), None
-
-    def add(self, label, atoms, results):
-        from torchml_core.cli.output import write_results
-
-        if self._file is None:
-            self._file = self._path.open("w", encoding="utf-8")
-        write_results(self._file, atoms, results)
-
-    def __exit__(self, *error):
-        if self._file is not None:
-            self._file.close()
-
-
-def _print_all(lines):
-    for line in lines:
-        click.echo(line)
 
 
 def _complain(message):

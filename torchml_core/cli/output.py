@@ -1,31 +1,98 @@
 """Results of a model as extended XYZ, which ASE reads back as results of a calculator."""
 
+import contextlib
+import io
+import os
+import sys
+
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.extxyz import per_atom_properties, write_xyz
 
+from torchml_core.errors import InputError
 
-def write_results(file, atoms, results):
-    """Append a structure with a model's results to an extended XYZ file.
+STDOUT = "-"
+
+
+class Writer(contextlib.AbstractContextManager):
+    """Writes structures with results, one frame after the other, each whole or not at all.
 
     Parameters
     ----------
-    file : text file
+    path : str
+        An extended XYZ file, emptied when there is something to write; ``-`` for standard output.
+    earlier : EarlierResults, optional
+        The frames of the file that are kept; the new ones follow.
+    """
+
+    def __init__(self, path, earlier=None):
+        self._path, self._earlier, self._file = path, earlier, None
+
+    def add(self, atoms, results):
+        """Write a structure; it is in the file when this returns, whatever happens then."""
+        if self._file is None:
+            self._file = self._open()
+        self._file.write(with_results(atoms, results).encode())
+        self._file.flush()
+
+    def _open(self):
+        if self._path == STDOUT:
+            return sys.stdout.buffer
+        if self._earlier is None:
+            return open(self._path, "wb")
+        self._cut_off()
+        return open(self._path, "ab")
+
+    def _cut_off(self):
+        """Remove what an interrupted run left of its last frame."""
+        if self._earlier.used_up and os.path.exists(self._path):
+            os.truncate(self._path, self._earlier.end)
+
+    def __exit__(self, *error):
+        if self._file is None and self._earlier is not None:
+            self._cut_off()
+        elif self._file is not None and self._path != STDOUT:
+            self._file.close()
+
+
+def with_results(atoms, results):
+    """Return a structure with a model's results where ASE looks for them, as one frame of a file.
+
+    Parameters
+    ----------
     atoms : ase.Atoms
         As read: its info, arrays, cell and constraints are kept. Results that came with it are
         kept apart from the model's: ``energy`` becomes ``reference_energy`` and so on, unless
         the file has such a value already, which then is the reference.
     results : dict
-        ASE's names: energy in eV, forces in eV/Å, stress in eV/Å³ (Voigt, tension positive).
+        ASE's names: energy in eV, forces in eV/Å, stress in eV/Å³ (Voigt, tension positive), and
+        energies and stresses of atoms.
+
+    Returns
+    -------
+    str
+        The lines of the frame.
+
+    Raises
+    ------
+    InputError
+        If the format cannot hold what came with the structure.
     """
     written = atoms.copy()
     for name, value in reference_results(atoms).items():
         place = written.arrays if name in per_atom_properties else written.info
         place.setdefault(f"reference_{name}", value)
     written.calc = SinglePointCalculator(written, **results)
-    write_xyz(file, written)
+    file = io.StringIO()
+    try:
+        write_xyz(file, written)
+    except Exception as error:  # whatever ASE's writer stumbles on, a name or an array of its own
+        raise InputError(
+            f"cannot be written as extended XYZ: {type(error).__name__}: {error}"
+        ) from error
+    return file.getvalue()
 
 
 def reference_results(atoms):
-    """The results that came with a structure: a dict of ASE's names, empty if there are none."""
+    """Return the results that came with a structure: ASE's names, empty if there are none."""
     results = {} if atoms.calc is None else atoms.calc.results
     return {name: value for name, value in results.items() if value is not None}

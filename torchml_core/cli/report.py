@@ -34,8 +34,8 @@ class Report:
         if len(self._rows) < FEW_STRUCTURES:
             self._rows.append((label, len(atoms), energy, largest, stress))
 
-    def lines(self, seconds):
-        """Return the lines to print after ``seconds`` of work."""
+    def lines(self, seconds, earlier=None):
+        """Return the lines to print after ``seconds`` of work, apart from EarlierResults."""
         if self.n_structures == 0:
             return
         if self.n_structures == 1:
@@ -44,10 +44,13 @@ class Report:
             yield from _table(self._rows)
         else:
             yield from self._summary()
+        n_atoms = self.n_atoms - (earlier.n_atoms if earlier else 0)
         yield (
             f"{_count(self.n_structures, 'structure')}, {_count(self.n_atoms, 'atom')} "
-            f"in {seconds:.3g} s: {self.n_atoms / seconds:.4g} atoms/s"
+            f"in {seconds:.3g} s: {n_atoms / seconds:.4g} atoms/s"
         )
+        if earlier and earlier.n_taken:
+            yield f"{_count(earlier.n_taken, 'structure')} of these had results in {earlier.path}"
 
     def _summary(self):
         yield f"{'':<17} {'lowest':>14} {'mean':>14} {'highest':>14}  where lowest, highest"

@@ -2,43 +2,87 @@
 
 import contextlib
 import itertools
+import lzma
 import os
 import shutil
+import sys
 import tempfile
+import zlib
 from pathlib import Path
+from typing import NamedTuple
 
+from ase import Atoms
 from ase.io import iread
-from ase.io.formats import open_with_compression, string2index
+from ase.io.formats import (
+    UnknownFileTypeError,
+    filetype,
+    ioformats,
+    open_with_compression,
+    string2index,
+)
 
+from torchml_core.cli.frames import BadFrameError, parse_frame, scan_frames, told
 from torchml_core.errors import InputError, MissingFileError, TorchMLError
 
 COMPRESSED = {".gz", ".bz2", ".xz"}
+STDIN = "-"
+UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError)  # those of compressed files too
+
+
+class Item(NamedTuple):
+    """A structure of a file, or what is wrong in its place.
+
+    Attributes
+    ----------
+    label : str
+        ``file@index``, index counted in the file; ``file`` for what concerns all of it.
+    structure : ase.Atoms or TorchMLError
+    line : int or None
+        Where in the file it begins, or the line that is wrong, if that is known.
+    """
+
+    label: str
+    structure: Atoms | TorchMLError
+    line: int | None = None
+
+    @property
+    def place(self):
+        """What a message about it begins with."""
+        return self.label if self.line is None else f"{self.label} (line {self.line})"
 
 
 def read_structures(sources):
-    """Yield the structures of files as they are read, and what cannot be read as errors.
+    """Yield an Item for each structure of files as they are read, and for what cannot be read.
 
     Parameters
     ----------
     sources : iterable of str
         Files that ASE reads, each with ASE's index after ``@`` if only some of its structures
         are meant: ``file@0:10``, ``file@-1``. A file that is there by the whole name, ``@``
-        and all, is that file.
+        and all, is that file. ``-`` is an extended XYZ file that comes from standard input.
 
-    Yields
-    ------
-    label : str
-        ``file@index``, index counted in the file; ``file`` for what concerns all of it.
-    structure : ase.Atoms or TorchMLError
-        After an error the next file follows.
+    Notes
+    -----
+    A frame of an (extended) XYZ file that cannot be read is one such item, and the next frame
+    follows. Of other formats the next one follows if ASE's reader can begin behind it.
     """
     for source in sources:
         try:
             path, index = split_source(source)
         except TorchMLError as error:
-            yield source, error
+            yield Item(source, error)
             continue
-        yield from _read_file(path, index)
+        item = None
+        try:
+            for item in (_read_xyz if is_xyz(path) else _read_others)(path, index):
+                yield item
+        except UNREADABLE as error:
+            after = "" if item is None else f" after {item.label}"
+            yield Item(path, InputError(f"cannot be read{after}: {error}"))
+            continue
+        if item is None:
+            selected = "" if index is None else " at this index"
+            yield Item(path, InputError(f"no structures in it{selected}"))
 
 
 def count_structures(sources):
@@ -49,9 +93,10 @@ def count_structures(sources):
             path, index = split_source(source)
             if isinstance(index, int):
                 total += 1
-                continue
-            n = _count_xyz(path)
-            total += len(range(n)[slice(None) if index is None else index])
+            elif is_xyz(path) and path != STDIN:
+                total += len(range(_count_frames(path))[slice(None) if index is None else index])
+            else:
+                return None
         except Exception:  # whatever is wrong with the file is told when it is read
             return None
     return total
@@ -70,7 +115,7 @@ def split_source(source):
     name, at, index = source.rpartition("@")
     if not at or os.sep in index or Path(source).exists():
         name, index = source, None
-    if not Path(name).is_file():
+    if name != STDIN and not Path(name).is_file():
         raise MissingFileError(
             "a folder; a file of structures is needed" if Path(name).is_dir() else "no such file"
         )
@@ -82,43 +127,140 @@ def split_source(source):
         raise InputError(f"index {index!r} after @: a number, or start:stop:step") from error
 
 
-def _read_file(path, index):
-    structures = _read(path, index)
-    label = None
-    for place in _places(index):
+def is_xyz(path):
+    """Whether a file is in (extended) XYZ format, by its name; standard input is."""
+    suffixes = Path(path).suffixes
+    if suffixes and suffixes[-1] in COMPRESSED:
+        suffixes.pop()
+    return path == STDIN or (bool(suffixes) and suffixes[-1] in {".xyz", ".extxyz"})
+
+
+# ---- (extended) XYZ
+
+
+def _read_xyz(path, index):
+    if path == STDIN and not _forward(index):
+        yield Item(path, InputError("an index from the end: a file is needed, not a stream"))
+        return
+    for frame in _selected_frames(path, index):
+        label = f"{path}@{frame.place}"
         try:
-            atoms = next(structures)
-        except StopIteration:
-            break
-        except Exception as error:  # ASE's readers raise whatever they stumble on
-            where = path if label is None else f"{path}@{place}"
-            yield where, InputError(f"ASE cannot read it: {type(error).__name__}: {error}")
-            return
-        label = f"{path}@{place}"
-        yield label, atoms
-    if label is None:
-        selected = "" if index is None else " at this index"
-        yield path, InputError(f"no structures in it{selected}")
+            yield Item(label, parse_frame(frame), frame.line)
+        except BadFrameError as error:
+            yield Item(label, error, error.line)
 
 
-def _read(path, index):
-    """ASE's iread, of compressed files by way of a temporary one that is not.
+def _selected_frames(path, index):
+    """The frames of a file that ASE's index means."""
+    if isinstance(index, int):
+        index = slice(index, index + 1 if index != -1 else None)
+    index = slice(None) if index is None else index
+    if _forward(index):
+        with _opened(path) as file:
+            yield from itertools.islice(scan_frames(file), index.start, index.stop, index.step)
+        return
+    places = range(_count_frames(path))[index]
+    with _opened(path) as file:
+        frames = (frame for frame in scan_frames(file) if frame.place in places)
+        yield from frames if places.step > 0 else reversed(list(frames))
+
+
+def _forward(index):
+    """Whether structures can be taken as they come."""
+    if not isinstance(index, slice):
+        return index is None or (isinstance(index, int) and index >= 0)
+    return all(n is None or n >= 0 for n in (index.start, index.stop)) and (index.step or 1) > 0
+
+
+def _count_frames(path):
+    with _opened(path) as file:
+        return sum(1 for _ in scan_frames(file))
+
+
+@contextlib.contextmanager
+def _opened(path):
+    """A file's lines, as bytes."""
+    if path == STDIN:
+        yield sys.stdin.buffer
+        return
+    with open_with_compression(path, "rb") as file:
+        yield file
+
+
+# ---- other formats
+
+
+def _read_others(path, index):
+    """What ASE reads; after a fault the next structure follows if ASE's reader can begin there."""
+    label, fault, any_read = path, None, False
+    with _plain(path) as plain:
+        structures = iread(plain, index=index, do_not_split_by_at_sign=True)
+        for place in _places(index):
+            found = _next(structures)
+            if fault is not None:
+                stuck = str(found) == str(fault)
+                if stuck and any_read:
+                    fault = InputError(f"{fault}; ASE reads nothing behind it, which is left out")
+                yield Item(label if any_read or not stuck else path, fault)
+                fault = None
+                if stuck:
+                    return
+            if found is None:
+                return
+            label = f"{path}@{place}"
+            if isinstance(found, Atoms):
+                any_read = True
+                yield Item(label, found)
+            else:
+                fault, structures = found, _read_behind(plain, place, index, found)
+
+
+def _read_behind(path, place, index, fault):
+    """Structures behind one that cannot be read; the same fault if none can be reached."""
+    if isinstance(index, int) or _holds_one(path):
+        return iter(())
+    if not _forward(index):
+        return iter([fault])
+    index = slice(None) if index is None else index
+    rest = slice(place + (index.step or 1), index.stop, index.step)
+    return iread(path, index=rest, do_not_split_by_at_sign=True)
+
+
+def _next(structures):
+    """The next structure, None at the end, or an error."""
+    try:
+        return next(structures, None)
+    except Exception as error:  # ASE's readers raise whatever they stumble on
+        return InputError(told(error))
+
+
+def _holds_one(path):
+    """Whether a file can hold one structure only, by its format."""
+    try:
+        return ioformats[filetype(path)].single
+    except UnknownFileTypeError:
+        return False
+
+
+@contextlib.contextmanager
+def _plain(path):
+    """The path of a file, or of a temporary one that has it uncompressed.
 
     ASE's readers go back and forth in a file, which in a compressed one means to unpack it anew
     each time: thirty times slower for a file of 750 structures.
     """
-    with contextlib.ExitStack() as stack:
-        if Path(path).suffix in COMPRESSED:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="torchml-core-"))
-            plain = Path(folder) / Path(path).stem
-            with open_with_compression(path, "rb") as packed, plain.open("wb") as unpacked:
-                shutil.copyfileobj(packed, unpacked)
-            path = str(plain)
-        yield from iread(path, index=index, do_not_split_by_at_sign=True)
+    if Path(path).suffix not in COMPRESSED:
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="torchml-core-") as folder:
+        plain = Path(folder) / Path(path).stem
+        with open_with_compression(path, "rb") as packed, plain.open("wb") as unpacked:
+            shutil.copyfileobj(packed, unpacked)
+        yield str(plain)
 
 
 def _places(index):
-    """Where in their file structures stand; counted in the selection if it goes from the end."""
+    """Places of structures in their file; counted in the selection if that goes from the end."""
     if index is None or isinstance(index, str):
         return itertools.count()
     if isinstance(index, int):
@@ -129,16 +271,3 @@ def _places(index):
     bounds = [index.start, index.stop, *([] if index.step is None else [index.step])]
     text = ":".join("" if bound is None else str(bound) for bound in bounds)
     return (f"{text}[{k}]" for k in itertools.count())
-
-
-def _count_xyz(path):
-    """Number of frames of an (extended) XYZ file, which is quick: nothing is parsed."""
-    if not {".xyz", ".extxyz"} & set(Path(path).suffixes[-2:]):
-        raise InputError("only XYZ files are counted before they are read")
-    n_frames = 0
-    with open_with_compression(path, "r") as file:
-        while (header := file.readline()).strip():
-            for _ in range(int(header) + 1):
-                file.readline()
-            n_frames += 1
-    return n_frames

@@ -1,0 +1,135 @@
+"""What an interrupted run has written already, so that it is not computed again.
+
+The output itself tells: its frames are those of the structures that were evaluated, in their order.
+A frame counts if all of its lines are there to the last line end, wherever the run was killed.
+"""
+
+import numpy as np
+
+from torchml_core.cli.frames import BadFrameError, parse_frame, scan_frames
+from torchml_core.cli.output import reference_results
+from torchml_core.errors import InputError
+
+ROUNDING = 1e-7  # of positions in Å and forces in eV/Å: eight decimals are written
+AGREEMENT = 1e-4  # relative, of energies: other processors and numbers of threads, in float32
+
+
+class ResumeError(InputError):
+    """An output is not one that the run can go on with."""
+
+
+class EarlierResults:
+    """The complete frames at the beginning of an output, taken one after the other.
+
+    Parameters
+    ----------
+    path : str
+        The output; it need not be there.
+
+    Attributes
+    ----------
+    path : str
+    n_taken, n_atoms : int
+        How many frames were taken, and atoms in them.
+    end : int
+        Number of bytes of the output up to the end of the last of them.
+    used_up : bool
+        Whether none is left.
+    """
+
+    def __init__(self, path):
+        self.path = path
+        self.end = self.n_taken = self.n_atoms = 0
+        self._frames = _complete_frames(path)
+        self._frame, self._atoms = next(self._frames, (None, None))
+
+    def results_of(self, item, evaluate):
+        """Return the results of an Item, or None if they are still to be computed.
+
+        Parameters
+        ----------
+        item : Item
+        evaluate : callable
+            From Atoms to their results now. Called for the last frame, whose results must be the
+            same, and for structures that have no frame, which must fail as they did then.
+
+        Raises
+        ------
+        ResumeError
+            The output was written for other structures, by another model, or with other options.
+        """
+        if self.used_up:
+            return None
+        if not _same_structure(item.structure, self._atoms):
+            evaluate(item.structure)
+            raise ResumeError(
+                f"--resume: frame {self.n_taken} of {self.path} is not {item.label}, which can be"
+                " evaluated: it was written for other structures; remove it, or leave --resume out"
+            )
+        results = reference_results(self._atoms)
+        self.end, self.n_taken = self._frame.end, self.n_taken + 1
+        self.n_atoms += len(self._atoms)
+        self._frame, self._atoms = next(self._frames, (None, None))
+        if self.used_up:
+            self._require_same(item, results, evaluate(item.structure))
+        return results
+
+    @property
+    def used_up(self):
+        return self._frame is None
+
+    def require_used_up(self):
+        """Raise ResumeError where a frame is left after all structures."""
+        if not self.used_up:
+            raise ResumeError(
+                f"--resume: frame {self.n_taken} of {self.path} is none of the structures: it was"
+                " written for others; remove it, or leave --resume out"
+            )
+
+    def _require_same(self, item, earlier, now):
+        if set(earlier) != set(now):
+            had, has = (", ".join(sorted(names)) for names in (earlier, now))
+            raise ResumeError(
+                f"--resume: {self.path} has {had} of {item.label}, this run computes {has}: the"
+                " same options are needed"
+            )
+        was, value = earlier["energy"], now["energy"]
+        if abs(was - value) > AGREEMENT * max(abs(was), 1):
+            raise ResumeError(
+                f"--resume: {self.path} has energy {was:.8f} of {item.label}, this model gives"
+                f" {value:.8f}: the same model is needed"
+            )
+
+
+def _complete_frames(path):
+    """Yield each complete frame with its Atoms; one that is not complete must be the last."""
+    try:
+        file = open(path, "rb")  # noqa: SIM115
+    except FileNotFoundError:
+        return
+    with file:
+        broken = None
+        for frame in scan_frames(file):
+            try:
+                atoms = parse_frame(frame) if frame.text.endswith(b"\n") else None
+            except BadFrameError:
+                atoms = None
+            if atoms is None:
+                broken = broken or frame
+            elif broken is not None:
+                raise ResumeError(
+                    f"--resume: {path}:{broken.line}: frame {broken.place} is damaged, and not the"
+                    " last: this is not what an interrupted run leaves"
+                )
+            else:
+                yield frame, atoms
+
+
+def _same_structure(atoms, written):
+    return (
+        len(atoms) == len(written)
+        and np.array_equal(atoms.numbers, written.numbers)
+        and np.array_equal(atoms.pbc, written.pbc)
+        and np.allclose(atoms.cell, written.cell, rtol=0, atol=ROUNDING)
+        and np.allclose(atoms.positions, written.positions, rtol=1e-15, atol=ROUNDING)
+    )
