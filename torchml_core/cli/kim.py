@@ -2,7 +2,7 @@
 
 import click
 
-from torchml_core.kim.install import COLLECTIONS, DEFAULT_DRIVER
+from torchml_core.kim.system import COLLECTIONS, DEFAULT_DRIVER
 
 _collection = click.option(
     "--collection",

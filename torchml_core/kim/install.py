@@ -11,9 +11,8 @@ from torchml_core import files
 from torchml_core.checks import one_of, refuse
 from torchml_core.errors import InstallationError
 from torchml_core.kim import system, tarball
+from torchml_core.kim.system import COLLECTIONS, DEFAULT_DRIVER
 
-DEFAULT_DRIVER = "TorchMLModelDriver"
-COLLECTIONS = ("user", "environment", "system")
 MARK = "torchml_core driver of "  # in the library, so that the doctor knows it
 HERE = Path(__file__).parent
 

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from torchml_core.errors import InstallationError
 
+DEFAULT_DRIVER = "TorchMLModelDriver"
+COLLECTIONS = ("user", "environment", "system")  # as KIM's tools take them
 MANAGEMENT = "kim-api-collections-management"
 PYTHON_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 GET_KIM = (
