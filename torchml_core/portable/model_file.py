@@ -27,9 +27,7 @@ def model_facts(path):
         If it is not what its name says, or damaged: the checksum of each part is compared.
     """
     path = files.as_path("path", path)
-    model_file = _look_into(io.BytesIO(files.read_bytes(path, "model file")), path)
-    model_file.archive.check()
-    return model_file.facts()
+    return _look_into(files.read_bytes(path, "model file"), path).facts()
 
 
 def content_to_load(content, path, *, trust=False):
@@ -49,14 +47,15 @@ def content_to_load(content, path, *, trust=False):
     ModelError
         If it is not what its name says, damaged, or would have to be trusted and is not.
     """
-    return _look_into(io.BytesIO(content), path).content_to_load(trust)
+    return _look_into(content, path).content_to_load(trust)
 
 
-def _look_into(file, path):
-    """The TorchScriptFile or ExportedFile that a file is; ModelError unless its name says so."""
-    exported, start = path.suffix == ".pt2", file.read(4)
-    if start.startswith(b"PK"):
-        archive = Archive(file, path)
+def _look_into(content, path):
+    """The TorchScriptFile or ExportedFile that bytes are; ModelError unless the name says so."""
+    exported = path.suffix == ".pt2"
+    if content.startswith(b"PK"):
+        archive = Archive(io.BytesIO(content), path)
+        archive.check()
         if "constants.pkl" in archive:
             if exported:
                 raise ModelError(f"{path}: a TorchScript model; its name must end in .pt")
@@ -68,7 +67,7 @@ def _look_into(file, path):
         what = "what torch.save writes" if "data.pkl" in archive else "some other zip archive"
     else:
         kinds = {b"": "an empty file", b"\x80\x02": "a Python pickle"}
-        what = kinds.get(start[:2], "no zip archive")
+        what = kinds.get(content[:2], "no zip archive")
     if exported:
         raise ModelError(
             f"{path}: not a program that torch.export saved but {what}; {HOW_TO_SAVE_PT2}"

@@ -173,7 +173,7 @@ def _read(values):
     convention = values.take("the preprocessing, None, Descriptor or Graph", _parse_convention)
     if convention is None:
         return None
-    cutoff = values.take("the cutoff", lambda t: positive("cutoff", parse_number("cutoff", t)))
+    cutoff = values.take("the cutoff", _parse_cutoff)
     n_layers = 1
     if convention == "graph":
         n_layers = values.take(
@@ -435,6 +435,12 @@ def _parse_symbols(text, n_species):
             f" needed, not {len(symbols)}"
         )
     return check_species(symbols)
+
+
+def _parse_cutoff(text):
+    cutoff = positive("cutoff", parse_number("cutoff", text))
+    check_layers(1, cutoff)
+    return cutoff
 
 
 def _parse_convention(text):

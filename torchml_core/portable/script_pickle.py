@@ -6,7 +6,9 @@ anything else is damage. Where a record is a tensor, it must lie inside the byte
 has for it: torch itself believes the pickle and would read past them.
 """
 
+import itertools
 import pickletools
+import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -31,10 +33,13 @@ STORAGES = {  # dtype and bytes of a number, by torch's names
     "Float8_e5m2Storage": ("float8_e5m2", 1),
 }
 TENSORS = {"torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_qtensor"}
-CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-EMPTY = {"EMPTY_TUPLE": tuple, "EMPTY_LIST": list, "EMPTY_DICT": dict}
-NUMBERS = {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE"}
+# lists of a type, values with a type, devices, members of an enumeration
+OTHERS = re.compile(r"torch\.jit\._pickle |collections OrderedDict$|torch device$|__torch__\.")
 MARK = object()
+CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "MARK": MARK}
+EMPTY = {"EMPTY_TUPLE": tuple, "EMPTY_LIST": list, "EMPTY_DICT": dict}
+VALUES = {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE"}
+MOST_OPCODES = 1_000_000  # thirty for each tensor; what takes some seconds to read
 
 
 class Global(NamedTuple):
@@ -112,7 +117,10 @@ def read_script_pickle(archive, name, folder):
     content = archive.parsed(name)
     reader = _Reader(archive, folder)
     with archive.damage(name):
-        for opcode, argument, _ in pickletools.genops(content):
+        opcodes = itertools.islice(pickletools.genops(content), MOST_OPCODES + 1)
+        for n, (opcode, argument, _) in enumerate(opcodes):
+            if n == MOST_OPCODES:
+                raise ValueError(f"more than {MOST_OPCODES} opcodes")
             reader.step(opcode.name, argument)
         (value,) = reader.stack
     return value, reader.objects, reader.tensors
@@ -128,51 +136,58 @@ class _Reader:
 
     def step(self, opcode, argument):
         """Do what an opcode says; whatever a wrong pickle raises here is told as damage."""
-        push, pop = self.stack.append, self.stack.pop
-        if opcode in NUMBERS:
-            push(argument)
+        if opcode in VALUES:
+            self.stack.append(argument)
         elif opcode in CONSTANTS:
-            push(CONSTANTS[opcode])
+            self.stack.append(CONSTANTS[opcode])
         elif opcode in EMPTY:
-            push(EMPTY[opcode]())
-        elif opcode == "GLOBAL":
-            push(Global(argument))
-        elif opcode == "MARK":
-            push(MARK)
+            self.stack.append(EMPTY[opcode]())
         elif opcode in ("BINPUT", "LONG_BINPUT"):
             self._memo[argument] = self.stack[-1]
         elif opcode in ("BINGET", "LONG_BINGET"):
-            push(self._memo[argument])
-        elif opcode == "TUPLE":
-            push(tuple(self._since_mark()))
-        elif opcode in ("TUPLE1", "TUPLE2", "TUPLE3"):
-            n = int(opcode[-1])
-            self.stack[-n:] = [tuple(self.stack[-n:])]
-        elif opcode == "APPEND":
-            value = pop()
-            self._top(list).append(value)
-        elif opcode == "APPENDS":
-            values = self._since_mark()
-            self._top(list).extend(values)
-        elif opcode == "SETITEM":
-            value, key = pop(), pop()
-            self._top(dict)[key] = value
-        elif opcode == "SETITEMS":
-            values = self._since_mark()
-            self._top(dict).update(zip(values[::2], values[1::2], strict=True))
-        elif opcode == "NEWOBJ":
-            pop()  # arguments: there are none
-            self.objects.append(Object(_class_name(pop())))
-            push(self.objects[-1])
-        elif opcode == "BUILD":
-            self._build(pop())
-        elif opcode == "BINPERSID":
-            push(self._storage(*pop()))
-        elif opcode == "REDUCE":
-            arguments, function = pop(), pop()
-            push(self._call(function, arguments))
+            self.stack.append(self._memo[argument])
         elif opcode not in ("PROTO", "STOP"):
-            raise ValueError(f"{opcode}, which TorchScript does not write")
+            self._combine(opcode, argument)
+
+    def _combine(self, opcode, argument):
+        """Make one value of those on the stack."""
+        stack, pop = self.stack, self.stack.pop
+        match opcode:
+            case "GLOBAL":
+                stack.append(Global(argument))
+            case "TUPLE":
+                stack.append(tuple(self._since_mark()))
+            case "TUPLE1" | "TUPLE2" | "TUPLE3":
+                n = int(opcode[-1])
+                stack[-n:] = [tuple(stack[-n:])]
+            case "APPEND":
+                value = pop()
+                self._top(list).append(value)
+            case "APPENDS":
+                values = self._since_mark()
+                self._top(list).extend(values)
+            case "SETITEM":
+                value, key = pop(), pop()
+                self._top(dict)[key] = value
+            case "SETITEMS":
+                values = self._since_mark()
+                self._top(dict).update(zip(values[::2], values[1::2], strict=True))
+            case "NEWOBJ":
+                pop()  # arguments: there are none
+                self.objects.append(Object(_class_name(pop())))
+                stack.append(self.objects[-1])
+            case "BUILD":
+                state = pop()
+                # a dict of attributes, or what a __setstate__ of the model's own would get
+                attributes = state if isinstance(state, dict) else {"": state}
+                self._top(Object).attributes = attributes
+            case "BINPERSID":
+                stack.append(self._storage(*pop()))
+            case "REDUCE":
+                arguments, function = pop(), pop()
+                stack.append(self._call(function.name, arguments))
+            case _:
+                raise ValueError(f"{opcode}, which TorchScript does not write")
 
     def _since_mark(self):
         values = []
@@ -185,15 +200,10 @@ class _Reader:
             raise ValueError(f"a {type(self.stack[-1]).__name__} where a {kind.__name__} should be")
         return self.stack[-1]
 
-    def _build(self, state):
-        # a dict of attributes, or what a __setstate__ of the model's own would get
-        self._top(Object).attributes = state if isinstance(state, dict) else {"": state}
-
-    def _call(self, function, arguments):
-        name = function.name
-        if "_rebuild_sparse" in name:
-            raise ValueError("a sparse tensor, whose indices torch would not check")
+    def _call(self, name, arguments):
         if name not in TENSORS:
+            if not OTHERS.match(name):  # sparse tensors too: torch does not check their indices
+                raise ValueError(f"{name[:80]}, which TorchScript does not call")
             return Call(name, arguments)
         storage, offset, size, stride = arguments[:4]
         tensor = Tensor(storage, offset, size, stride)
@@ -225,22 +235,6 @@ def _check_whole(*values):
 
 
 def _class_name(value):
-    if not isinstance(value, Global):
-        raise ValueError("an object of no class")
+    if not isinstance(value, Global) or not value.name.startswith("__torch__."):
+        raise ValueError("an object of no class of TorchScript's")
     return value.name.replace(" ", ".")
-
-
-def dtype_of(groups):
-    """Return the widest floating dtype of the first group of tensors that has one, or None.
-
-    Parameters
-    ----------
-    groups : iterable of iterables of dtype names
-        Those that say most first: parameters, then buffers, then constants.
-    """
-    widths = {"float64": 4, "float32": 3, "bfloat16": 2, "float16": 1}
-    for dtypes in groups:
-        floating = [dtype for dtype in dtypes if dtype in widths]
-        if floating:
-            return max(floating, key=widths.get)
-    return None

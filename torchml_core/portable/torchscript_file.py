@@ -26,6 +26,7 @@ FORWARD = re.compile(r"^  def forward\((.*?)\)(?: -> ([^\n:]+))?:\n", re.M | re.
 EMBEDDING = re.compile(r"^  num_embeddings : Final\[int\] = (\d+)$", re.M)
 CALLED = re.compile(r"\b(?:torch|ops\.(\w+))\.(\w+)\(")
 # what code needs to name an operator without writing ``torch.save``
+MOST_LETTERS = 100_000  # of the arguments of forward
 HIDING = re.compile(r"\b(save|from_file|getattr)\b|\\")
 
 
@@ -46,9 +47,10 @@ class TorchScriptFile:
     def __init__(self, archive):
         self.archive = archive
         root, self._objects, self._tensors = read_script_pickle(archive, "data.pkl", "data")
-        _, objects, self._constants = read_script_pickle(archive, "constants.pkl", "constants")
-        if not isinstance(root, Object):
-            raise ModelError(f"{archive.path}: a damaged archive (data.pkl holds no module)")
+        constants, objects, tensors = read_script_pickle(archive, "constants.pkl", "constants")
+        if not isinstance(root, Object) or not isinstance(constants, tuple):
+            raise ModelError(f"{archive.path}: a damaged archive (a pickle holds something else)")
+        self._constants = tensors
         self._root = root.kind
         self._objects += objects
         names = [name for name in archive.names if re.fullmatch(r"code/.+\.py", name)]
@@ -133,6 +135,8 @@ def refuse_compiled(path, module):
 
 def _signature(arguments, returned):
     """The arguments of forward without self, as (name, type); what it returns, and how many."""
+    if len(arguments) > MOST_LETTERS:
+        raise ValueError(f"forward with arguments of {len(arguments)} letters")
     returned = returned or "Tensor"
     function = ast.parse(f"def forward({arguments}) -> {returned}: pass").body[0]
     own = [
