@@ -8,11 +8,11 @@ cdef extern from "parallel.h" nogil:
     int run_loop(
         Py_ssize_t n, Py_ssize_t at_once, int n_threads, bint by_work, Work work, void *context
     )
-    int watch_forks()
+    int set_up()
     int helpers_there "pool.n_helpers"
 
 
-if watch_forks() != 0:
+if set_up() != 0:
     raise MemoryError("pthread_atfork")
 
 

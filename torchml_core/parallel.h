@@ -7,7 +7,9 @@
    - items are handed out in their order, a few at a time, to whoever comes for more; the caller works
      as all others do, and never waits for a helper that has not begun;
    - helpers are called in when what is left is worth their time, judged by how long the first items
-     took; or at once, where so many threads were asked for;
+     took, and if there are idle processors for them: one that has to share a processor may be put
+     aside for milliseconds with some items in hand. Where so many threads were asked for, all of
+     them are called at once;
    - a helper that cannot be started is done without;
    - the caller looks for signals ten times a second: what a handler raises ends the loop;
    - a forked child starts helpers of its own.
@@ -18,19 +20,24 @@
 #define TORCHML_CORE_PARALLEL_H
 
 #include <Python.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 /* Works on items first ... end - 1; no two threads have the same number at a time. */
 typedef void (*Work)(void *context, Py_ssize_t first, Py_ssize_t end, int thread);
 
 enum { LOOP_DONE = 0, LOOP_INTERRUPTED = -1, LOOP_FORKED = -2 };
 
-#define WORTH_A_HELPER 100000          /* ns of work */
-#define BETWEEN_LOOKS 100000000        /* ns, for signals */
+/* All in ns. */
+#define WORTH_A_HELPER 100000          /* work */
+#define WORTH_WAITING 100000000        /* work that is quicker with helpers that share a processor */
+#define BETWEEN_COUNTS 1000000         /* of idle processors */
+#define BETWEEN_LOOKS 100000000        /* for signals */
 
 typedef struct Loop {
     Work work;
@@ -54,6 +61,8 @@ static struct {
     unsigned forks;                    /* how many fork() there were from the first process to here */
 } pool = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, NULL, 0, 0, 0, 0};
 
+static int n_processors; /* of the machine */
+
 
 /* ---- fork */
 
@@ -69,7 +78,9 @@ static void after_fork_in_child(void) {
     ++pool.forks;
 }
 
-static int watch_forks(void) {
+/* To be called once, before any loop. */
+static int set_up(void) {
+    n_processors = (int)sysconf(_SC_NPROCESSORS_ONLN);
     return pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
@@ -180,9 +191,35 @@ static __thread int64_t looked_at; /* when this thread last looked for signals, 
    thread only, elsewhere this is always 0. */
 static int handler_raised(void) {
     PyGILState_STATE state = PyGILState_Ensure();
-    int raised = PyErr_CheckSignals() != 0;
+    int raised = PyErr_Occurred() != NULL || PyErr_CheckSignals() != 0;
     PyGILState_Release(state);
     return raised;
+}
+
+/* How many processors do nothing at the moment; all of them where the system does not say. */
+static int idle_processors(void) {
+    char text[64];
+    ssize_t n = -1;
+    int running = 0, file = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
+    if (file >= 0) {
+        n = read(file, text, sizeof(text) - 1);
+        close(file);
+    }
+    text[n < 0 ? 0 : n] = '\0';
+    if (sscanf(text, "%*f %*f %*f %d/", &running) != 1 || running < 1)
+        return n_processors;
+    return running < n_processors ? n_processors - running : 0;
+}
+
+/* How many helpers a loop should have: it has called some, and for one thread there is work for so
+   many ns left. */
+static int helpers_for(double work, int called) {
+    double most = work / WORTH_A_HELPER, idle;
+    if (most >= called + 1 && work <= WORTH_WAITING) {
+        idle = idle_processors();
+        most = most < called + idle ? most : called + idle;
+    }
+    return most < INT32_MAX ? (int)most : INT32_MAX;
 }
 
 /* Work on n items, at_once at a time, in up to n_threads threads. by_work: call helpers only if what
@@ -193,17 +230,18 @@ static int run_loop(
     Py_ssize_t first, end, done = 0, left = (n - 1) / at_once; /* chunks that others can take */
     int most = left < n_threads - 1 ? (int)left : n_threads - 1, called = 0, result = LOOP_DONE;
     unsigned forks = pool.forks;
-    int64_t begun = nanoseconds(), now;
+    int64_t begun = nanoseconds(), counted = 0, now;
     if (!by_work && most > 0)
         call_helpers(&loop, called = most, INT32_MAX);
     while (take(&loop, &first, &end)) {
         work(context, first, end, 0);
         done += end - first;
         now = nanoseconds();
-        if (called < most) {
+        if (called < most && now - counted > BETWEEN_COUNTS) {
+            counted = now;
             left = n - __atomic_load_n(&loop.next, __ATOMIC_RELAXED);
-            double worth = (double)left / done * (now - begun) / WORTH_A_HELPER;
-            int wanted = worth < most ? (int)worth : most;
+            int wanted = helpers_for((double)left / done * (now - begun), called);
+            wanted = wanted < most ? wanted : most;
             if (wanted > called) {
                 call_helpers(&loop, wanted - called, most);
                 called = wanted;
