@@ -1,5 +1,6 @@
 """What n_threads means, and that forked children do not wait for threads they do not have."""
 
+import math
 import os
 import subprocess
 import sys
@@ -7,19 +8,60 @@ import sys
 import pytest
 
 import torchml_core as tm
-from torchml_core.threads import resolve_threads
+from torchml_core import threads
+from torchml_core.threads import processor_time, resolve_threads
 
 
 def test_none_is_what_the_environment_says(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     processors = resolve_threads()
-    assert processors == (len(os.sched_getaffinity(0)), True)
+    assert processors == (threads.n_processors(), True)
     for nonsense in ("many", "", "0", "-3", "²", "1e3", "0x10"):
         monkeypatch.setenv("OMP_NUM_THREADS", nonsense)
         assert resolve_threads() == processors
     monkeypatch.setenv("OMP_NUM_THREADS", "3,2")
     assert resolve_threads() == (3, True)
     assert resolve_threads(5) == (5, False)
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, math.inf),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "max 100000\n"}, math.inf),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "150000 100000\n"}, 1.5),
+        (  # the least of a group and those around it; the memory's group is another
+            {
+                "proc/self/cgroup": "0::/slice/job\n",
+                "sys/fs/cgroup/slice/job/cpu.max": "800000 100000\n",
+                "sys/fs/cgroup/slice/cpu.max": "300000 100000\n",
+            },
+            3.0,
+        ),
+        (
+            {
+                "proc/self/cgroup": "4:memory:/other\n2:cpu,cpuacct:/job\n",
+                "sys/fs/cgroup/cpu/job/cpu.cfs_quota_us": "250000\n",
+                "sys/fs/cgroup/cpu/job/cpu.cfs_period_us": "100000\n",
+                "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1\n",
+                "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+            },
+            2.5,
+        ),
+    ],
+)
+def test_what_control_groups_allow(tmp_path, files, expected):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert processor_time(tmp_path) == expected
+
+
+@pytest.mark.parametrize(("allowed", "expected"), [(0.3, 1), (1.5, 2), (math.inf, 3)])
+def test_processors_are_those_of_affinity_and_container(monkeypatch, allowed, expected):
+    monkeypatch.setattr(threads, "processor_time", lambda: allowed)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 5})
+    assert threads.n_processors() == expected
 
 
 def test_no_more_than_are_of_use(monkeypatch):

@@ -1,10 +1,15 @@
 """The one meaning of ``n_threads`` in this library."""
 
+import functools
+import math
 import os
 import threading
 from typing import NamedTuple
 
 from torchml_core import checks
+from torchml_core.control_groups import control_groups, text_of
+
+MOST_THREADS = max(16, 4 * (os.cpu_count() or 1))
 
 # GNU's OpenMP waits forever in a forked child whose parent has used threads, as workers of
 # multiprocessing and of torch's data loaders are. There one thread has to do.
@@ -42,22 +47,21 @@ def resolve_threads(n_threads=None):
     ----------
     n_threads : int, optional
         So many threads, but not more than four for each processor of the machine (or 16, if
-        that is more), nor than there are pieces of work. None: as many as there is work for, up
-        to what ``OMP_NUM_THREADS`` says, else to the processors that this process may run on.
-        Results never depend on it, to the last bit.
+        that is more), nor than there are pieces of work. None: as many as there is work and are
+        idle processors for, up to what ``OMP_NUM_THREADS`` says, else to the processors that this
+        process may use. Results never depend on it, to the last bit.
 
     Returns
     -------
     Threads
     """
-    limit = max(16, 4 * (os.cpu_count() or 1))
     if n_threads is not None:
-        return Threads(min(checks.whole("n_threads", n_threads, least=1), limit), False)
+        return Threads(min(checks.whole("n_threads", n_threads, least=1), MOST_THREADS), False)
     setting = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    if setting.isdecimal() and setting.isascii() and setting.strip("0"):
-        # one too long for int() is large in any case
-        return Threads(limit if len(setting) > 9 else min(int(setting), limit), True)
-    return Threads(n_processors(), True)
+    if not (setting.isdecimal() and setting.isascii() and setting.strip("0")):
+        return Threads(n_processors(), True)
+    # one that int() refuses, of 5000 digits, is large in any case
+    return Threads(min(int(setting), MOST_THREADS) if len(setting) < 10 else MOST_THREADS, True)
 
 
 def resolve_n_threads(n_threads=None):
@@ -67,10 +71,38 @@ def resolve_n_threads(n_threads=None):
 
 
 def n_processors():
-    """Return how many processors this process may use, by its affinity."""
+    """Return how many processors this process may use, by its affinity and its container."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        there = len(os.sched_getaffinity(0))
+    else:
+        there = os.cpu_count() or 1
+    return math.ceil(max(1, min(there, processor_time())))
+
+
+@functools.cache
+def processor_time(root="/"):
+    """Return how much time of processors its control groups allow this process, per time.
+
+    Parameters
+    ----------
+    root : path-like
+        Where ``proc`` and ``sys`` are; a test has its own.
+
+    Returns
+    -------
+    float
+        1.5 where each second it may use a processor and a half; inf where there is no limit.
+    """
+    least = math.inf
+    for version, group in control_groups("cpu", root):
+        if version == 2:
+            quota, _, period = text_of(group / "cpu.max").strip().partition(" ")
+        else:
+            files = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+            quota, period = (text_of(group / file).strip() for file in files)
+        if quota.isdigit() and period.isdigit() and int(period) > 0:  # "max", -1: no limit
+            least = min(least, int(quota) / int(period))
+    return least
 
 
 def in_main_thread():
