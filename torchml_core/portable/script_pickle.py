@@ -235,6 +235,6 @@ def _check_whole(*values):
 
 
 def _class_name(value):
-    if not isinstance(value, Global) or not value.name.startswith("__torch__."):
+    if not isinstance(value, Global) or not value.name.startswith(("__torch__.", "__torch__ ")):
         raise ValueError("an object of no class of TorchScript's")
     return value.name.replace(" ", ".")
