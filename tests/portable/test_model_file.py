@@ -172,6 +172,13 @@ def test_facts_of_exported_programs(pt2, old_pt2):
         assert (facts.operators, facts.refused) == ((), None)
 
 
+def test_real_models(examples, shared_data):
+    paths = [*examples.glob("models/*/*.pt"), *shared_data.glob("*/*/*.pt")]
+    assert len(paths) > 8
+    for path in paths:  # some of whose classes have no module
+        assert model_facts(path).refused is None
+
+
 def test_a_model_without_forward(tmp_path):
     class None_(torch.nn.Module):
         @torch.jit.export

@@ -34,7 +34,7 @@ STORAGES = {  # dtype and bytes of a number, by torch's names
 }
 TENSORS = {"torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_qtensor"}
 # lists of a type, values with a type, devices, members of an enumeration
-OTHERS = re.compile(r"torch\.jit\._pickle |collections OrderedDict$|torch device$|__torch__\.")
+OTHERS = re.compile(r"torch\.jit\._pickle |collections OrderedDict$|torch device$|__torch__[. ]")
 MARK = object()
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "MARK": MARK}
 EMPTY = {"EMPTY_TUPLE": tuple, "EMPTY_LIST": list, "EMPTY_DICT": dict}
@@ -235,6 +235,7 @@ def _check_whole(*values):
 
 
 def _class_name(value):
-    if not isinstance(value, Global) or not value.name.startswith(("__torch__.", "__torch__ ")):
+    name = value.name.replace(" ", ".") if isinstance(value, Global) else ""
+    if not name.startswith("__torch__."):
         raise ValueError("an object of no class of TorchScript's")
-    return value.name.replace(" ", ".")
+    return name

@@ -1,0 +1,240 @@
+"""Everything public can be pickled and copied, and is equal after it.
+
+Equal means: of the same class and equal in every attribute, arrays to the last bit. What has
+``==`` of its own (descriptors, parameters) is asked; of a model the bytes of its file count.
+"""
+
+import copy
+import functools
+import importlib
+import inspect
+import multiprocessing
+import pickle
+import pkgutil
+import shutil
+
+import numpy as np
+import pytest
+import small_models
+import torch
+from structures import rattled_silicon
+
+import torchml_core as tm
+from torchml_core.ase import TorchMLCalculator
+from torchml_core.descriptors.element_symmetry_functions import Function
+from torchml_core.kim.model import KimModel
+from torchml_core.portable.executors import TorchScriptExecutor, _Executor
+from torchml_core.portable.model_facts import ModelFacts
+from torchml_core.portable.model_file import model_facts
+from torchml_core.portable.parameters import ModelParameters, read_parameters
+from torchml_core.portable.species_input import SpeciesInput
+from torchml_core.structure import Structure, as_structure
+
+FUNCTIONS = [("g2", [[0.1, 0.0], [0.5, 1.0]]), ("g4", [[1, -1, 0.01]])]
+CUTOFF = small_models.CUTOFF
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "raw"
+    tm.PortableModel.create(
+        folder,
+        model=small_models.PairNet(),
+        species=["Si", "C"],
+        cutoff=CUTOFF,
+        convention="raw",
+    )
+    return folder
+
+
+@functools.cache
+def configuration():
+    return tm.Configuration.from_atoms(rattled_silicon(1), CUTOFF, n_layers=2)
+
+
+@functools.cache
+def descriptor():
+    return tm.SymmetryFunctions(["Si"], CUTOFF, FUNCTIONS)
+
+
+def used_verlet_list():
+    verlet = tm.VerletList(CUTOFF, species=["Si"])
+    verlet.update(rattled_silicon(1))
+    return verlet
+
+
+def used_calculator(folder):
+    atoms = rattled_silicon(1)
+    atoms.calc = TorchMLCalculator(folder)
+    atoms.get_forces()
+    return atoms.calc
+
+
+def used_workspace():
+    workspace = tm.NeighborWorkspace()
+    tm.neighbor_list("ijD", rattled_silicon(1), CUTOFF, out=workspace)
+    return workspace
+
+
+# How each public class is made.
+MADE = {
+    tm.Configuration: lambda folder: configuration(),
+    tm.ElementSymmetryFunctions: lambda folder: tm.ElementSymmetryFunctions(
+        {"H": [Function("g2", None, 4.0, 0.1)]}
+    ),
+    Function: lambda folder: Function("g2", None, 4.0, 0.1),
+    tm.NeighborWorkspace: lambda folder: used_workspace(),
+    tm.PortableModel: tm.PortableModel.load,
+    tm.Prediction: lambda folder: tm.PortableModel.load(folder).evaluate(configuration()),
+    tm.SOAP: lambda folder: tm.SOAP(["Si"], 3.0, n_max=2, l_max=1),
+    tm.SphericalExpansion: lambda folder: tm.SphericalExpansion(["Si"], 3.0, n_max=2, l_max=1),
+    tm.SymmetryFunctions: lambda folder: descriptor(),
+    tm.VerletList: lambda folder: used_verlet_list(),
+    type(descriptor().jacobian(configuration())): lambda f: descriptor().jacobian(configuration()),
+    KimModel: KimModel,
+    ModelFacts: lambda folder: model_facts(folder / "model.pt"),
+    ModelParameters: lambda folder: read_parameters(folder / "model.param"),
+    SpeciesInput: lambda folder: tm.PortableModel.load(folder).species_input,
+    Structure: lambda folder: as_structure(rattled_silicon(1)),
+    TorchMLCalculator: used_calculator,
+    TorchScriptExecutor: lambda folder: tm.PortableModel.load(folder)._executor,
+}
+# Modules of which nobody outside of this library has an object for longer than a call.
+WITHIN = {"batch", "cells", "cli", "kernels", "packing", "threads", "kim.system"}
+WITHIN |= {"descriptors.data_lines", "descriptors.planning", "descriptors.radial_basis"}
+WITHIN |= {f"portable.{name}" for name in ("archive", "conventions", "evaluation")}
+WITHIN |= {f"portable.{name}" for name in ("exported_file", "script_pickle", "torchscript_file")}
+# Classes that are bases of others, results of C's kind, or tried elsewhere.
+NOT_MADE = {"Descriptor", "DensityDescriptor", "Results", "ExportedExecutor"}
+
+
+def public_classes():
+    for found in pkgutil.walk_packages(tm.__path__, "torchml_core."):
+        name = found.name.removeprefix("torchml_core.")
+        within = any(name == other or name.startswith(f"{other}.") for other in WITHIN)
+        if within or any(part.startswith("_") for part in name.split(".")):
+            continue
+        module = importlib.import_module(found.name)
+        for kind in vars(module).values():
+            own = inspect.isclass(kind) and kind.__module__ == module.__name__
+            if own and not kind.__name__.startswith("_") and not issubclass(kind, Exception):
+                yield kind
+
+
+def test_no_public_class_is_forgotten():
+    found = {kind for kind in public_classes() if kind.__name__ not in NOT_MADE}
+    assert {kind.__name__ for kind in found ^ set(MADE)} == set()
+
+
+def equal(a, b):
+    """Whether two objects are of one class and have equal attributes, to the last bit."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, np.ndarray):
+        return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+    if isinstance(a, torch.Tensor):
+        return a.dtype == b.dtype and torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(map(equal, a, b))
+    if isinstance(a, functools.partial):
+        return equal((a.func, a.args, a.keywords), (b.func, b.args, b.keywords))
+    if inspect.ismethod(a):
+        return a.__func__ is b.__func__ and equal(a.__self__, b.__self__)
+    if isinstance(a, _Executor):
+        return (a.path, a.content, a.device) == (b.path, b.content, b.device)
+    if isinstance(a, tm.NeighborWorkspace):
+        return True  # memory: what is in it is of no account
+    if isinstance(a, tm.TorchMLError):
+        return a.args == b.args and equal(vars(a), vars(b))
+    if type(a).__eq__ is not object.__eq__ and not (
+        hasattr(a, "__dict__") and any(isinstance(v, np.ndarray) for v in vars(a).values())
+    ):
+        return a == b
+    return equal(vars(a), vars(b)) if hasattr(a, "__dict__") else a is b
+
+
+WAYS = {
+    f"protocol {p}": lambda x, p=p: pickle.loads(pickle.dumps(x, p))
+    for p in (2, pickle.HIGHEST_PROTOCOL)
+}
+WAYS |= {"copy": copy.copy, "deepcopy": copy.deepcopy}
+
+
+@pytest.mark.parametrize("kind", MADE, ids=lambda kind: kind.__name__)
+def test_pickled_and_copied_is_equal(kind, folder):
+    made = MADE[kind](folder)
+    assert type(made) is kind
+    for way in WAYS.values():
+        again = way(made)
+        assert again is not made
+        assert equal(made, again)
+
+
+def test_what_equal_finds():
+    """A comparison that calls everything equal would test nothing."""
+    a, b = configuration(), copy.deepcopy(configuration())
+    b.positions[3, 1] = np.nextafter(b.positions[3, 1], 9)
+    assert not equal(a, b)
+    assert not equal(tm.VerletList(3.0), tm.VerletList(3.0, n_layers=2))
+    assert not equal([1, np.zeros(2)], [1, np.zeros(2, np.float32)])
+    assert equal({"a": (1, np.zeros(2))}, {"a": (1, np.zeros(2))})
+
+
+def test_predictions_that_are_not_computed_yet(tmp_path):
+    """Particle virials of descriptor models are made when somebody looks."""
+    net = small_models.DescriptorNet(descriptor().width)
+    arguments = {"model": net, "species": ["Si"], "descriptor": descriptor()}
+    model = tm.PortableModel.create(tmp_path / "model", **arguments)
+    for prediction in (model.evaluate(configuration()), model.evaluate(configuration()).fold()):
+        again = pickle.loads(pickle.dumps(prediction))
+        assert equal(again.particle_virials, prediction.particle_virials)
+        assert equal(again.stress, prediction.stress)
+
+
+def test_staged_graphs():
+    graphs = configuration().staged_graph(CUTOFF, 2)
+    assert equal(pickle.loads(pickle.dumps(graphs)), graphs)
+
+
+def test_a_copied_calculator_is_its_own(folder):
+    calculator = used_calculator(folder)
+    again = copy.deepcopy(calculator)
+    assert again.model is not calculator.model
+    moved = rattled_silicon(1, seed=5)
+    moved.calc = again
+    energy = moved.get_potential_energy()
+    assert calculator.results["energy"] != energy  # is not touched by the copy
+    moved.calc = calculator
+    assert moved.get_potential_energy() == energy
+
+
+def test_a_model_without_its_folder(folder, tmp_path):
+    """A pickle has the bytes of the files: it works when the folder is gone, or has other ones."""
+    here = tmp_path / "gone"
+    shutil.copytree(folder, here)
+    atoms = rattled_silicon(1)
+    model = tm.PortableModel.load(here)
+    content, expected = pickle.dumps(model), model.evaluate(atoms)
+    shutil.rmtree(here)
+    again = pickle.loads(content)
+    found = again.evaluate(atoms)
+    assert found.energy == expected.energy
+    assert np.array_equal(found.forces, expected.forces)
+    assert (again.folder, repr(again)) == (model.folder, repr(model))
+    again.save(tmp_path / "saved")
+    for file in ("model.pt", "model.param"):
+        assert (tmp_path / "saved" / file).read_bytes() == (folder / file).read_bytes()
+
+
+def energy_of(model, atoms):
+    return model.evaluate(atoms).energy
+
+
+@pytest.mark.slow  # a new process imports torch
+def test_a_model_in_a_spawned_process(folder):
+    model, atoms = tm.PortableModel.load(folder), rattled_silicon(1)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        found = pool.starmap(energy_of, [(model, atoms)])
+    assert found == [model.evaluate(atoms).energy]
