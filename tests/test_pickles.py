@@ -16,7 +16,6 @@ import shutil
 import numpy as np
 import pytest
 import small_models
-import torch
 from structures import rattled_silicon
 
 import torchml_core as tm
@@ -126,33 +125,31 @@ def test_no_public_class_is_forgotten():
     assert {kind.__name__ for kind in found ^ set(MADE)} == set()
 
 
-def equal(a, b):
+def equal(a, b, above=()):
     """Whether two objects are of one class and have equal attributes, to the last bit."""
     if type(a) is not type(b):
         return False
+    if id(a) in above:
+        return True  # part of itself: a method of its own that it keeps
+    same = functools.partial(equal, above=(*above, id(a)))
     if isinstance(a, np.ndarray):
         return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
-    if isinstance(a, torch.Tensor):
-        return a.dtype == b.dtype and torch.equal(a, b)
     if isinstance(a, dict):
-        return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
     if isinstance(a, (list, tuple)):
-        return len(a) == len(b) and all(map(equal, a, b))
+        return len(a) == len(b) and all(map(same, a, b))
     if isinstance(a, functools.partial):
-        return equal((a.func, a.args, a.keywords), (b.func, b.args, b.keywords))
+        return same((a.func, a.args, a.keywords), (b.func, b.args, b.keywords))
     if inspect.ismethod(a):
-        return a.__func__ is b.__func__ and equal(a.__self__, b.__self__)
+        return a.__func__ is b.__func__ and same(a.__self__, b.__self__)
     if isinstance(a, _Executor):
         return (a.path, a.content, a.device) == (b.path, b.content, b.device)
     if isinstance(a, tm.NeighborWorkspace):
         return True  # memory: what is in it is of no account
-    if isinstance(a, tm.TorchMLError):
-        return a.args == b.args and equal(vars(a), vars(b))
-    if type(a).__eq__ is not object.__eq__ and not (
-        hasattr(a, "__dict__") and any(isinstance(v, np.ndarray) for v in vars(a).values())
-    ):
+    has_arrays = any(isinstance(v, np.ndarray) for v in getattr(a, "__dict__", {}).values())
+    if type(a).__eq__ is not object.__eq__ and not has_arrays:
         return a == b
-    return equal(vars(a), vars(b)) if hasattr(a, "__dict__") else a is b
+    return same(vars(a), vars(b)) if hasattr(a, "__dict__") else a is b
 
 
 WAYS = {
