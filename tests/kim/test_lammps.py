@@ -34,7 +34,10 @@ compute       energies all pe/atom
 compute       stresses all stress/atom NULL
 """
 # These return one energy, of which atoms have no shares: see test_failures.py for who asks anyway.
-TOTAL_ONLY = ("Graph_SiC", "TorchMLModel1_SW", "TorchMLModel3_Graph")
+TOTAL_ONLY = (
+    *("Graph_SiC", "TorchMLModel1_SW", "TorchMLModel3_Graph"),
+    *("schnet_z_SiC", "graph2_species_SiC"),
+)
 BAR = 1.6021765e6  # eV/Å³ in bar, as LAMMPS has it; the tests of units have nature's
 
 
@@ -70,12 +73,19 @@ def far_apart():
     return atoms
 
 
+def evaporated():
+    """As above, and an atom without neighbors in the middle, which is all that a rank has."""
+    atoms = far_apart()
+    return atoms + Atoms("Si", positions=[[50.0, 2.0, 2.0]])
+
+
 STRUCTURES = {
     "bulk": lambda: structures.rattled_silicon((2, 1, 1), seed=1),
     "tilted": tilted,
     "cluster": cluster,
     "wire": wire,
     "far_apart": far_apart,
+    "evaporated": evaporated,
     "one_atom": one_atom,
 }
 
@@ -155,10 +165,11 @@ OURS = [
 ]
 REAL = [
     *itertools.product(("TorchMLModel2_Desc", "TorchMLModel3_Graph"), ("bulk", "wire", "one_atom")),
-    # Few atoms, since it loops over triplets in TorchScript; it fails on one without neighbors.
-    *itertools.product(("TorchMLModel1_SW",), ("cluster", "far_apart")),
+    # Few atoms, since it loops over triplets in TorchScript; without neighbors it fails by itself.
+    *itertools.product(("TorchMLModel1_SW",), ("cluster", "far_apart", "evaporated", "one_atom")),
 ]
 BUILTIN = "SW_StillingerWeber_1985_Si__MO_405512056662_005"
+WITH_BUILTIN = ("cluster", "far_apart", "evaporated")
 
 
 def cases_of(pairs):
@@ -187,7 +198,7 @@ def ours(ranks, our_models, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def real(ranks, real_models, tmp_path_factory):
-    cases = list(cases_of([*REAL, (BUILTIN, "cluster"), (BUILTIN, "far_apart")]))
+    cases = list(cases_of([*REAL, *((BUILTIN, name) for name in WITH_BUILTIN)]))
     # the graph model divides by its largest species, which is 0 as a code
     return run_all(cases, tmp_path_factory.mktemp("lammps"), ranks, {ELEMENTS_MAP: "1"})
 
@@ -208,7 +219,7 @@ def test_models_of_others_as_the_library(model, name, real, real_models, monkeyp
     check(real[model, name], *expected_of(real_models[model], name))
 
 
-@pytest.mark.parametrize("name", ["cluster", "far_apart"])
+@pytest.mark.parametrize("name", WITH_BUILTIN)
 def test_a_model_of_others_is_stillinger_weber(name, real):
     found, expected = real["TorchMLModel1_SW", name], real[BUILTIN, name]
     assert found["PotEng"][0] == pytest.approx(expected["PotEng"][0], rel=1e-10)
@@ -216,3 +227,18 @@ def test_a_model_of_others_is_stillinger_weber(name, real):
     np.testing.assert_allclose(stack(found, "fx", "fy", "fz"), forces, rtol=0, atol=1e-10 * scale)
     for component in ("Pxx", "Pyy", "Pzz", "Pyz", "Pxz", "Pxy"):
         assert found[component][0] == pytest.approx(expected[component][0], rel=1e-9, abs=1e-3)
+
+
+def test_graph_networks_of_kliff(collection, shared_data, lmp, tmp_path):
+    """Their files do not say that one wants atomic numbers, the other codes in another order."""
+    cases, energies = [], {}
+    for name in ("schnet_z_SiC", "graph2_species_SiC"):
+        reference = np.load(shared_data / "kliff" / name / "reference.npz")
+        cell, pbc = reference["cell"], reference["pbc"]
+        atoms = Atoms(reference["species"], reference["coords"], cell=cell, pbc=pbc)
+        model = collection.model(shared_data / "kliff" / name)
+        cases.append((model, name, atoms, ["C", "Si"]))
+        energies[model, name] = float(reference["e"])
+    found = run_all(cases, tmp_path, 1)
+    for case, energy in energies.items():
+        assert found[case]["PotEng"][0] == pytest.approx(energy, rel=1e-11)
