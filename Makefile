@@ -8,12 +8,13 @@ INSTALLED := $(VENV)/installed
 COMPILED_FROM := setup.py pyproject.toml constraints.txt \
 	$(shell find torchml_core -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
 
-.PHONY: help setup kimpy demo test test-quick bench lint format clean
+.PHONY: help setup kimpy demo test test-quick test-gpu bench lint format clean
 
 help:
 	@echo "make demo        set up, evaluate an example model on a structure, check its forces"
 	@echo "make test        set up, run all tests"
 	@echo "make test-quick  set up, run the tests that take seconds"
+	@echo "make test-gpu    set up, run the tests that need a CUDA device (skipped where there is none)"
 	@echo "make bench       set up, run the benchmarks"
 	@echo "make kimpy       set up, and kimpy, for the tests that use it (needs the KIM-API)"
 	@echo "make lint        style;  make format  repairs it;  make clean  removes what was built"
@@ -45,6 +46,9 @@ test: setup
 
 test-quick: setup
 	$(PYTEST) -m "not slow"
+
+test-gpu: setup
+	$(BIN)/python -m pytest -m gpu tests
 
 bench: setup
 	$(BIN)/python -m pytest benchmarks

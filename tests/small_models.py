@@ -21,7 +21,8 @@ class PairNet(torch.nn.Module):
         i, j = torch.repeat_interleave(own, n_neigh), nlist.to(torch.int64)
         r = torch.sum((coords[j] - coords[i]) ** 2, dim=1).sqrt()
         pair = (self.scale[species[i]] + 0.5 * self.scale[species[j]]) * (1 - r / self.cutoff) ** 3
-        return torch.zeros(len(coords), dtype=coords.dtype).index_add(0, i, pair)[own]
+        zeros = torch.zeros(len(coords), dtype=coords.dtype, device=coords.device)
+        return zeros.index_add(0, i, pair)[own]
 
 
 class DescriptorNet(torch.nn.Module):
@@ -68,8 +69,8 @@ class GraphNet(torch.nn.Module):
         for layer, graph in enumerate([graph_3, graph_2, graph_1]):
             i, j = graph[0], graph[1]
             h = self.convolution(h, coords[j] - coords[i], i, j, layer)
-        slots = torch.zeros(2, dtype=h.dtype).index_add(0, contributing, self.read_out(h))
-        return slots[::2]
+        zeros = torch.zeros(2, dtype=h.dtype, device=h.device)
+        return zeros.index_add(0, contributing, self.read_out(h))[::2]
 
 
 def shuffled(c, seed=0):

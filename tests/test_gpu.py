@@ -1,0 +1,176 @@
+"""Models on a CUDA device give what they give on the processor.
+
+Each test also runs on the processor, where it needs no GPU, so that the tests are known to be
+right; those for a GPU are marked ``gpu``. ``make test-gpu`` runs them.
+"""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from ase.build import bulk
+from devices import DEVICES
+from small_models import CUTOFF, DescriptorNet, GraphNet, PairNet
+from structures import rattled_silicon
+
+import torchml_core as tm
+from torchml_core.kim.model import KimModel, Results
+from torchml_core.kim.ranks import LOCAL_RANK, MPI_AWARE
+from torchml_core.portable.device import VARIABLE
+from torchml_core.portable.species_input import ELEMENTS_MAP
+
+SPECIES = ["Si", "C"]
+DESCRIPTOR = tm.SymmetryFunctions(SPECIES, CUTOFF, [("g2", [[0.3, 0.0], [0.5, 1.5]])])
+TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-4}  # of the largest value
+GRAPH = {"species": SPECIES, "cutoff": CUTOFF, "convention": "graph", "n_layers": 3}
+NETWORKS = {
+    "raw": lambda dtype: {
+        "model": PairNet().to(dtype),
+        "species": SPECIES,
+        "cutoff": CUTOFF,
+        "convention": "raw",
+    },
+    "descriptor": lambda dtype: {
+        "model": DescriptorNet(DESCRIPTOR.width, dtype),
+        "species": SPECIES,
+        "descriptor": DESCRIPTOR,
+    },
+    "graph": lambda dtype: {"model": GraphNet(dtype=dtype), **GRAPH},
+}
+
+
+@pytest.fixture(params=DEVICES)
+def device(request):
+    return request.param
+
+
+@pytest.fixture
+def atoms():
+    atoms = rattled_silicon(2, seed=1)
+    atoms.symbols[::3] = "C"
+    return atoms
+
+
+def check(found, expected, dtype=torch.float64):
+    for name in ("energy", "forces", "virial"):
+        value = np.asarray(getattr(expected, name))
+        atol = TOLERANCES[dtype] * np.abs(value).max()
+        np.testing.assert_allclose(getattr(found, name), value, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
+@pytest.mark.parametrize("convention", NETWORKS)
+def test_each_convention(convention, dtype, device, atoms, tmp_path):
+    expected = tm.PortableModel.create(tmp_path, **NETWORKS[convention](dtype)).evaluate(atoms)
+    model = tm.PortableModel.load(tmp_path, device=device)
+    assert model.device.type == device
+    found = model.evaluate(atoms)
+    check(found, expected, dtype)
+    assert model.dtype == (torch.float64 if convention == "raw" else dtype)
+    energy = model.evaluate(atoms, forces=False, virial=False).energy
+    assert energy == pytest.approx(found.energy, rel=TOLERANCES[dtype])
+
+
+def test_positions_in_float32(device, atoms, tmp_path):
+    expected = tm.PortableModel.create(
+        tmp_path, dtype="float32", **NETWORKS["graph"](torch.float32)
+    ).evaluate(atoms)
+    model = tm.PortableModel.load(tmp_path, device=device)
+    check(model.evaluate(atoms), expected, torch.float32)
+    assert model.dtype == torch.float32
+
+
+def test_lone_atoms(device, tmp_path):
+    atoms = rattled_silicon(1)[:2]
+    atoms.pbc = False
+    atoms.positions[1] += 50
+    model = tm.PortableModel.create(tmp_path, **NETWORKS["raw"](torch.float64))
+    model = tm.PortableModel.load(tmp_path, device=device)
+    assert model.evaluate(atoms).energy == 0.0
+    assert not model.evaluate(atoms).forces.any()
+
+
+@pytest.mark.slow
+def test_exported_programs(device, tmp_path):
+    rows = torch.export.Dim("rows", min=1)
+    example = torch.rand(4, DESCRIPTOR.width, dtype=torch.float64)
+    network = NETWORKS["descriptor"](torch.float64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own, while it traces
+        network["model"] = torch.export.export(
+            network["model"], (example,), dynamic_shapes=({0: rows},)
+        )
+    expected = tm.PortableModel.create(tmp_path, **network)
+    atoms = rattled_silicon(1)
+    model = tm.PortableModel.load(tmp_path, device=device)
+    check(model.evaluate(atoms), expected.evaluate(atoms))
+
+
+@pytest.mark.parametrize("name", ["TorchMLModel1_SW", "TorchMLModel2_Desc", "TorchMLModel3_Graph"])
+def test_models_of_others(name, device, shared_data, monkeypatch):
+    monkeypatch.setenv(ELEMENTS_MAP, "1")
+    folder, atoms = shared_data / "portable_models" / name, rattled_silicon(1)[:5]
+    expected = tm.PortableModel.load(folder, device="cpu").evaluate(atoms)
+    check(tm.PortableModel.load(folder, device=device).evaluate(atoms), expected)
+
+
+# --- the KIM driver ------------------------------------------------------------------------------
+
+
+def kim_energy(folder, atoms):
+    model = KimModel(folder)
+    c = tm.Configuration.from_atoms(atoms, CUTOFF, SPECIES, n_layers=3)
+    results = Results(np.zeros((1, 1)), None, np.zeros((c.n_particles, 3)), None, None)
+    model.compute(c, results)
+    return model._model.device, results.energy[0, 0]
+
+
+@pytest.mark.parametrize("convention", NETWORKS)
+def test_the_environment_says_the_device(convention, device, atoms, tmp_path, monkeypatch):
+    model = tm.PortableModel.create(tmp_path, **NETWORKS[convention](torch.float64))
+    expected = model.evaluate(atoms).energy
+    monkeypatch.setenv(VARIABLE, device)
+    assert tm.PortableModel.load(tmp_path).device.type == device
+    found_device, energy = kim_energy(tmp_path, atoms)
+    assert found_device.type == device
+    assert energy == pytest.approx(expected, rel=1e-12)
+
+
+def test_ranks_share_devices_round_robin(device, atoms, tmp_path, monkeypatch):
+    """Over the visible ones, by the numbers that the runtime gives them."""
+    model = tm.PortableModel.create(tmp_path, **NETWORKS["graph"](torch.float64))
+    expected = model.evaluate(atoms).energy
+    monkeypatch.setenv(VARIABLE, device)
+    monkeypatch.setenv(MPI_AWARE, "yes")
+    n_devices = torch.cuda.device_count() if device == "cuda" else None
+    for rank in range(3):
+        monkeypatch.setenv(LOCAL_RANK[0], str(rank))
+        found_device, energy = kim_energy(tmp_path, atoms)
+        assert found_device.index == (n_devices and rank % n_devices)
+        assert energy == pytest.approx(expected, rel=1e-12)
+
+
+# --- memory --------------------------------------------------------------------------------------
+
+
+def bytes_in_use(device):
+    if device == "cuda":
+        torch.cuda.synchronize()
+        return torch.cuda.memory_allocated()
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+
+@pytest.mark.parametrize("convention", NETWORKS)
+def test_memory_is_flat(convention, device, tmp_path):
+    tm.PortableModel.create(tmp_path, **NETWORKS[convention](torch.float64))
+    model, atoms = tm.PortableModel.load(tmp_path, device=device), bulk("Si", a=5.4)
+    # what the process uses on the processor varies, so a megabyte for each evaluation would show
+    n, allowed = (1000, 0) if device == "cuda" else (30, 20e6)
+    for _ in range(10):
+        model.evaluate(atoms)
+    before = bytes_in_use(device)
+    for _ in range(n):
+        model.evaluate(atoms)
+    assert bytes_in_use(device) - before <= allowed
