@@ -229,3 +229,42 @@ def test_one_atom_has_gradient_zero(descriptor):
 def test_wrong_positions_are_named(descriptor, cluster, positions, message):
     with pytest.raises(tm.InputError, match=message):
         tm.autograd.compute(descriptor, cluster, positions)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # torch uses it itself
+def test_transforms_of_torch_func():
+    descriptor = tm.SymmetryFunctions(["Si"], CUTOFF, FUNCTIONS)
+    c = shuffled(tm.Configuration.from_atoms(rattled_silicon(1), CUTOFF))[0]
+    x = torch.tensor(c.positions)
+    columns = [descriptor.vjp(c, unit) for unit in np.eye(c.n_centers * 4).reshape(-1, 8, 4)]
+    jacobian = torch.tensor(np.array(columns)).reshape(c.n_centers, 4, *x.shape)
+
+    def compute(x):
+        return tm.autograd.compute(descriptor, c, x)
+
+    for transform in (torch.func.jacrev, torch.func.jacfwd):
+        torch.testing.assert_close(transform(compute)(x), jacobian)
+    u = torch.ones_like(x)
+    u[:, 1] = torch.arange(len(x))
+    values, tangent = torch.func.jvp(compute, (x,), (u,))
+    torch.testing.assert_close(tangent, torch.einsum("dkax,ax->dk", jacobian, u))
+    some = torch.stack([x, 1.01 * x, x])
+    together = torch.func.vmap(compute)(some)
+    torch.testing.assert_close(together, torch.stack([compute(member) for member in some]))
+    torch.testing.assert_close(together[2], values)
+
+    def energy(x):
+        return (compute(x) ** 2).sum()
+
+    expected = 2 * torch.einsum("dkax,dk->ax", jacobian, values)
+    torch.testing.assert_close(torch.func.grad(energy)(x), expected)
+    with pytest.raises(tm.UnsupportedError, match="second derivatives"):
+        torch.func.hessian(energy)(x)
+
+
+def test_batches_of_gradients_say_what_to_do_instead(cluster):
+    descriptor = tm.SymmetryFunctions(["Si"], CUTOFF, FUNCTIONS)
+    x = positions_of(cluster)
+    values = tm.autograd.compute(descriptor, cluster, x)
+    with pytest.raises(tm.UnsupportedError, match=r"torch\.func\.jacrev"):
+        torch.autograd.grad(values, x, torch.ones(2, *values.shape), is_grads_batched=True)

@@ -162,6 +162,38 @@ def test_particle_positions_are_a_differentiable_function():
     np.testing.assert_allclose(cell.grad.numpy(), c.shifts.T @ weights, atol=1e-12)
 
 
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_particle_positions_can_be_compiled(backend):
+    torch = pytest.importorskip("torch")
+
+    def cubes(c, positions, cell):
+        return c.particle_positions(positions, cell) ** 3
+
+    compiled = torch.compile(cubes, backend=backend, fullgraph=True)
+    for atoms, cutoff in [(rattled_silicon(1), 4.0), (rattled_silicon(1), 3.0), (bulk("Si"), 3.0)]:
+        c = tm.Configuration.from_atoms(atoms, cutoff)
+        positions = torch.tensor(atoms.positions, requires_grad=True)
+        found = compiled(c, positions, torch.tensor(atoms.cell[:]))
+        np.testing.assert_allclose(found.detach().numpy(), c.positions**3, atol=1e-10)
+        (gradient,) = torch.autograd.grad(found.sum(), positions)
+        np.testing.assert_allclose(gradient.numpy(), c.fold(3 * c.positions**2), atol=1e-10)
+
+
+def test_what_particle_positions_are_made_of_is_checked():
+    torch = pytest.importorskip("torch")
+    c = tm.Configuration.from_atoms(bulk("Si"), 4.0)
+    good = torch.zeros(2, 3)
+    for positions, cell, message in [
+        (np.zeros((2, 3)), None, "positions is a float64; a torch.Tensor"),
+        (good.long(), None, "positions is a torch.int64"),
+        (torch.zeros(3, 3), None, r"positions has shape \(3, 3\); \(2, 3\)"),
+        (good, None, "cell: a torch.Tensor"),
+        (good, torch.eye(2), "cell: a torch.Tensor of shape"),
+    ]:
+        with pytest.raises(tm.InputError, match=message):
+            c.particle_positions(positions, cell)
+
+
 def test_codes_are_translated_by_name():
     c = tm.Configuration.from_atoms(molecule("CH3OH"), 3.0, ["C", "H", "O"])
     names = ("O", "X", "C", "H")
@@ -259,10 +291,13 @@ def test_a_driver_brings_its_own_particles_and_lists():
         ({"parents": [9, 1, 2]}, r"parents\[0\] = 9"),
         ({"shifts": np.zeros((2, 3), dtype=int)}, r"shifts has shape \(2, 3\)"),
         ({"shifts": np.eye(3, dtype=int)}, r"shifts\[1\] = .*: no shift for a contributing"),
-        ({"contributing": ["False", "True", "True"]}, "contributing = .*: True or False"),
-        ({"contributing": [np.nan, 1, 1]}, "contributing = .*: True or False"),
+        (
+            {"contributing": ["False", "True", "True"]},
+            "contributing = .*: an array of True or False",
+        ),
+        ({"contributing": [np.nan, 1, 1]}, "contributing = .*: an array of True or False"),
         ({"positions": np.zeros((3, 3), dtype=complex)}, "positions is of dtype complex128"),
-        ({"cell": np.full((3, 3), np.nan), "pbc": True}, "cell = .*: finite numbers"),
+        ({"cell": np.full((3, 3), np.nan), "pbc": True}, r"cell\[0, 0\] = nan"),
         ({"cell": np.zeros((3, 3)), "pbc": True}, "cell = .*singular"),
         ({"cell": np.eye(3), "pbc": "FFF"}, "pbc = 'FFF'"),
         ({"cell": np.eye(3), "pbc": np.nan}, "pbc = nan"),

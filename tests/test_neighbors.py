@@ -166,6 +166,18 @@ def test_many_structures_as_arrays():
         ({"cells": flat[:4]}, r"cells has shape \(4, 3, 3\)"),
         ({"atom_offsets": [0, 8]}, "ascend from 0 to 40"),
         ({"atom_offsets": [0, 20, 10, 40]}, "ascend from 0 to 40"),
+        ({"atom_offsets": np.array([0, 20, 10, 40], np.uint64)}, "ascend from 0 to 40"),
+        (
+            {"atom_offsets": np.array([0, 2**63, 40], np.uint64)},
+            "atom_offsets.1. = 9223372036854775808",
+        ),
+        ({"atom_offsets": [[0, 40]]}, "atom_offsets has shape"),
+        ({"atom_offsets": [0.0, 40.0]}, "atom_offsets is of dtype float64"),
+        ({"atom_offsets": []}, "ascend from 0 to 40"),
+        ({"pbc": "True"}, "pbc = 'True'"),
+        ({"cells": flat * 1j}, "cells is of dtype complex128"),
+        ({"cells": np.full((5, 3, 3), np.nan), "pbc": False}, r"cells\[0, 0, 0\] = nan"),
+        ({"half": "no"}, "half = 'no'"),
         ({"pbc": None}, "positions, atom_offsets, cells and pbc"),
     ]:
         with pytest.raises(tm.InputError, match=message):
@@ -197,6 +209,12 @@ def test_results_do_not_share_memory_while_somebody_has_them():
     for array, expected in zip((*kept, *views), before, strict=True):
         np.testing.assert_array_equal(array, expected)
     assert not np.shares_memory(kept[3], views[3])
+
+
+@pytest.mark.parametrize("n_bytes", [-1, "1", None, 1.5, 2**63, 10**400, True, [1]])
+def test_bad_limits_of_kept_memory_are_named(n_bytes):
+    with pytest.raises(tm.InputError, match="n_bytes = "):
+        tm.set_kept_memory(n_bytes)
 
 
 def test_memory_of_dropped_results_is_kept_up_to_a_limit():
@@ -306,6 +324,8 @@ def test_another_cell_of_the_same_lattice_gives_the_same_pairs(seed):
         ({"positions": np.zeros((1, 3))}, "either it or positions="),
         ({"structure": None}, "structure: give ASE Atoms"),
         ({"structure": "Si"}, "structure is a str"),
+        ({"structure": Atoms(numbers=[10**9])}, r"numbers\[0\] = 1000000000: at most 118"),
+        ({"structure": Atoms(numbers=[1, -1])}, r"numbers\[1\] = -1: at least 0"),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):
@@ -324,7 +344,20 @@ def test_bad_arguments_are_named(arguments, message):
         ({"cell": np.eye(3)}, "pbc: say it"),
         ({"cell": np.zeros((3, 3)), "pbc": True}, "singular: its periodic vectors a, b, c"),
         ({"cell": [[1, 0, 0], [2, 0, 0], [0, 0, 1]], "pbc": [1, 1, 0]}, "vectors a, b must"),
-        ({"cell": np.diag([1, np.nan, 1]), "pbc": True}, "finite numbers are needed"),
+        ({"cell": np.diag([1, np.nan, 1]), "pbc": True}, r"cell\[1, 1\] = nan: a finite number"),
+        ({"cell": np.diag([1, 1, np.inf]), "pbc": [1, 1, 0]}, r"cell\[2, 2\] = inf"),
+        ({"cell": np.eye(3) * 1j, "pbc": True}, "cell is of dtype complex128; real numbers"),
+        ({"cell": [1j, 1, 1], "pbc": True}, "cell is of dtype complex128; real numbers"),
+        ({"cell": [[1, 0, 0], [0, 1]], "pbc": True}, "cell = .*: an array of shape"),
+        ({"cell": "cubic", "pbc": True}, "cell"),
+        ({"positions": [[0j, 0, 0]]}, "positions is of dtype complex128; real numbers"),
+        ({"cell": np.eye(3), "pbc": "False"}, "pbc = 'False': True or False"),
+        ({"cell": np.eye(3), "pbc": "FFF"}, "pbc = 'FFF'"),
+        ({"cell": np.eye(3), "pbc": np.nan}, "pbc = nan"),
+        ({"cell": np.eye(3), "pbc": [1, 0, 2]}, "pbc = "),
+        ({"half": "False"}, "half = 'False'"),
+        ({"self_interaction": None}, "self_interaction = None"),
+        ({"sorted_rows": 2}, "sorted_rows = 2"),
         ({"cell": np.ones((2, 3)), "pbc": True}, r"shape \(2, 3\)"),
         (
             {"cell": np.eye(3), "pbc": [True, False]},

@@ -16,6 +16,7 @@ import shutil
 import numpy as np
 import pytest
 import small_models
+import torch
 from structures import rattled_silicon
 
 import torchml_core as tm
@@ -28,6 +29,7 @@ from torchml_core.portable.model_file import model_facts
 from torchml_core.portable.parameters import ModelParameters, read_parameters
 from torchml_core.portable.species_input import SpeciesInput
 from torchml_core.structure import Structure, as_structure
+from torchml_core.torch_neighbors import NeighborGraph
 
 FUNCTIONS = [("g2", [[0.1, 0.0], [0.5, 1.0]]), ("g4", [[1, -1, 0.01]])]
 CUTOFF = small_models.CUTOFF
@@ -92,6 +94,7 @@ MADE = {
     type(descriptor().jacobian(configuration())): lambda f: descriptor().jacobian(configuration()),
     KimModel: KimModel,
     ModelFacts: lambda folder: model_facts(folder / "model.pt"),
+    NeighborGraph: lambda folder: tm.neighbor_graph([rattled_silicon(1)], CUTOFF),
     ModelParameters: lambda folder: read_parameters(folder / "model.param"),
     SpeciesInput: lambda folder: tm.PortableModel.load(folder).species_input,
     Structure: lambda folder: as_structure(rattled_silicon(1)),
@@ -134,6 +137,8 @@ def equal(a, b, above=()):
     same = functools.partial(equal, above=(*above, id(a)))
     if isinstance(a, np.ndarray):
         return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+    if isinstance(a, torch.Tensor):
+        return same(a.numpy(), b.numpy())
     if isinstance(a, dict):
         return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
     if isinstance(a, (list, tuple)):

@@ -24,6 +24,7 @@ _HOME = {
     "TorchMLError": "errors",
     "UnsupportedError": "errors",
     "VerletList": "verlet",
+    "neighbor_graph": "torch_neighbors",
     "neighbor_list": "neighbors",
     "neighbor_lists": "neighbors",
     "read_descriptor": "descriptors.files",

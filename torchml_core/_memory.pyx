@@ -12,6 +12,8 @@ from cpython.buffer cimport PyBuffer_FillInfo
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free
 
+from torchml_core import checks
+
 
 cdef extern from "huge_pages.h" nogil:
     void *large_block(size_t size)
@@ -106,7 +108,7 @@ def empty(shape, dtype):
     return np.frombuffer(Block(size), dtype).reshape(shape)
 
 
-def set_kept_memory(int64_t n_bytes):
+def set_kept_memory(n_bytes):
     """Set how many bytes of dropped results are kept for later ones; 0 keeps nothing.
 
     Returns
@@ -117,7 +119,7 @@ def set_kept_memory(int64_t n_bytes):
     global limit
     cdef int64_t before = limit
     cdef int slot
-    limit = max(n_bytes, 0)
+    limit = checks.whole("n_bytes", n_bytes, 0, 2**63 - 1)
     for slot in range(SLOTS):
         if kept[slot] != NULL and kept_total > limit:
             drop(slot)

@@ -101,15 +101,47 @@ class _Verbs:
 
 
 def _array(tensor):
+    try:
+        array = tensor.detach().to("cpu", torch.float64).numpy()
+    except RuntimeError as error:  # the vmap of is_grads_batched hands its wrappers to functions
+        raise UnsupportedError(
+            "batches of gradients of a descriptor are available by torch.func.jacrev or"
+            f" torch.func.vmap only, not by is_grads_batched=True or vectorize=True: {error}"
+        ) from error
     # gradients come expanded or transposed; kernels want rows one after another
-    return np.ascontiguousarray(tensor.detach().to("cpu", torch.float64).numpy())
+    return np.ascontiguousarray(array)
 
 
-class _Compute(torch.autograd.Function):
+class _OfVerbs(torch.autograd.Function):
+    """What the three functions share: inputs are x, perhaps a second tensor, and the verbs.
+
+    ``setup_context`` and ``vmap`` are there for torch.func's transforms, and for batches of
+    gradients: kernels know no batches, so each member is computed by itself.
+    """
+
     @staticmethod
-    def forward(ctx, x, verbs):
-        ctx.verbs = verbs
-        ctx.save_for_backward(x)
+    def setup_context(ctx, inputs, _):
+        ctx.verbs = inputs[-1]
+        ctx.save_for_backward(inputs[0])
+        ctx.save_for_forward(inputs[0])
+
+    @classmethod
+    def vmap(cls, info, in_dims, *inputs):
+        members = [
+            cls.apply(
+                *(
+                    value if dim is None else value.select(dim, k)
+                    for value, dim in zip(inputs, in_dims, strict=True)
+                )
+            )
+            for k in range(info.batch_size)
+        ]
+        return torch.stack(members), 0
+
+
+class _Compute(_OfVerbs):
+    @staticmethod
+    def forward(x, verbs):
         return verbs.compute(x)
 
     @staticmethod
@@ -117,12 +149,15 @@ class _Compute(torch.autograd.Function):
         (x,) = ctx.saved_tensors
         return _Vjp.apply(_NoSecondDerivative.apply(x), g, ctx.verbs), None
 
-
-class _Vjp(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, g, verbs):
-        ctx.verbs = verbs
-        ctx.save_for_backward(x)
+    def jvp(ctx, u, _):
+        (x,) = ctx.saved_tensors
+        return _Jvp.apply(_NoSecondDerivative.apply(x), u, ctx.verbs)
+
+
+class _Vjp(_OfVerbs):
+    @staticmethod
+    def forward(x, g, verbs):
         return verbs.vjp(x, g)
 
     @staticmethod
@@ -130,12 +165,15 @@ class _Vjp(torch.autograd.Function):
         (x,) = ctx.saved_tensors
         return None, _Jvp.apply(x, u, ctx.verbs), None
 
-
-class _Jvp(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, u, verbs):
-        ctx.verbs = verbs
-        ctx.save_for_backward(x)
+    def jvp(ctx, _x, g, _verbs):
+        (x,) = ctx.saved_tensors
+        return _Vjp.apply(x, g, ctx.verbs)
+
+
+class _Jvp(_OfVerbs):
+    @staticmethod
+    def forward(x, u, verbs):
         return verbs.jvp(x, u)
 
     @staticmethod
@@ -143,23 +181,37 @@ class _Jvp(torch.autograd.Function):
         (x,) = ctx.saved_tensors
         return None, _Vjp.apply(x, h, ctx.verbs), None
 
+    @staticmethod
+    def jvp(ctx, _x, u, _verbs):
+        (x,) = ctx.saved_tensors
+        return _Jvp.apply(x, u, ctx.verbs)
+
 
 class _NoSecondDerivative(torch.autograd.Function):
     """The identity, which cannot be differentiated.
 
     It stands between x and the functions that are linear in something else. A function cannot know
-    in its backward whether the gradient by x is wanted, but the engine does: it runs this node only
-    if somebody asked for a derivative that passes through it.
+    in its backward whether the gradient with respect to x is wanted, but the engine does: it runs
+    this node only if somebody asked for a derivative that passes through it.
     """
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx, x):
+    def forward(x):
         return x.view_as(x)
 
     @staticmethod
-    def backward(ctx, _):
+    def setup_context(*_):
+        pass
+
+    @staticmethod
+    def backward(*_):
         raise UnsupportedError(
-            "second derivatives of a descriptor by positions are not available: differentiate by"
-            " the model's parameters only, with loss.backward(inputs=list(model.parameters())) or"
+            "second derivatives of a descriptor with respect to positions are not available:"
+            " differentiate with respect to the model's parameters only, with"
+            " loss.backward(inputs=list(model.parameters())) or"
             " torch.autograd.grad(loss, parameters)"
         )
+
+    jvp = backward

@@ -1,5 +1,6 @@
 """Batches: many structures as one set of arrays."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,8 +48,8 @@ def as_batch(structures=None, *, positions=None, atom_offsets=None, cells=None, 
 
     Parameters
     ----------
-    structures : sequence of ase.Atoms, optional
-        Instead of the arrays, whose shapes stand in :class:`Batch`.
+    structures : sequence of ase.Atoms, or Batch, optional
+        Instead of the arrays, whose shapes are those of :class:`Batch`.
 
     Raises
     ------
@@ -59,33 +60,33 @@ def as_batch(structures=None, *, positions=None, atom_offsets=None, cells=None, 
     if structures is not None:
         if any(array is not None for array in arrays):
             raise InputError("structures: give either them or arrays")
+        if isinstance(structures, Batch):
+            return structures  # checked before
         return _join(structures)
     if any(array is None for array in arrays):
         raise InputError("structures: give ASE Atoms, or positions, atom_offsets, cells and pbc")
     positions = checks.positions("positions", positions)
-    offsets = np.ascontiguousarray(atom_offsets)
+    offsets = checks.integers("atom_offsets", atom_offsets, least=0, dtype=np.int64)
     if (
-        offsets.ndim != 1
-        or offsets.dtype.kind not in "iu"
-        or offsets.size == 0
+        offsets.size == 0
         or offsets[0] != 0
         or offsets[-1] != len(positions)
         or (np.diff(offsets) < 0).any()
     ):
         raise InputError(
             f"atom_offsets must be whole numbers that ascend from 0 to {len(positions)}, the"
-            f" number of positions; got {offsets.ravel()[:5].tolist()} ..."
+            f" number of positions; got {checks.shown(offsets)}"
         )
     n = len(offsets) - 1
-    cells = np.array(cells, dtype=np.float64)
-    if cells.shape != (n, 3, 3):
-        raise InputError(f"cells has shape {cells.shape}; ({n}, 3, 3) is needed")
+    cells = checks.real_numbers("cells", cells, (n, 3, 3))
     pbc = checks.periodic("pbc", pbc, (n, 3))
     _check_cells(cells, pbc)
-    return Batch(positions, offsets.astype(np.int64), cells, pbc)
+    return Batch(positions, offsets, cells, pbc)
 
 
 def _join(structures):
+    if not isinstance(structures, Iterable):
+        checks.refuse("structures", structures, "a sequence of ASE Atoms")
     found = []
     for number, structure in enumerate(structures):
         try:

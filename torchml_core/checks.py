@@ -120,20 +120,23 @@ def real_dtype(name, dtype):
 # ---- arrays
 
 
+def as_array(name, values, requirement):
+    """Return any array, as NumPy makes it of what it is given."""
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # ragged; of torch, on a GPU
+        refuse(name, values, requirement)
+
+
 def periodic(name, value, shape=(3,)):
     """Return flags as a bool array of a shape; one, or one for each direction, is broadcast.
 
     0 and 1 count as such. Text does not: "False" would be true.
     """
     requirement = f"True or False, or an array of them of shape {shape},"
-    try:
-        array = np.asarray(value)
-    except ValueError:  # ragged
-        refuse(name, value, requirement)
-    if array.dtype.kind in "iu" and np.isin(array, (0, 1)).all():
-        array = array.astype(bool)
-    if array.dtype != bool:
-        refuse(name, value, requirement)
+    array = _flags(name, value, requirement)
+    if array.shape == shape:
+        return array.copy()
     try:
         return np.array(np.broadcast_to(array, shape))
     except ValueError:
@@ -142,12 +145,19 @@ def periodic(name, value, shape=(3,)):
 
 def flags(name, values, shape):
     """Return flags as a C-contiguous bool array of just this shape; 0 and 1 count as such."""
-    if np.shape(values) == tuple(shape) and not np.size(values):
-        return np.zeros(shape, dtype=bool)  # an empty list, of floats
-    checked = periodic(name, values, shape)
-    if np.shape(values) != checked.shape:
-        raise InputError(f"{name} has shape {np.shape(values)}; {checked.shape} is needed")
-    return checked
+    checked = _flags(name, values, f"an array of True or False of shape {shape}")
+    if checked.shape != shape:
+        raise InputError(f"{name} has shape {checked.shape}; {shape} is needed")
+    return np.ascontiguousarray(checked)
+
+
+def _flags(name, values, requirement):
+    found = as_array(name, values, requirement)
+    if found.size == 0 or (found.dtype.kind in "iu" and np.isin(found, (0, 1)).all()):
+        found = found.astype(bool)
+    if found.dtype != bool:
+        refuse(name, values, requirement)
+    return found
 
 
 def integers(name, values, shape=None, *, least=None, most=None, dtype=np.int32):
@@ -162,10 +172,7 @@ def integers(name, values, shape=None, *, least=None, most=None, dtype=np.int32)
     least, most : int, optional
         What all must be between; in any case they must fit the dtype that is returned.
     """
-    try:
-        array = np.asarray(values)
-    except (ValueError, OverflowError):
-        refuse(name, values, "an array of integers")
+    array = as_array(name, values, "an array of integers")
     if array.size == 0 and array.dtype.kind == "f":
         array = array.astype(dtype)  # an empty list
     if array.dtype.kind not in "iu":
@@ -204,15 +211,14 @@ def real_numbers(name, values, shape, meaning=None, *, keep_float32=False):
     keep_float32 : bool
         Whether float32 stays what it is.
     """
-    wanted = tuple("n" if n is None else n for n in shape)
-    wanted = "(" + ", ".join(map(str, wanted)) + ("," if len(wanted) == 1 else "") + ")"
     try:
         array = np.asarray(values)
         if array.dtype.kind == "O":
             array = array.astype(np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        wanted = meaning or _shape(shape)
         raise InputError(
-            f"{name}: an array of shape {meaning or wanted} of real numbers is needed: {error}"
+            f"{name}: an array of shape {wanted} of real numbers is needed: {error}"
         ) from None
     if array.size == 0 and array.shape == (0,) and shape and shape[0] in (None, 0):
         array = array.reshape((0, *(n or 0 for n in shape[1:])))  # an empty list
@@ -221,7 +227,7 @@ def real_numbers(name, values, shape, meaning=None, *, keep_float32=False):
     if array.ndim != len(shape) or any(
         n not in (None, m) for n, m in zip(shape, array.shape, strict=True)
     ):
-        wanted = f"{meaning} = {wanted}" if meaning else wanted
+        wanted = f"{meaning} = {_shape(shape)}" if meaning else _shape(shape)
         raise InputError(f"{name} has shape {array.shape}; {wanted} is needed")
     precision = np.float32 if keep_float32 and array.dtype == np.float32 else np.float64
     array = np.ascontiguousarray(array, dtype=precision)
@@ -230,6 +236,15 @@ def real_numbers(name, values, shape, meaning=None, *, keep_float32=False):
         where = int(np.argmin(finite))
         raise InputError(f"{_entry(name, array, where)}: a finite number is needed")
     return array
+
+
+def _shape(shape):
+    """``(n, 3)``, with an n for each dimension of any length."""
+    return (
+        "("
+        + ", ".join("n" if n is None else str(n) for n in shape)
+        + (",)" if len(shape) == 1 else ")")
+    )
 
 
 def positions(name, values):

@@ -358,12 +358,20 @@ class Configuration:
         """
         import torch  # not needed by anything else here
 
+        if not isinstance(positions, torch.Tensor) or not positions.is_floating_point():
+            what = getattr(positions, "dtype", type(positions).__name__)
+            raise InputError(f"positions is a {what}; a torch.Tensor of floating type is needed")
+        if tuple(positions.shape) != (self.n_centers, 3):
+            raise InputError(
+                f"positions has shape {tuple(positions.shape)}; ({self.n_centers}, 3) is needed"
+            )
         atoms = torch.from_numpy(self._atoms()).to(positions.device)
         particles = positions[atoms]
-        if self.shifts is None or not self.shifts.any():
+        # with a cell nothing depends on what the shifts are, so that torch.compile has one graph
+        if self.shifts is None or (cell is None and not self.shifts.any()):
             return particles
-        if cell is None:
-            raise InputError("cell: needed to place the ghosts")
+        if not isinstance(cell, torch.Tensor) or tuple(cell.shape) != (3, 3):
+            raise InputError("cell: a torch.Tensor of shape (3, 3) is needed to place the ghosts")
         return particles + torch.from_numpy(self.shifts).to(positions) @ cell
 
     def _atoms(self):
@@ -372,7 +380,7 @@ class Configuration:
             if not self.contributing.all():
                 raise InputError("parents: this configuration does not know its ghosts' parents")
             return np.arange(self.n_particles)
-        return (np.cumsum(self.contributing) - 1)[self.parents]
+        return (np.cumsum(self.contributing, dtype=np.int64) - 1)[self.parents]
 
     def _place(self, atom_positions):
         """All particles' positions from those of the contributing ones."""

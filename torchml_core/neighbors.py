@@ -1,6 +1,6 @@
 """Neighbor lists in the form that ASE, matscipy and vesin give them."""
 
-import math
+import sys
 
 import numpy as np
 
@@ -20,6 +20,7 @@ QUANTITIES = {
     "D": (np.float64, (3,)),
     "d": (np.float64, ()),
 }
+BYTES = {"i": 4, "j": 4, "S": 12, "D": 24, "d": 8}  # of one pair's
 AT_ONCE = 32  # structures of a batch that each thread searches before their lists are written
 
 
@@ -104,35 +105,22 @@ def neighbor_list(
     there is some: see :func:`torchml_core.set_kept_memory`.
     """
     _check_quantities(quantities)
-    if type(positions).__module__.partition(".")[0] == "torch":
+    options = _options(half, self_interaction, sorted_rows, n_threads)
+    if _is_tensor(positions) or _is_tensor(cell):
         from torchml_core.torch_neighbors import tensor_neighbor_list  # torch is loaded already
 
         if structure is not None or out is not None:
-            raise InputError("structure, out: not with positions as a torch tensor")
-        return tensor_neighbor_list(
-            neighbor_list,
-            quantities,
-            cutoff,
-            positions,
-            cell,
-            pbc,
-            half=half,
-            self_interaction=self_interaction,
-            sorted_rows=sorted_rows,
-            n_threads=n_threads,
-        )
+            raise InputError("structure, out: not with positions or cell as a torch tensor")
+        return tensor_neighbor_list(quantities, cutoff, positions, cell, pbc, options)
     structure = as_structure(structure, positions=positions, cell=cell, pbc=pbc)
     if out is not None and not isinstance(out, NeighborWorkspace):
         raise InputError(f"out is a {type(out).__name__}; a NeighborWorkspace is needed")
     with search_pairs(
         structure,
         checks.positive("cutoff", cutoff),
-        half=half,
-        self_interaction=self_interaction,
-        sorted_rows=sorted_rows,
-        n_threads=n_threads,
+        **options,
         search=None if out is None else out._search,
-        bytes_per_pair=_bytes_per_pair(quantities),
+        bytes_per_pair=sum(map(BYTES.get, quantities)),
     ) as search:
         found = _write(search, quantities, out)
     return found[0] if len(found) == 1 else found
@@ -161,7 +149,8 @@ def neighbor_lists(
     structures : sequence of ase.Atoms, optional
         Or, much faster for thousands of small ones, all their arrays:
     positions : (n_atoms, 3) float64
-        Of all structures, one after another.
+        Of all structures, one after another. With positions (and cells) as torch tensors, tensors
+        come back, and D and d can be differentiated with respect to them.
     atom_offsets : (n_structures + 1,) int
         Where the atoms of each structure begin; the last is n_atoms.
     cells : (n_structures, 3, 3) float64
@@ -172,6 +161,7 @@ def neighbor_lists(
     tuple of arrays
         The quantities, atoms counted among those of all structures, as a batch of graphs wants
         them; and last (n_structures + 1,) int64, where the pairs of each structure begin.
+        (With positions as a torch tensor, tensors as in :func:`neighbor_list`.)
 
     Raises
     ------
@@ -179,24 +169,27 @@ def neighbor_lists(
         As :func:`neighbor_list`; the message names the structure.
     """
     _check_quantities(quantities)
+    options = _options(half, self_interaction, sorted_rows, n_threads)
+    if _is_tensor(positions) or _is_tensor(cells):
+        from torchml_core.torch_neighbors import tensor_neighbor_lists  # torch is loaded already
+
+        if structures is not None:
+            raise InputError("structures: not with positions or cells as a torch tensor")
+        return tensor_neighbor_lists(
+            quantities, cutoff, positions, atom_offsets, cells, pbc, options
+        )
     batch = as_batch(
         structures, positions=positions, atom_offsets=atom_offsets, cells=cells, pbc=pbc
     )
-    cutoff, n_threads = checks.positive("cutoff", cutoff), resolve_n_threads(n_threads)
-    options = {
-        "half": half,
-        "self_interaction": self_interaction,
-        "sorted_rows": sorted_rows,
-        "bytes_per_pair": _bytes_per_pair(quantities),
-    }
+    cutoff = checks.positive("cutoff", cutoff)
+    at_once = AT_ONCE * resolve_n_threads(n_threads)
+    options["bytes_per_pair"] = sum(map(BYTES.get, quantities))
     lists = _GrowingLists(quantities, len(batch.positions))
     begins = [np.zeros(1, dtype=np.int64)]
     # A few at a time: what a search leaves behind is then still in the cache when it is written.
-    for first in range(0, batch.n_structures, AT_ONCE * n_threads):
-        part = batch.part(first, first + AT_ONCE * n_threads)
-        with search_pairs(
-            part, cutoff, n_threads=n_threads, first_structure=first, **options
-        ) as search:
+    for first in range(0, batch.n_structures, at_once):
+        part = batch.part(first, first + at_once)
+        with search_pairs(part, cutoff, first_structure=first, **options) as search:
             begins.append(lists.n_pairs + search.offsets[part.atom_offsets[1:]])
             lists.append(search, int(batch.atom_offsets[first]))
     return *lists.arrays(), np.concatenate(begins)
@@ -239,6 +232,20 @@ def _check_quantities(quantities):
         raise InputError(f"quantities = {quantities!r}: letters of 'ijSDd' are needed, each once")
 
 
+def _options(half, self_interaction, sorted_rows, n_threads):
+    return {
+        "half": checks.flag("half", half),
+        "self_interaction": checks.flag("self_interaction", self_interaction),
+        "sorted_rows": checks.flag("sorted_rows", sorted_rows),
+        "n_threads": n_threads,
+    }
+
+
+def _is_tensor(value):
+    torch = sys.modules.get("torch")  # whoever has a tensor has loaded it
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
 def _write(search, quantities, out):
     """Arrays of what a search found, atoms counted among all."""
     n = search.n_pairs
@@ -248,13 +255,6 @@ def _write(search, quantities, out):
         arrays = {quantity: out._array(quantity, n) for quantity in quantities}
     search.fill(**arrays)
     return tuple(arrays.values())
-
-
-def _bytes_per_pair(quantities):
-    return sum(
-        np.dtype(dtype).itemsize * math.prod(shape)
-        for dtype, shape in map(QUANTITIES.get, quantities)
-    )
 
 
 def _form(quantity, n):

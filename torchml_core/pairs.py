@@ -6,7 +6,7 @@ refused before, and how the memory of small searches is kept for the next one.
 
 import math
 from collections import deque
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -113,10 +113,11 @@ def _arrays(structures):
 
 
 def _idle_search(n_atoms):
-    if n_atoms <= KEPT_ATOMS:
-        with suppress(IndexError):
-            return _idle.pop()  # the last one, which may still be in the cache
-    return PairSearch()
+    try:
+        # the last one, which may still be in the cache
+        return _idle.pop() if n_atoms <= KEPT_ATOMS else PairSearch()
+    except IndexError:
+        return PairSearch()
 
 
 def _complaint(structure, fault, cutoff, positions, atom_offsets, first_structure):

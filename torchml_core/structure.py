@@ -82,27 +82,25 @@ def as_structure(structure=None, *, positions=None, cell=None, pbc=None, symbols
     cell, pbc = check_cell(cell, pbc)
     if symbols is None:
         return Structure(positions, cell, pbc)
-    symbols = np.asarray(symbols, dtype=str)
+    symbols = checks.as_array("symbols", symbols, "a sequence of chemical symbols")
+    if symbols.size and not all(isinstance(symbol, str) for symbol in symbols.flat):
+        checks.refuse("symbols", symbols, "a sequence of chemical symbols")
     if symbols.shape != (len(positions),):
         raise InputError(f"symbols: {symbols.size} of them for {len(positions)} positions")
+    symbols = symbols.astype(str)
     names, kinds = np.unique(symbols, return_inverse=True)
     return Structure(positions, cell, pbc, kinds, tuple(names.tolist()))
 
 
 def check_cell(cell, pbc):
     """Return a cell as (3, 3) float64 and pbc as (3,) bool, or raise InputError."""
-    try:
-        cell = np.array(cell, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"cell: an array of shape (3, 3) or (3,) is needed: {error}") from None
-    if cell.shape == (3,):
-        cell = np.diag(cell)
-    if cell.shape != (3, 3):
-        raise InputError(f"cell has shape {cell.shape}; (3, 3), or (3,) for lengths, is needed")
+    if getattr(cell, "shape", None) != (3, 3):
+        cell = checks.as_array("cell", cell, "an array of shape (3, 3), or (3,) for lengths,")
+        if cell.shape == (3,):
+            cell = np.diag(checks.real_numbers("cell", cell, (3,)))
+    cell = checks.real_numbers("cell", cell, (3, 3)).copy()
     pbc = checks.periodic("pbc", pbc)
     vectors = [vector for vector, on in zip(cell.tolist(), pbc.tolist(), strict=True) if on]
-    if not all(math.isfinite(x) for vector in vectors for x in vector):
-        raise InputError(f"cell = {cell.tolist()}: finite numbers are needed")
     if vectors and not _sine(vectors) >= SINGULAR:
         names = ", ".join(vector for vector, on in zip(CELL_VECTORS, pbc, strict=True) if on)
         raise InputError(
@@ -140,10 +138,10 @@ def _fields_of_atoms(atoms):
         raise InputError(f"structure is a {kind}; ASE Atoms are needed, or positions=") from None
     from ase.data import chemical_symbols  # whoever has Atoms has loaded it already
 
+    last = len(chemical_symbols) - 1
+    if numbers.dtype != np.int64 or (numbers.view(np.uint64) > last).any():  # negative ones, too
+        numbers = checks.integers("numbers", numbers, least=0, most=last, dtype=np.int64)
     counts = np.bincount(numbers)
-    if len(counts) > len(chemical_symbols):
-        atom = int(numbers.argmax())
-        raise InputError(f"numbers: atom {atom} has {numbers[atom]}, which is no element")
     present = counts.nonzero()[0].tolist()
     names = sorted(chemical_symbols[number] for number in present)
     table = np.zeros(len(counts), dtype=np.int64)
