@@ -1,14 +1,13 @@
 """Loops in threads: helpers, signals, forks; descriptors' verbs are such loops."""
 
-import contextlib
 import os
 import signal
 import time
-import warnings
 
 import numpy as np
 import pytest
 from ase.build import bulk
+from children import in_child
 
 import torchml_core as tm
 from torchml_core import _parallel
@@ -27,20 +26,6 @@ SMALL = configuration(8)
 
 def vjp(c, **options):
     return DESCRIPTOR.vjp(c, np.ones((c.n_centers, DESCRIPTOR.width)), virial=True, **options)[1]
-
-
-def in_child(work):
-    """Return what work returns, a small number, in a forked child."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # there are threads: that is the point
-        child = os.fork()
-    if child == 0:
-        code = 255
-        with contextlib.suppress(BaseException):
-            signal.alarm(20)  # rather than hang
-            code = work()
-        os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def test_as_many_threads_as_are_asked_for():

@@ -19,6 +19,7 @@ import torch
 
 from torchml_core import checks
 from torchml_core.errors import InputError, UnsupportedError
+from torchml_core.forks import settle_torch
 
 
 def compute(descriptor, configuration, positions, *, n_threads=None):
@@ -95,6 +96,7 @@ class _Verbs:
         return torch.from_numpy(values).to(x)
 
     def _at(self, x):
+        settle_torch()
         moved = copy.copy(self._configuration)  # keeps the lists
         moved.positions = checks.positions("positions", _array(x))
         return moved

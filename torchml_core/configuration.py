@@ -15,6 +15,7 @@ from torchml_core.configuration_checks import (
     check_species,
 )
 from torchml_core.errors import InputError
+from torchml_core.forks import settle_torch
 from torchml_core.graph import MOST_LAYERS, graph_of_checked
 from torchml_core.pairs import most_particles, search_pairs
 from torchml_core.structure import as_structure
@@ -365,6 +366,8 @@ class Configuration:
             raise InputError(
                 f"positions has shape {tuple(positions.shape)}; ({self.n_centers}, 3) is needed"
             )
+        if not torch.compiler.is_compiling():
+            settle_torch()
         atoms = torch.from_numpy(self._atoms()).to(positions.device)
         particles = positions[atoms]
         # with a cell nothing depends on what the shifts are, so that torch.compile has one graph

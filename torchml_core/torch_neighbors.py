@@ -12,6 +12,7 @@ import torch
 
 from torchml_core.batch import as_batch
 from torchml_core.errors import InputError
+from torchml_core.forks import settle_torch
 from torchml_core.neighbors import neighbor_list, neighbor_lists
 
 
@@ -64,6 +65,7 @@ def neighbor_graph(
     InputError
         As :func:`torchml_core.neighbor_lists`.
     """
+    settle_torch()
     if structures is not None:
         structures = as_batch(
             structures, positions=positions, atom_offsets=atom_offsets, cells=cells, pbc=pbc
@@ -91,6 +93,7 @@ def neighbor_graph(
 @torch.compiler.disable  # a search is no graph
 def tensor_neighbor_list(quantities, cutoff, positions, cell, pbc, options):
     """Do what :func:`torchml_core.neighbor_list` does, from tensors to tensors."""
+    settle_torch()
     cell = _as_tensor("cell", cell, positions)
 
     def find(positions, cell, pbc):
@@ -109,6 +112,7 @@ def tensor_neighbor_list(quantities, cutoff, positions, cell, pbc, options):
 @torch.compiler.disable
 def tensor_neighbor_lists(quantities, cutoff, positions, atom_offsets, cells, pbc, options):
     """Do what :func:`torchml_core.neighbor_lists` does, from tensors to tensors."""
+    settle_torch()
     cells = _as_tensor("cells", cells, positions)
 
     def find(positions, atom_offsets, cells, pbc):

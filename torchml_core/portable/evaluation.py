@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from torchml_core.errors import ModelError, UnsupportedError
+from torchml_core.forks import settle_torch
 from torchml_core.portable.executors import reason
 
 # What torch's messages about tensors of different floating types have in common.
@@ -107,7 +108,8 @@ def refuses_dtype(error):
 
 @contextlib.contextmanager
 def own_state(device):
-    """The caller's modes of torch do not reach what is inside: inference mode, autocast."""
+    """The caller's modes of torch do not reach what is inside: inference mode, autocast, a fork."""
+    settle_torch()
     with contextlib.ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))  # its tensors cannot be differentiated
         if torch.amp.is_autocast_available(device.type):

@@ -19,6 +19,7 @@ import torch
 
 from torchml_core import files
 from torchml_core.errors import InputError, ModelError
+from torchml_core.forks import settle_torch
 from torchml_core.portable import scatter_ops
 from torchml_core.portable.device import execution_device
 from torchml_core.portable.model_file import content_to_load
@@ -53,6 +54,7 @@ def load_executor(path, device, *, trust=False, content=None):
     path = files.as_path("path", path)
     if content is None:
         content = files.read_bytes(path, "model file")
+    settle_torch()
     kind = ExportedExecutor if path.suffix == ".pt2" else TorchScriptExecutor
     scatter_ops.register()  # graph models ask for these operators while they are loaded
     # Weights that are made in inference mode can never be differentiated through, so the caller's

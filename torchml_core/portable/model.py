@@ -305,8 +305,9 @@ class PortableModel:
         Notes
         -----
         Neither depends on nor changes torch's global state: gradient mode, inference mode,
-        default type, threads. A configuration without contributing particles, as a rank of a
-        parallel run may have, gives zeros without a call of the model.
+        default type, threads; but in a forked process, as workers of multiprocessing are, torch
+        gets one thread, since with more it may hang there. A configuration without contributing
+        particles, as a rank of a parallel run may have, gives zeros without a call of the model.
         """
         c = self._configuration(structure, n_threads)
         if c.n_centers == 0:
