@@ -82,6 +82,7 @@ class Collection:
 
     def __init__(self, folder):
         self.folder = folder
+        self.user = folder / "user"  # with the folders that KIM names
         self.variables = {"KIM_API_CONFIGURATION_FILE": str(folder / "configuration")}
         self.installed = {}
         # Unless told otherwise, the KIM-API makes its "user" collection in the home directory.

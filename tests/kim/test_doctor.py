@@ -3,14 +3,16 @@
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from torchml_core.cli import main
+from torchml_core.kim import doctor as doctor_module
 from torchml_core.kim import system
-from torchml_core.kim.install import MARK
+from torchml_core.kim.installed import MARK
 
 
 def doctor():
@@ -104,7 +106,7 @@ def test_lammps_of_another_python(script):
     script("lmp", "Installed packages:\n\nKIM PYTHON \n")
     _, (problem,) = doctor()
     assert "brings Python 3.9" in problem
-    assert "install it for a Python 3.9" in problem
+    assert "install torchml_core and the driver for a Python 3.9" in problem
 
 
 def test_without_ldd(path, lmp):
@@ -125,9 +127,9 @@ def drivers(collection, tmp_path, monkeypatch):
 def bind(folder, python):
     """Change the Python that a driver says it belongs to."""
     (library,) = folder.glob("lib*.so")
-    content, mark = library.read_bytes(), (MARK + sys.executable).encode()
+    content, mark = library.read_bytes(), MARK + sys.executable.encode()
     place = content.index(mark)
-    text = (MARK + python).encode()
+    text = MARK + python.encode()
     assert len(text) <= len(mark)
     library.write_bytes(
         content[:place] + text.ljust(len(mark), b"\0") + content[place + len(mark) :]
@@ -140,19 +142,77 @@ def test_no_driver(drivers):
     assert "no driver is installed: `torchml-core kim install-driver`" in problem
 
 
+@pytest.fixture
+def another_python():
+    """A Python that says what it is told to; its path is short enough for bind."""
+
+    def make(text):
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+        return str(path)
+
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        path = Path(folder, "python")
+        yield make
+
+
 @pytest.mark.parametrize(
-    ("python", "said"),
+    ("text", "said"),
     [
-        ("/bin/sh", "belongs to another Python, /bin/sh"),
-        ("/no/python", "/no/python, which is gone"),
+        (None, "/no/python, which cannot be started (No such file or directory)"),
+        ("echo 'no module' >&2; exit 1", "which cannot import torchml_core (no module)"),
     ],
 )
-def test_a_driver_of_another_python(python, said, drivers):
-    bind(drivers / "TorchMLModelDriver", python)
+def test_a_driver_whose_python_is_of_no_use(text, said, drivers, another_python):
+    bind(drivers / "TorchMLModelDriver", "/no/python" if text is None else another_python(text))
     _, (problem,) = doctor()
     assert said in problem
-    again = "`torchml-core kim install-driver --name TorchMLModelDriver --collection environment`"
-    assert again in problem
+    assert "--name TorchMLModelDriver --collection environment` binds it to this one" in problem
+
+
+def test_a_driver_of_another_python_is_none_of_our_business(drivers, another_python, script):
+    """One that works is left alone: other models may need what is in its environment."""
+    python = another_python("echo 3.9")
+    bind(drivers / "TorchMLModelDriver", python)
+    script("ldd", "\tlibpython3.9.so.1.0 => /usr/lib/libpython3.9.so.1.0 (0x00007f)")
+    script("lmp", "Installed packages:\n\nKIM PYTHON \n")  # of its version, not of ours
+    output, problems = doctor()
+    assert problems == []
+    said = " ".join(output.split())
+    assert f"models under TorchMLModelDriver (environment) run in {python}" in said
+    assert "with KIM_API_MODEL_DRIVERS_DIR unset from then on, installs a driver for you" in said
+
+
+def test_a_driver_of_another_user_is_not_ours_to_mend(drivers, monkeypatch):
+    monkeypatch.setattr(doctor_module, "_owner", lambda folder: "admin")
+    bind(drivers / "TorchMLModelDriver", "/no/python")
+    _, (problem,) = doctor()
+    assert "ask admin, who installed it, to do it again from a Python that all can use" in problem
+    assert "installs a driver for you alone" in problem
+    assert "--collection" not in problem
+
+
+@pytest.mark.parametrize(
+    ("collection_name", "remedy"),
+    [
+        ("system", "installs a driver for you alone, which KIM takes before that of the system"),
+        ("user", "`torchml-core kim install-driver --name D` binds the driver to it"),
+    ],
+)
+def test_what_to_do_beside_a_driver_of_another_python(collection_name, remedy, tmp_path):
+    item = system.Item("driver", collection_name, "D", tmp_path)
+    assert remedy in doctor_module._own(item)
+
+
+def test_a_hidden_driver(drivers, collection, monkeypatch):
+    own = collection.user / "model-drivers" / "TorchMLModelDriver"
+    shutil.copytree(drivers / "TorchMLModelDriver", own)
+    try:
+        output, problems = doctor()
+    finally:
+        shutil.rmtree(own)
+    assert problems == []
+    assert "is not used: KIM takes that of environment" in " ".join(output.split())
 
 
 def test_headers_and_library_of_python(collection, monkeypatch, tmp_path):

@@ -51,7 +51,7 @@ def test_a_tarball_of_kliff_s(run, collection, example_folders, tmp_path):
     result = run("install", tmp_path / "my-model.tar.gz", "--collection", "environment")
     assert result.exit_code == 0, result.output
     assert "installed the model my_model (environment)" in result.output
-    assert "my_model" in {item.name for item in system.installed_items("portable_models")}
+    assert "my_model" in {item.name for item in system.installed_items("model")}
 
 
 def test_unknown_collections(run, example_folders):
@@ -70,7 +70,7 @@ def test_a_model_that_lacks_a_file(name, run, example_folders, tmp_path):
     result = run("install", folder, "--collection", "environment")
     assert result.exit_code == 1
     assert str(folder) in result.stderr
-    assert "Incomplete" not in {item.name for item in system.installed_items("portable_models")}
+    assert "Incomplete" not in {item.name for item in system.installed_items("model")}
 
 
 def test_a_model_that_is_none(run, example_folders, tmp_path):
@@ -119,6 +119,6 @@ def test_other_names_and_again(run, collection, example_folders):
     assert (
         result.output == f"installed the model Renamed (environment), under the driver {driver}\n"
     )
-    drivers = [i for i in system.installed_items("model_drivers") if i.name == driver]
+    drivers = [i for i in system.installed_items("driver") if i.name == driver]
     assert [i.collection for i in drivers] == ["environment"]
     assert collection.folder in drivers[0].folder.parents

@@ -35,6 +35,7 @@ def install_driver(name, collection):
 
     install.install_driver(name, collection)
     click.echo(f"installed the driver {name} ({collection})")
+    _note_if_hidden("driver", name, collection)
 
 
 @group.command("install")
@@ -48,6 +49,41 @@ def install_model(model, name, driver, collection):
 
     name = install.install_model(model, name, driver=driver, collection=collection)
     click.echo(f"installed the model {name} ({collection}), under the driver {driver}")
+    _note_if_hidden("model", name, collection)
+
+
+@group.command("list")
+def list_items():
+    """The drivers and models of torchml_core that are installed, in all collections."""
+    from torchml_core.cli.table import aligned
+    from torchml_core.kim.installed import list_installed
+
+    rows = [("kind", "name", "collection", "belongs to", "")]
+    for item, of, hidden_by in list_installed():
+        hidden = f"hidden by the one in {hidden_by}" if hidden_by else ""
+        rows.append((item.kind, item.name, item.collection, of, hidden))
+    for line in aligned(rows, left=True) if len(rows) > 1 else ["none is installed"]:
+        click.echo(line)
+
+
+@group.command("remove")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option(
+    "--collection",
+    type=click.Choice(COLLECTIONS),
+    help="Where from  [default: where it is, if that is one collection only]",
+)
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Also what is none of torchml_core's, and a driver that models ask for.",
+)
+def remove_items(names, collection, force):
+    """Remove drivers and models, by KIM's names of them."""
+    from torchml_core.kim.installed import remove
+
+    for item in remove(names, collection, force=force):
+        click.echo(f"removed the {item.kind} {item.name} ({item.collection})")
 
 
 @group.command("doctor")
@@ -62,11 +98,19 @@ def doctor(ctx):
     from torchml_core.kim.doctor import examine
 
     findings = Findings()
-    for name, value, problem in examine():
+    for name, value, problem, note in examine():
         findings.fact(name, value)
-        if problem:
-            findings.problems.append(problem)
+        findings.problems += [problem] if problem else []
+        findings.notes += [note] if note else []
     for line in findings.lines():
         click.echo(line)
     if findings.problems:
         ctx.exit(1)
+
+
+def _note_if_hidden(kind, name, collection):
+    from torchml_core.kim.installed import list_installed
+
+    for (*item, _), _, hidden_by in list_installed():
+        if hidden_by and item == [kind, collection, name]:
+            click.echo(f"note: KIM takes the {kind} {name} in {hidden_by} instead of it")

@@ -3,6 +3,8 @@
 import numpy as np
 from ase import units
 
+from torchml_core.cli.table import aligned
+
 FEW_STRUCTURES = 20
 FEW_ATOMS = 100
 
@@ -113,18 +115,10 @@ def _table(rows):
         cells.append((label, str(n_atoms), f"{energy:.6f}", f"{energy / n_atoms:.6f}", force))
         if stress is not None:
             stresses.append((label, *(f"{s:.6f}" for s in stress)))
-    yield from _aligned(cells)
+    yield from aligned(cells)
     if len(stresses) > 1:
         yield ""
-        yield from _aligned(stresses)
-
-
-def _aligned(rows):
-    """Rows of text with each column as wide as it must be, the first to the left."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for first, *others in rows:
-        cells = [text.rjust(width) for text, width in zip(others, widths[1:], strict=True)]
-        yield "  ".join([first.ljust(widths[0]), *cells])
+        yield from aligned(stresses)
 
 
 def _periodic_directions(atoms):

@@ -11,9 +11,9 @@ from torchml_core import files
 from torchml_core.checks import one_of, refuse
 from torchml_core.errors import InstallationError
 from torchml_core.kim import system, tarball
+from torchml_core.kim.installed import MARK
 from torchml_core.kim.system import COLLECTIONS, DEFAULT_DRIVER
 
-MARK = "torchml_core driver of "  # in the library, so that the doctor knows it
 HERE = Path(__file__).parent
 
 
@@ -47,7 +47,7 @@ def install_driver(name=DEFAULT_DRIVER, collection="user"):
         shutil.copy(HERE / "bridge.h", source)
         source.joinpath("installed_from.cmake").write_text(_driver_settings(name))
         source.joinpath("installed_from.h").write_text(_installed_from())
-        _install(source, collection)
+        _install(source, "driver", collection)
 
 
 def install_model(folder, name=None, *, driver=DEFAULT_DRIVER, collection="user"):
@@ -92,7 +92,7 @@ def _install_folder(folder, own_name, name, driver, collection):
     name = own_name if name is None else name
     name = _kim_name("name", name.replace("-", "_") if isinstance(name, str) else name)
     _kim_name("driver", driver)
-    if driver not in {item.name for item in system.installed_items("model_drivers")}:
+    if driver not in {item.name for item in system.installed_items("driver")}:
         raise InstallationError(
             f"the driver {driver} is not installed: `torchml-core kim install-driver --name"
             f" {driver}` installs it"
@@ -105,21 +105,52 @@ def _install_folder(folder, own_name, name, driver, collection):
         source.joinpath("model.cmake").write_text(
             f"set(MODEL_NAME {name})\nset(DRIVER_NAME {driver})\nset(MODEL_FILES {names})\n"
         )
-        _install(source, collection)
+        _install(source, "model", collection)
     return name
 
 
-def _install(source, collection):
+def _install(source, kind, collection):
+    """Build what is in a folder and install it in place of the collection's item of its name.
+
+    By the same steps as KIM's own tool. That one would first remove what has this name in any
+    collection: the driver of a whole site, where a user wants one of their own.
+    """
     one_of("collection", collection, COLLECTIONS)
-    command = [system.find_management(), "install", "--force", collection, source]
-    made = subprocess.run(
-        command, env=system.kim_environment(), capture_output=True, text=True, cwd=source.parent
+    build = source / "build"
+    _run(
+        source,
+        "cmake",
+        "-S",
+        source,
+        "-B",
+        build,
+        f"-DKIM_API_INSTALL_COLLECTION={collection.upper()}",
     )
-    if made.returncode != 0:
-        said = (made.stdout + made.stderr).strip()
+    _run(source, "cmake", "--build", build, "--parallel", "2")
+    _run(source, "cmake", "--build", build, "--target", "test")
+    for item in system.installed_items(kind):
+        if (item.name, item.collection) == (source.name, collection):
+            shutil.rmtree(item.folder)
+    _run(source, "cmake", "--build", build, "--target", "install")
+
+
+def _run(source, *command):
+    try:
+        made = subprocess.run(
+            command,
+            env={"CTEST_OUTPUT_ON_FAILURE": "1", **system.kim_environment()},
+            capture_output=True,
+            text=True,
+            cwd=source,
+        )
+    except OSError as error:
+        failed = str(error)
+    else:
+        failed = "" if made.returncode == 0 else (made.stdout + made.stderr).strip()
+    if failed:
         raise InstallationError(
             f"{source.name} was not installed; `torchml-core kim doctor` tells what is missing."
-            f" KIM's tools said:\n{said[-4000:]}"
+            f" {command[0]} said:\n{failed[-4000:]}"
         )
 
 
@@ -146,7 +177,7 @@ def _installed_from():
         f"#define PYTHON_VERSION {_quoted(system.PYTHON_VERSION)}\n"
         f"#define PYTHON_PACKAGES {packages}\n"
         f"#define DOCTOR {doctor}\n"
-        f"#define MARK {_quoted(MARK + sys.executable)}\n"
+        f"#define MARK {_quoted(MARK.decode() + sys.executable)}\n"
     )
 
 

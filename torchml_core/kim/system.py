@@ -13,6 +13,8 @@ from torchml_core.errors import InstallationError
 
 DEFAULT_DRIVER = "TorchMLModelDriver"
 COLLECTIONS = ("user", "environment", "system")  # as KIM's tools take them
+LISTS = {"driver": "model_drivers", "model": "portable_models"}  # words of KIM's tool
+OTHER_NAMES = {"environmentVariable": "environment", "currentWorkingDirectory": "CWD"}
 MANAGEMENT = "kim-api-collections-management"
 PYTHON_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 GET_KIM = (
@@ -22,11 +24,27 @@ GET_KIM = (
 
 
 class Item(NamedTuple):
-    """An item of KIM's collections: a model driver or a portable model."""
+    """An item of KIM's collections: a model driver or a portable model.
 
-    collection: str  # as KIM's tools take it: "user", "environment", ...
+    Attributes
+    ----------
+    kind : {"driver", "model"}
+    collection : str
+        As KIM's tools take it: "CWD" (the working directory), "environment", "user" or "system";
+        they look in this order.
+    name : str
+    folder : pathlib.Path
+    """
+
+    kind: str
+    collection: str
     name: str
     folder: Path
+
+    @property
+    def libraries(self):
+        """The paths of its shared library, which there is one of."""
+        return sorted(self.folder.glob("lib*.so"))
 
 
 def find_management():
@@ -54,7 +72,7 @@ def installed_items(kind):
 
     Parameters
     ----------
-    kind : {"model_drivers", "portable_models"}
+    kind : {"driver", "model"}
 
     Returns
     -------
@@ -62,14 +80,13 @@ def installed_items(kind):
         The KIM-API takes the first of several of the same name.
     """
     program = find_management().resolve().parents[1] / "libexec/kim-api/kim-api-collections-info"
-    listed = subprocess.run([program, kind], capture_output=True, text=True)
+    listed = subprocess.run([program, LISTS[kind]], capture_output=True, text=True)
     if listed.returncode != 0:
-        raise InstallationError(f"{program} {kind} failed: {listed.stderr or listed.stdout}")
+        raise InstallationError(f"{program} {LISTS[kind]} failed: {listed.stderr or listed.stdout}")
     items = []
     for line in listed.stdout.splitlines():
         collection, name, place = line.split(" ", 2)
-        collection = collection.replace("environmentVariable", "environment")  # its other name
-        items.append(Item(collection, name, Path(place, name)))
+        items.append(Item(kind, OTHER_NAMES.get(collection, collection), name, Path(place, name)))
     return items
 
 
