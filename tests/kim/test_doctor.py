@@ -117,9 +117,10 @@ def test_without_ldd(path, lmp):
 
 @pytest.fixture
 def drivers(collection, tmp_path, monkeypatch):
-    """Copies of the installed drivers, to be changed."""
+    """A folder with a copy of the driver alone, to be changed."""
     folder = tmp_path / "drivers"
-    shutil.copytree(os.environ["KIM_API_MODEL_DRIVERS_DIR"], folder)
+    name = "TorchMLModelDriver"
+    shutil.copytree(Path(os.environ["KIM_API_MODEL_DRIVERS_DIR"], name), folder / name)
     monkeypatch.setenv("KIM_API_MODEL_DRIVERS_DIR", str(folder))
     return folder
 
