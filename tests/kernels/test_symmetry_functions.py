@@ -115,11 +115,22 @@ def test_extreme_parameters_are_finite():
         assert np.isfinite(d.jacobian(c, dtype=dtype).values).all()
 
 
-def test_overflow_in_float32_is_said():
+VERBS = {
+    "compute": lambda d, c, dtype: d.compute(c, dtype=dtype),
+    "pair_gradients": lambda d, c, dtype: d.pair_gradients(c, np.ones((3, 1), dtype)),
+    "vjp": lambda d, c, dtype: d.vjp(c, np.ones((3, 1), dtype)),
+    "vjp, virial": lambda d, c, dtype: d.vjp(c, np.ones((3, 1), dtype), virial=True)[1],
+    "jvp": lambda d, c, dtype: d.jvp(c, np.eye(3, dtype=dtype)),
+    "jacobian": lambda d, c, dtype: d.jacobian(c, dtype=dtype).values,
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_overflow_in_float32_is_said(verb):
     d = tm.SymmetryFunctions(["Si"], RC, [("g5", [[100.0, 5.0, 0.0]])])
     c = tm.Configuration.from_atoms(
         Atoms("Si3", positions=[[0, 0, 0], [1.5, 0, 0], [1.5, 0.1, 0]]), RC
     )
-    assert d.compute(c).max() > 1e46
+    assert np.abs(VERBS[verb](d, c, np.float64)).max() > 1e46
     with pytest.raises(tm.InputError, match="too large for float32"):
-        d.compute(c, dtype=np.float32)
+        VERBS[verb](d, c, np.float32)

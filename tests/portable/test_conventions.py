@@ -21,7 +21,8 @@ SPECIES = ["Si", "C"]
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
-    functions = [("g2", [[0.3, 0.0], [0.5, 1.5]]), ("g4", [[1, 1, 0.05], [2, -1, 0.1]])]
+    # g5: with g4, which needs the two neighbors close to each other, no triplet is in this cutoff
+    functions = [("g2", [[0.3, 0.0], [0.5, 1.5]]), ("g5", [[1, 1, 0.05], [2, -1, 0.01]])]
     cutoffs = {("Si", "Si"): CUTOFF, ("Si", "C"): 3.0, ("C", "C"): 2.8}
     descriptor = tm.SymmetryFunctions(SPECIES, cutoffs, functions)
     create = tm.PortableModel.create
@@ -303,6 +304,8 @@ def test_particle_virials_are_half_of_each_pair(models):
         expected[i] += share
         expected[j] += share
     np.testing.assert_allclose(p.particle_virials, expected, rtol=0, atol=1e-13)
+    # they are not symmetric: r_ij is the first index, which nothing else here would notice
+    assert np.abs(expected - expected.swapaxes(1, 2)).max() > 1e-4
     np.testing.assert_allclose(p.particle_virials.sum(axis=0), p.virial, rtol=0, atol=1e-12)
     np.testing.assert_allclose(p.fold().stresses.sum(axis=0), p.stress, rtol=0, atol=1e-14)
 

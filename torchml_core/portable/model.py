@@ -378,8 +378,8 @@ class PortableModel:
 
     def _run_in_a_dtype(self, c, gradient, n_threads):
         """The Outcome, in the first floating type that torch does not refuse; it is remembered."""
-        refused = None
-        for place, dtype in enumerate(self._dtypes):
+        refused, dtypes = None, self._dtypes  # other threads may have found out meanwhile
+        for place, dtype in enumerate(dtypes):
             inputs = self._calling.inputs(c, dtype, self.device, n_threads)
             try:
                 found = evaluation.run(
@@ -394,7 +394,7 @@ class PortableModel:
                     raise
                 refused = refused or error
             else:
-                self._dtypes = self._dtypes[place:]
+                self._dtypes = dtypes[place:]
                 return found
         raise refused
 
