@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import warnings
 
 import numpy as np
 import pytest
@@ -282,3 +283,40 @@ def test_default_type_and_threads_are_left_alone(tmp_path):
     finally:
         torch.set_default_dtype(torch.float32)
     assert torch.get_num_threads() == threads
+
+
+TRANSFORMS = {
+    "grad": lambda f: torch.func.grad(f)(torch.ones(3)),
+    "vmap": lambda f: torch.func.vmap(f)(torch.ones(2, 3)),
+    "vjp": lambda f: torch.func.vjp(f, torch.ones(3)),
+}
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
+@pytest.mark.parametrize("forces", [True, False])
+def test_inside_of_torch_func_s_transforms_an_error_says_why_not(transform, forces, tmp_path):
+    model, atoms = raw(tmp_path), rattled_silicon(1)
+
+    def energy(x):
+        return x.sum() * model.evaluate(atoms, forces=forces, virial=forces).energy
+
+    with pytest.raises(tm.UnsupportedError, match=r"torch\.func transforms"):
+        TRANSFORMS[transform](energy)
+    assert model.evaluate(atoms).energy  # it works again
+
+
+@pytest.mark.slow
+def test_torch_compile_leaves_evaluation_as_it_is(tmp_path):
+    model, atoms = with_descriptor(tmp_path), rattled_silicon(1)
+
+    @torch.compile(backend="eager")
+    def compiled(x):
+        return x + 1, model.evaluate(atoms)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own, while it compiles
+        x, p = compiled(torch.ones(2))
+    assert x.tolist() == [2.0, 2.0]
+    expected = model.evaluate(atoms)
+    assert p.energy == expected.energy
+    np.testing.assert_array_equal(p.forces, expected.forces)

@@ -300,15 +300,20 @@ class PortableModel:
         ModelError
             If the model fails, or returns something of wrong shape, NaN or infinite.
         UnsupportedError
-            For a graph model while KIM_MODEL_DISABLE_GRAPH is set.
+            For a graph model while KIM_MODEL_DISABLE_GRAPH is set; inside of a function that
+            torch.func transforms.
 
         Notes
         -----
         Neither depends on nor changes torch's global state: gradient mode, inference mode,
-        default type, threads; but in a forked process, as workers of multiprocessing are, torch
-        gets one thread, since with more it may hang there. A configuration without contributing
-        particles, as a rank of a parallel run may have, gives zeros without a call of the model.
+        autocast, default type, threads; torch.compile leaves it as it is. But in a forked process,
+        as workers of multiprocessing are, torch gets one thread, since with more it may hang there.
+        A configuration without contributing particles, as a rank of a parallel run may have, gives
+        zeros without a call of the model.
         """
+        if torch.compiler.is_compiling():  # somebody compiles the caller; this is no tensor code
+            evaluate = torch.compiler.disable(PortableModel.evaluate)
+            return evaluate(self, structure, forces=forces, virial=virial, n_threads=n_threads)
         c = self._configuration(structure, n_threads)
         if c.n_centers == 0:
             return _nothing(c, forces, virial)
