@@ -215,6 +215,31 @@ def test_the_optimiser_is_left_on_for_others(tmp_path):
     assert seen == [False, True]
 
 
+def test_no_warning_of_torch_2_14_reaches_users(tmp_path, monkeypatch):
+    """It says by a FutureWarning, which Python shows, what 2.13 says by a DeprecationWarning."""
+    called = []
+
+    def warn(name):
+        original = getattr(torch.jit, name)
+
+        def function(*args, **kwargs):
+            called.append(name)
+            message = f"`torch.jit.{name}` is deprecated. Please switch to `torch.export`."
+            warnings.warn(message, FutureWarning, stacklevel=2)
+            return original(*args, **kwargs)
+
+        monkeypatch.setattr(torch.jit, name, function)
+
+    for name in ("load", "save", "freeze", "script"):
+        warn(name)
+    before = list(warnings.filters)
+    load(DescriptorNet(3), tmp_path)
+    assert set(called) == {"load", "save", "freeze", "script"}
+    assert warnings.filters == before
+    with pytest.warns(Warning, match="torch.jit.load"):  # a call of anybody else's
+        torch.jit.load(tmp_path / "model.pt")
+
+
 # --- torch.export --------------------------------------------------------------------------------
 
 

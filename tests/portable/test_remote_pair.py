@@ -118,6 +118,30 @@ def test_a_rank_of_the_kim_driver(tmp_path):
     assert not results.forces.any()
 
 
+class OnlyUnlike(SelfDifferentiating):
+    """Atoms of one species do not see each other."""
+
+    def forward(self, species, coords, n_neigh, nlist, contributing):
+        own = torch.nonzero(contributing)[:, 0]
+        i = torch.repeat_interleave(own, n_neigh)
+        j = nlist.to(torch.int64)
+        unlike = species[i] != species[j]
+        energy = self.atom[species[own]].sum().detach()
+        if bool(unlike.any()):
+            r = torch.norm(coords[j[unlike]] - coords[i[unlike]], dim=1)
+            energy = energy + ((1 - r / self.own_cutoff) ** 3).sum()
+        forces = torch.autograd.grad([-energy], [coords])[0]
+        assert forces is not None
+        return energy, forces
+
+
+def test_a_model_in_which_like_atoms_do_not_interact(tmp_path):
+    model = create(tmp_path, model=OnlyUnlike(per_atom=False), returns_forces=True, **RAW)
+    assert model.evaluate(lone_atoms()).energy == pytest.approx(-18.25, rel=1e-14)
+    c = tm.Configuration.from_atoms(lone_atoms(), CUTOFF, ["C", "Si", "H"])
+    assert model.evaluate(c).energy == pytest.approx(-18.25, rel=1e-14)
+
+
 class Fails(PairNet):
     """A graph network that cannot do without edges."""
 

@@ -156,6 +156,7 @@ class TorchScriptExecutor(_Executor):
         if not trust:
             refuse_compiled(path, module)
         weights = [list(module.parameters()), list(module.buffers())]
+        self.arguments = tuple(a.name for a in module.forward.schema.arguments[1:])  # without self
         self.not_frozen_because = None
         try:
             # optimize_numerics would fold operations into others: a different last bit
@@ -167,7 +168,6 @@ class TorchScriptExecutor(_Executor):
         self.uses_autograd = any(
             graph.findAllNodes(kind, True) for kind in ("aten::grad", "aten::backward")
         )
-        self.arguments = tuple(a.name for a in module.forward.schema.arguments[1:])  # without self
         self._module = module
 
     def __call__(self, *tensors):

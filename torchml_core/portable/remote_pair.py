@@ -11,6 +11,7 @@ must have the sum of their energies, and the pair beside the atoms the forces th
 """
 
 import contextlib
+from itertools import combinations_with_replacement, product
 
 import numpy as np
 import torch
@@ -68,20 +69,25 @@ def _first_that_runs(run, c, cutoff, reach):
     """A pair beyond the reach of all particles, close enough for the model, and its Outcome."""
     place = np.median(c.positions, axis=0)
     place[0] = c.positions[:, 0].max() + 2 * reach + cutoff
-    for distance in DISTANCES:
-        pair = _pair(c, place, distance * cutoff)
+    present = np.unique(c.species[c.contributing])
+    # two of one species first
+    both = sorted(combinations_with_replacement(present, 2), key=lambda pair: pair[0] != pair[1])
+    for species, distance in product(both, DISTANCES):
+        pair = _pair(c, place, distance * cutoff, species)
         with contextlib.suppress(ModelError):
-            return pair, run(pair)
+            alone = run(pair)
+            if np.isfinite(alone.energies).all() and np.isfinite(alone.gradient).all():
+                return pair, alone
     raise ModelError("it fails on a pair too")
 
 
-def _pair(c, place, distance):
-    """Two contributing particles of a species of ``c``, in the terms of ``c``."""
+def _pair(c, place, distance, species):
+    """Two contributing particles, in the terms of ``c``."""
     rows = np.array([0, 1, 2], dtype=np.int64), np.array([1, 0], dtype=np.int32)
     particles = np.arange(2, dtype=np.int32)
     return Configuration.unchecked(
         positions=np.stack([place, place + np.array([distance, 0.0, 0.0])]),
-        species=np.repeat(c.species[c.contributing][:1], 2),
+        species=np.array(species, dtype=c.species.dtype),
         contributing=np.ones(2, dtype=bool),
         centers=particles,
         offsets=rows[0],
