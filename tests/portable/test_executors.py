@@ -255,6 +255,10 @@ def test_exported_programs_equal_torchscript(exported, tmp_path):
         one, other = program.evaluate(atoms), script.evaluate(atoms)
         assert one.energy == pytest.approx(other.energy, rel=1e-14)
         np.testing.assert_allclose(one.forces, other.forces, rtol=0, atol=1e-14)
+    # another device, without having one: whatever stayed on the processor would fail
+    elsewhere = load_executor(program.folder / "model.pt2", torch.device("meta"))
+    values = torch.rand(5, 3, dtype=F64, device="meta")
+    assert elsewhere(values).device.type == "meta"
     energy_only = program.evaluate(atoms, forces=False, virial=False)
     assert energy_only.energy == pytest.approx(other.energy, rel=1e-14)
 

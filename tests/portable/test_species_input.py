@@ -159,6 +159,26 @@ def test_what_cannot_be_said(tmp_path):
     assert tm.PortableModel.create(tmp_path / "d", **model).species_input is None
 
 
+class Embeds(torch.nn.Module):
+    """Named as if it took atomic numbers, which it does not."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = torch.nn.Embedding(2, 1).double()
+
+    def forward(self, z, coords, graph_1, contributing):
+        return self.embedding(z).sum() + 0.0 * coords.sum()
+
+
+def test_what_it_was_given_is_in_the_error_of_a_model_that_fails(tmp_path):
+    model = tm.PortableModel.create(tmp_path, model=Embeds(), **GRAPH)
+    message = r"edges, atomic numbers for species \(because the first .* z\): index out of range"
+    with pytest.raises(tm.ModelError, match=message):
+        model.evaluate(rattled_silicon(1))
+    codes = tm.PortableModel.load(tmp_path, species_input="codes")
+    assert np.isfinite(codes.evaluate(rattled_silicon(1)).energy)
+
+
 # --- models that KLIFF trained -------------------------------------------------------------------
 
 

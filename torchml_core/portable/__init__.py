@@ -2,7 +2,8 @@
 
 One idea a module: ``parameters`` (the ``.param`` file), ``device`` (where a model runs),
 ``executors`` (how it runs), ``scatter_ops`` (operators that graph models ask for), ``conventions``
-(what ``forward`` takes and gives), ``evaluation`` (one call of it, checked and differentiated),
+(what ``forward`` takes and gives), ``species_input`` (codes or atomic numbers), ``evaluation`` (one
+call of it, checked and differentiated), ``remote_pair`` (lone atoms of models that fail on them),
 ``prediction`` (what a user gets) and ``model`` (the one noun that brings them together). Nothing is
 imported here, so that reading a ``.param`` file loads no torch.
 """

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from torchml_core.errors import InputError, UnsupportedError
-from torchml_core.portable.species_input import decide
+from torchml_core.portable.species_input import WORDS, decide
 
 DISABLE_GRAPH = ("KIM_MODEL_DISABLE_GRAPH", "KIM_MODEL_DISBALE_GRAPH")  # both spellings are in use
 FAR_AWAY = 999.0  # Å, where the original puts its dummy particle
@@ -101,7 +101,9 @@ class Raw:
     def describe(self, inputs):
         """Say what the model was given, for messages."""
         n, n_c = len(inputs.particles), len(inputs.atoms)
-        return f"{n} particles, {n_c} of them contributing, {len(inputs.tensors[3])} neighbors"
+        pairs = len(inputs.tensors[3])
+        species = _describe_species(self._species_input())
+        return f"{n} particles, {n_c} of them contributing, {pairs} neighbors{species}"
 
 
 class Graph:
@@ -154,7 +156,8 @@ class Graph:
         """Say what the model was given, for messages."""
         edges = [graph.shape[1] for graph in inputs.tensors[2:-1]]
         n, n_c = len(inputs.particles), len(inputs.atoms)
-        return f"{n} particles, {n_c} of them contributing, graphs of {edges} edges"
+        species = _describe_species(self._species_input())
+        return f"{n} particles, {n_c} of them contributing, graphs of {edges} edges{species}"
 
 
 class Descriptor:
@@ -192,6 +195,13 @@ class Descriptor:
 
 
 BY_NAME = {"raw": Raw, "descriptor": Descriptor, "graph": Graph}
+
+
+def _describe_species(species_input):
+    """What a model may fail on if it was made for something else."""
+    if species_input.kind == "codes":
+        return ""
+    return f", {WORDS[species_input.kind]} for species (because {species_input.why})"
 
 
 def refuse_disabled_graphs():

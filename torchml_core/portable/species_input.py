@@ -21,7 +21,12 @@ from ase.data import atomic_numbers
 from torchml_core import checks
 
 ELEMENTS_MAP = "KIM_MODEL_ELEMENTS_MAP"
-KINDS = ("codes", "sorted_codes", "atomic_numbers")
+WORDS = {
+    "codes": "codes",
+    "sorted_codes": "codes in the order of atomic numbers",
+    "atomic_numbers": "atomic numbers",
+}
+KINDS = tuple(WORDS)
 KLIFF_GRAPH_FILE = "kliff_graph.param"
 
 # Names of the first argument that mean atomic numbers, in lower case without underscores.
@@ -70,14 +75,9 @@ class SpeciesInput:
 
     def describe(self, species):
         """Say what is given: ``Si 14, C 6 (atomic numbers), because ...``."""
-        words = {
-            "codes": "codes",
-            "sorted_codes": "codes in the order of atomic numbers",
-            "atomic_numbers": "atomic numbers",
-        }
         given = zip(species, self.numbers(species), strict=True)
         listed = ", ".join(f"{symbol} {number}" for symbol, number in given)
-        return f"{listed} ({words[self.kind]}), because {self.why}"
+        return f"{listed} ({WORDS[self.kind]}), because {self.why}"
 
 
 def check_species_input(kind, name="species_input"):
