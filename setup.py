@@ -113,7 +113,7 @@ def extensions():
                 numpy.get_include(),
                 "torchml_core",
                 "torchml_core/cells",
-                "torchml_core/kernels",
+                "torchml_core/simd",
                 str(path.parent),
             ],
             depends=[str(header) for header in Path("torchml_core").rglob("*.h")],

@@ -8,7 +8,7 @@ from torchml_core import _compiled  # noqa: F401  (first: it says why others can
 # neighbor lists and descriptors are there at once, torch only when a model is.
 _HOME = {
     "Configuration": "configuration",
-    "ElementSymmetryFunctions": "descriptors.element_symmetry_functions",
+    "ElementSymmetryFunctions": "descriptors.symmetry_functions",
     "FileAccessError": "errors",
     "FileFormatError": "errors",
     "InputError": "errors",
@@ -18,8 +18,8 @@ _HOME = {
     "NeighborWorkspace": "neighbors",
     "PortableModel": "portable.model",
     "Prediction": "portable.prediction",
-    "SOAP": "descriptors.soap",
-    "SphericalExpansion": "descriptors.spherical_expansion",
+    "SOAP": "descriptors.density",
+    "SphericalExpansion": "descriptors.density",
     "SymmetryFunctions": "descriptors.symmetry_functions",
     "TorchMLError": "errors",
     "UnsupportedError": "errors",
@@ -28,7 +28,7 @@ _HOME = {
     "neighbor_list": "neighbors",
     "neighbor_lists": "neighbors",
     "read_descriptor": "descriptors.files",
-    "read_n2p2": "descriptors.n2p2",
+    "read_n2p2": "descriptors.symmetry_functions",
     "set_kept_memory": "_memory",
 }
 _MODULES = ("ase", "autograd", "testing")

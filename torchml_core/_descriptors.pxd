@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int32_t
 
+from torchml_core.kernels.cutoff cimport PairCutoff
 from torchml_core.kernels.verbs cimport KernelInfo
 
 
@@ -13,4 +14,5 @@ cdef class Kernel:
     cdef const double *doubles(self, values)
     cdef const float *floats(self, values)
     cdef const int32_t *ints(self, values)
+    cdef pair_cutoff(self, PairCutoff *packed, function, double inner, cutoffs, weights)
     cdef keep_alive(self, values, dtype)

@@ -1,7 +1,7 @@
 """Kernels and configurations as Python has them: buffers are allocated here, once per call.
 
 The loop over atoms is in ``kernels/loop.pyx``, what a kernel is given and what it fills in
-``kernels/verbs.pxd``; the classes that pack the parameters of each are in ``packing/``.
+``kernels/verbs.pxd``; ``packing.pyx`` of each descriptor packs its parameters.
 
 Arrays come checked from ``descriptors/base.py``. Each verb returns GOOD, or the first entry of the
 lists whose two particles are at the same place, or NOT_FINITE; what it wrote is then of no use. It
@@ -15,12 +15,13 @@ from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc, free
 
 from torchml_core._parallel cimport Threads
+from torchml_core.kernels.cutoff cimport PairCutoff, cutoff_function
 from torchml_core.kernels.loop cimport (
-    PAIRS_OF_BLOCK, ROWS_AT_ONCE, ROWS_OF_BLOCK, Call, ConfigurationInfo, Workspace,
-    compute_block, compute_vjp, set_precision,
+    PAIRS_OF_BLOCK, ROWS_AT_ONCE, ROWS_OF_BLOCK, Call, ConfigurationInfo, Workspace, compute_block,
+    compute_vjp, set_precision,
 )
-from torchml_core.kernels.simd cimport SIMD_BYTES
 from torchml_core.kernels.verbs cimport Environment, Verbs
+from torchml_core.simd.vectors cimport SIMD_BYTES
 
 cnp.import_array()
 
@@ -199,6 +200,13 @@ cdef class Kernel:
 
     cdef const int32_t *ints(self, values):
         return <const int32_t *> data_of(self.keep_alive(values, np.int32))
+
+    cdef pair_cutoff(self, PairCutoff *packed, function, double inner, cutoffs, weights):
+        """Fill ``packed``; ``function``: a key of CUTOFF_FUNCTIONS, see kernels/cutoff.pyx."""
+        packed.function = cutoff_function(function)
+        packed.inner = inner
+        packed.cutoffs = self.doubles(cutoffs)
+        packed.weights = self.doubles(weights)
 
     cdef keep_alive(self, values, dtype):
         """Aligned for vectors, so that a table can be read as such."""

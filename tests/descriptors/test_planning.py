@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from torchml_core.descriptors import planning
-from torchml_core.descriptors.planning import Family
+from torchml_core.descriptors.symmetry_functions import planning
+from torchml_core.descriptors.symmetry_functions.planning import Family
 
 
 @pytest.fixture
@@ -12,7 +12,7 @@ def planned(monkeypatch):
     """What make_kernel hands to the kernel, by name."""
 
     def planned(width, families):
-        names = ("width", "cutoffs", "classes", "fadings", "blocks", "components")
+        names = ("width", "cutoffs", "classes", "pair_cutoffs", "blocks", "components")
         with monkeypatch.context() as patch:
             patch.setattr(
                 planning,
@@ -40,13 +40,13 @@ def family(type, rows, channels, **changed):
 ROWS = [(1, 1, 0.2), (4, -1, 0.1), (1, -1, 0.2), (4, -1, 0.2), (1, 1, 0.1)]
 
 
-def test_shapes_groups_and_components(planned):
+def test_terms_groups_and_components(planned):
     plan = planned(5, [family(4, ROWS, [[0]])])
     (block,) = plan["blocks"]
     assert list(zip(block["zeta"], block["lambda"], strict=True)) == [(1, 1), (4, -1), (1, -1)]
     assert block["eta"].tolist() == [0.2, 0.1]
     assert block["group"] == [0, 4, 8]
-    assert block["shape"] == [0, 2, 1, 1, 1, 0, 0, 0]
+    assert block["term"] == [0, 2, 1, 1, 1, 0, 0, 0]
     assert plan["components"].tolist() == [0, 2, 3, -1, 1, 4, -1, -1]
 
 
@@ -86,7 +86,7 @@ def test_equal_fading_is_shared(planned):
         family(5, ROWS, [[0]], inner=0.1),
     ]
     plan = planned(11, families)
-    assert [block["fading"] for block in plan["blocks"]] == [0, 0, 1]
+    assert [block["pair_cutoff"] for block in plan["blocks"]] == [0, 0, 1]
     assert [block["first"] for block in plan["blocks"]] == [0, 1, 9]
 
 

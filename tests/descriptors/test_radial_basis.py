@@ -8,8 +8,8 @@ import pytest
 from scipy.special import roots_legendre
 
 import torchml_core as tm
-from torchml_core.descriptors import radial_basis
-from torchml_core.descriptors.radial_basis import RADIAL_BASES, radial_table
+from torchml_core.descriptors.density import radial_basis
+from torchml_core.descriptors.density.radial_basis import RADIAL_BASES, radial_table
 
 
 @pytest.mark.parametrize("cutoff", [1.05, 11.0])

@@ -8,7 +8,7 @@ import pytest
 from ase import Atoms
 
 import torchml_core as tm
-from torchml_core.descriptors.radial_basis import RADIAL_BASES, _Integrals, radial_table
+from torchml_core.descriptors.density.radial_basis import RADIAL_BASES, _Integrals, radial_table
 
 RC, N, L, ETA = 5.0, 5, 4, 2.0
 

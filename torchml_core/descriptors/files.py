@@ -1,8 +1,8 @@
 """The ``.dat`` files of descriptors, of any kind. The formats are libdescriptor's and KLIFF's."""
 
 from torchml_core.descriptors.data_lines import DataLines
-from torchml_core.descriptors.soap_file import read_soap
-from torchml_core.descriptors.symmetry_functions_file import read_symmetry_functions
+from torchml_core.descriptors.density.dat_file import read_soap
+from torchml_core.descriptors.symmetry_functions.dat_file import read_symmetry_functions
 from torchml_core.errors import InputError, UnsupportedError
 
 KINDS = ("SymmetryFunctions", "Bispectrum", "SOAP", "Xi")

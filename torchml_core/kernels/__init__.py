@@ -1,4 +1,4 @@
-"""The mathematics of one atom's environment, on raw pointers: Cython only, no Python objects.
+"""What all kernels share: the contract, the loop that calls them, neighborhoods, cutoffs.
 
-Nothing here is called from Python; ``torchml_core._descriptors`` is the door.
+Cython only: nothing here is called from Python but through ``torchml_core._descriptors``.
 """

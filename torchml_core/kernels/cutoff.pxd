@@ -1,24 +1,36 @@
-"""Cutoff functions: 0 at r = rc and beyond, continuously differentiable; 1 at r = 0, but tanh³.
+"""Cutoff functions: 0 at r = rc and beyond, continuously differentiable; 1 at r = 0, except tanh³.
 (A step is neither, for those who ask for it.)
 
-They are taken as functions of q = (r/rc)², and so is their derivative: neither a square root nor
+They are functions of q = (r/rc)², and derivatives are with respect to q: neither a square root nor
 a division is needed for the cosine, and the chain rule through squares of distances is linear in
 the vectors between particles.
 """
 
-from torchml_core.kernels.elementary cimport horner, vexp
-from torchml_core.kernels.simd cimport splat, vec, vfloat, vmax, vsqrt, vstep
+from libc.math cimport NAN
+
+from torchml_core.simd.elementary cimport horner, vexp
+from torchml_core.simd.vectors cimport splat, vec, vfloat, vmax, vsqrt, vstep
 
 
+# Each has a branch in cutoff_of_square and a name in cutoff.pyx.
 cdef enum CutoffFunction:
     COSINE        # (cos(πx) + 1)/2, with x = r/rc
     POLYNOMIAL_1  # 1 - 3x² + 2x³: the polynomial with n continuous derivatives at both ends
     POLYNOMIAL_2  # 1 - 10x³ + 15x⁴ - 6x⁵
     POLYNOMIAL_3  # 1 - 35x⁴ + 84x⁵ - 70x⁶ + 20x⁷
     TANH_CUBED    # tanh³(1 - x)
-    STEP          # 1 up to rc and a little further: neighbors beyond are never seen
+    STEP          # 1 up to rc and a little further: neighbors beyond never get here
 
 
+# The cutoff function of each pair of classes of neighbors, and what neighbors weigh.
+cdef struct PairCutoff:
+    CutoffFunction function
+    double inner               # see cutoff_of_square
+    const double *cutoffs      # (n_classes, n_classes)
+    const double *weights      # (n_classes,), of a neighbor
+
+
+cdef CutoffFunction cutoff_function(name) except *
 cdef inline vec cutoff_of_square(
     CutoffFunction kind, double inner, vec q, vec *derivative
 ) noexcept nogil:
@@ -53,8 +65,11 @@ cdef inline vec cutoff_of_square(
         y = (1 - y) / (1 + y)
         derivative[0] = -(3 * y * y * (1 - y * y) * dx_dq)
         return y * y * y
-    derivative[0] = -(140 * x * x * x * y * y * y * dx_dq)
-    return y * y * y * y * (1 + 4 * x + 10 * x * x + 20 * x * x * x)
+    if kind == POLYNOMIAL_3:
+        derivative[0] = -(140 * x * x * x * y * y * y * dx_dq)
+        return y * y * y * y * (1 + 4 * x + 10 * x * x + 20 * x * x * x)
+    derivative[0] = splat(NAN, &q)  # no branch: cutoff.pyx refuses it
+    return splat(NAN, &q)
 
 
 cdef inline vec _cosine(vec q, vec *derivative) noexcept nogil:

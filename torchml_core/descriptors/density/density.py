@@ -1,0 +1,244 @@
+"""Settings that descriptors of the atomic density share: checked, and packed for the kernel."""
+
+import itertools
+import math
+
+import numpy as np
+
+from torchml_core.checks import number, one_of, positive, whole
+from torchml_core.configuration_checks import check_species
+from torchml_core.descriptors.base import Descriptor
+from torchml_core.descriptors.density.radial_basis import RADIAL_BASES, radial_table
+from torchml_core.errors import InputError
+
+SMOOTHINGS = ("cosine", None)
+SPECIES_DENSITIES = ("separate", "cumulative")
+MOST_N, MOST_L = 16, 12
+SIGMA = 0.5
+MOST_VALUES = 10_000_000
+# cutoff / sigma, and sigma / cutoff: beyond the one tables grow long, beyond the other nothing
+# depends on the distance any more; neither means anything physical.
+SHARPEST, WIDEST = 100, 10
+
+
+class DensityDescriptor(Descriptor):
+    """What SphericalExpansion and SOAP have in common; see them for the parameters.
+
+    Attributes
+    ----------
+    n_max, l_max : int
+    sigma, eta : float
+        Either, whichever was given.
+    radial_basis : str
+    smoothing : str or None
+    basis_cutoff : float
+        Å; the cutoff, unless another one was given.
+    smoothing_width : float or None
+        None without smoothing.
+    species_density : str
+    species_weights : (n_species, n_channels) float64 array or None
+    channels : tuple of str
+        What blocks are named after: the species; ``Si``, ``Si+C``, ... for cumulative densities;
+        ``q1``, ``q2``, ... with species_weights.
+    """
+
+    def __init__(
+        self, species, cutoff, n_max, l_max, sigma, eta, radial_basis, basis_cutoff, smoothing,
+        smoothing_width, species_density, species_weights,
+    ):  # fmt: skip
+        self.species = check_species(species)
+        self.n_max = whole("n_max", n_max, 1, MOST_N)
+        self.l_max = whole("l_max", l_max, 0, MOST_L)
+        self.radial_basis = one_of("radial_basis", radial_basis, RADIAL_BASES)
+        self._cutoff = positive("cutoff", cutoff)
+        self.basis_cutoff = _check_basis_cutoff(basis_cutoff, self._cutoff, self.radial_basis)
+        self._given_sigma, self.eta = _check_width(sigma, eta, self._cutoff)
+        self.smoothing = one_of("smoothing", smoothing, SMOOTHINGS)
+        self.smoothing_width = None
+        if smoothing is not None:
+            self.smoothing_width = _check_smoothing_width(smoothing_width, self._cutoff)
+        self.species_density = one_of("species_density", species_density, SPECIES_DENSITIES)
+        self.species_weights = _check_species_weights(species_weights, self.species)
+        if self.species_weights is not None and self.species_density != "separate":
+            raise InputError(
+                f"species_density = {self.species_density!r}: species_weights already say which"
+                " species a channel holds; one of the two is needed"
+            )
+
+    @property
+    def channels(self):
+        """What blocks are named after."""
+        if self.species_weights is not None:
+            return tuple(f"q{k}" for k in range(1, self.n_channels + 1))
+        if self.species_density == "cumulative":
+            return tuple(itertools.accumulate(self.species, "{}+{}".format))
+        return self.species
+
+    @property
+    def n_channels(self):
+        return len(self.species) if self.species_weights is None else self.species_weights.shape[1]
+
+    @property
+    def cutoff(self):
+        """In Å."""
+        return self._cutoff
+
+    @property
+    def sigma(self):
+        """Width of a neighbor's density, in Å."""
+        return 1 / math.sqrt(2 * self.eta) if self._given_sigma is None else self._given_sigma
+
+    def __repr__(self):
+        return f"{type(self).__name__}({', '.join(self._arguments())})"
+
+    def _arguments(self):
+        """What the constructor would be given, where it is not the default."""
+        yield from (repr(list(self.species)), repr(self.cutoff))
+        yield from (f"n_max={self.n_max}", f"l_max={self.l_max}")
+        if self._given_sigma is None:
+            yield f"eta={self.eta!r}"
+        elif self._given_sigma != SIGMA:
+            yield f"sigma={self._given_sigma!r}"
+        if self.radial_basis != "gto":
+            yield f"radial_basis={self.radial_basis!r}"
+        if self.basis_cutoff != self.cutoff:
+            yield f"basis_cutoff={self.basis_cutoff!r}"
+        if self.smoothing is None:
+            yield "smoothing=None"
+        elif self.smoothing_width != 0.5:
+            yield f"smoothing_width={self.smoothing_width!r}"
+        if self.species_density != "separate":
+            yield f"species_density={self.species_density!r}"
+        if self.species_weights is not None:
+            rows = self.species_weights.tolist()
+            few = self.species_weights.size <= 8
+            n, m = self.species_weights.shape
+            yield f"species_weights={rows!r}" if few else f"species_weights=<{n} by {m}>"
+
+    def _settings(self):
+        weights = None
+        if self.species_weights is not None:
+            weights = tuple(map(tuple, self.species_weights.tolist()))
+        return (
+            self.species,
+            self.cutoff,
+            self.n_max,
+            self.l_max,
+            self.eta,
+            self.radial_basis,
+            self.basis_cutoff,
+            self.smoothing,
+            self.smoothing_width,
+            self.species_density,
+            weights,
+        )
+
+    def _kernel_settings(self, factors):
+        """What packing.pyx takes; ``factors`` (l_max + 1,) multiply the coefficients of each l."""
+        weights = self.species_weights
+        if self.species_density == "cumulative":
+            weights = np.triu(np.ones((len(self.species), len(self.species))))
+        return {
+            "table": radial_table(
+                self.radial_basis, self.n_max, self.l_max, self.cutoff, self.eta, self.basis_cutoff
+            ),
+            "n_species": len(self.species),
+            "cutoff": self.cutoff,
+            "smoothing": self.smoothing,
+            "smoothing_width": self.smoothing_width or self.cutoff,
+            "norms": [factor * _harmonic_norms(l) for l, factor in enumerate(factors)],
+            "species_weights": weights,
+        }
+
+
+def _harmonic_norms(l):
+    """(2 l + 1,): of kernel/solid_harmonics.pyx, what makes real spherical harmonics of them."""
+    return np.array(
+        [
+            math.sqrt(
+                (2 * l + 1) / (4 * math.pi) * math.factorial(l - m) * math.factorial(l + m)
+                * (2 if m else 1)
+            )
+            for m in range(-l, l + 1)
+        ]
+    )  # fmt: skip
+
+
+def check_size(descriptor):
+    """Raise InputError for more values of an atom than make sense."""
+    if descriptor.width > MOST_VALUES:
+        raise InputError(
+            f"species, n_max and l_max make {descriptor.width} values per atom: at most"
+            f" {MOST_VALUES} is needed; fewer species, or species_weights, make fewer"
+        )
+
+
+def _check_basis_cutoff(basis_cutoff, cutoff, radial_basis):
+    name = "cutoff" if basis_cutoff is None else "basis_cutoff"
+    basis_cutoff = cutoff if basis_cutoff is None else positive(name, basis_cutoff)
+    if not cutoff / 10 <= basis_cutoff <= cutoff * 10:
+        raise InputError(
+            f"basis_cutoff = {basis_cutoff:g}: between a tenth and ten times the cutoff,"
+            f" {cutoff:g}, is needed"
+        )
+    if radial_basis == "gto" and basis_cutoff <= 1:
+        raise InputError(
+            f"{name} = {basis_cutoff:g}: radial_basis='gto' has functions that decay at 1 ..."
+            f" {name}, so more than 1 is needed"
+        )
+    return basis_cutoff
+
+
+def _check_width(sigma, eta, cutoff):
+    """sigma or None, as given, and eta."""
+    if sigma is not None and eta is not None:
+        raise InputError(
+            f"sigma = {sigma!r} and eta = {eta!r}: one of them is needed; eta = 1/(2 sigma²)"
+        )
+    if eta is None:
+        sigma = positive("sigma", SIGMA if sigma is None else sigma)
+        name, given, width = "sigma", sigma, sigma
+    else:
+        eta = positive("eta", eta)
+        name, given, width = "eta", eta, 1 / math.sqrt(2 * eta)
+    least, most = cutoff / SHARPEST, cutoff * WIDEST
+    if not least <= width <= most:
+        bound = f"at least {least:g}" if width < least else f"at most {most:g}"
+        raise InputError(
+            f"{name} = {given:g}: for cutoff = {cutoff:g}, sigma = 1/√(2 eta) must be {bound}, not"
+            f" {width:g}"
+        )
+    return sigma, 1 / (2 * sigma**2) if eta is None else eta
+
+
+def _check_smoothing_width(width, cutoff):
+    width = number("smoothing_width", width)
+    if not 0 < width <= cutoff:
+        raise InputError(
+            f"smoothing_width = {width:g}: more than 0 and at most the cutoff, {cutoff:g}, is"
+            " needed"
+        )
+    return width
+
+
+def _check_species_weights(weights, species):
+    """A read-only (n_species, n_channels) array, or None."""
+    if weights is None:
+        return None
+    try:
+        array = np.array(weights, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"species_weights: numbers are needed, not {weights!r}") from None
+    if array.ndim != 2 or len(array) != len(species) or array.shape[1] < 1:
+        raise InputError(
+            f"species_weights has shape {array.shape}; ({len(species)}, n_channels), a row for each"
+            " of the species, is needed"
+        )
+    finite = np.isfinite(array)
+    if not finite.all():
+        where = tuple(int(k) for k in np.argwhere(~finite)[0])
+        raise InputError(
+            f"species_weights[{where[0]}, {where[1]}] = {array[where]}: it must be finite"
+        )
+    array.flags.writeable = False
+    return array

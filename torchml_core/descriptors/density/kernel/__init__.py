@@ -1,0 +1,1 @@
+"""The mathematics of density descriptors of one environment: Cython only."""

@@ -1,0 +1,52 @@
+"""Radial functions looked up in a table. See the .pyx."""
+
+from libc.stdint cimport int32_t
+
+from torchml_core.kernels.neighborhood cimport Neighborhood
+from torchml_core.simd.vectors cimport vec, vectors_for
+
+
+# What radial_basis.py makes.
+cdef struct RadialTable:
+    Py_ssize_t n_max
+    Py_ssize_t n_l
+    Py_ssize_t n_intervals
+    double softening            # a: intervals are of equal length in s = √(R² + a²)
+    double per_interval         # intervals per length
+    const double *nodes         # (n_intervals + 1, 3, n_l, n_max), n_max padded to whole vectors
+    const float *nodes_single
+
+
+cdef enum:
+    N_WEIGHTS = 12              # of an entry: 6 of the value, 6 of the slope
+
+
+# For each entry of a neighborhood.
+cdef struct RadialPlaces:
+    double *s                   # (n neighbors,) how many intervals from the first node
+    double *ds                  # (n neighbors,) its derivative with respect to R²
+    int32_t *interval
+    void *t                     # where in it, 0 ... 1
+    void *slope                 # dt/d(R²)
+    void *weights               # a (N_WEIGHTS,) block for each vector of entries
+
+
+cdef inline Py_ssize_t row_length(const RadialTable *table, const vec *type_tag) noexcept nogil:
+    """Vectors of a row: every l, and of each all n."""
+    return table.n_l * vectors_for(table.n_max, type_tag)
+
+
+cdef void lay_out_places(RadialPlaces *places, Py_ssize_t most, char **free_bytes) noexcept nogil
+cdef void look_up(
+    const RadialTable *table, const Neighborhood *neighborhood, const double *r, Py_ssize_t n,
+    RadialPlaces *places, const vec *type_tag,
+) noexcept nogil
+cdef void multiply_slopes(
+    RadialPlaces *places, Py_ssize_t n_blocks, const vec *change
+) noexcept nogil
+cdef void radial_rows(
+    const RadialTable *table, const RadialPlaces *places, Py_ssize_t n, vec *rows
+) noexcept nogil
+cdef void radial_rows_and_slopes(
+    const RadialTable *table, const RadialPlaces *places, Py_ssize_t n, vec *rows, vec *slopes
+) noexcept nogil

@@ -1,0 +1,184 @@
+"""Radial functions of each neighbor, all (l, n) side by side, looked up in a table.
+
+A quintic Hermite spline: between two nodes the functions are a sum of value, first and second
+derivative at either node, six consecutive rows of numbers, times six weights that depend only on
+the place between the nodes. So an entry costs six multiply-adds per vector of functions, and as
+many more for the slopes, whatever the functions are.
+
+The cutoff function is put into the weights: with w the weights of a value and a dot for d/d(R²),
+those of fc f are fc w, and those of its slope fc w' t. + fc. w.
+"""
+
+from libc.math cimport sqrt
+from libc.stdint cimport int32_t
+
+from torchml_core.simd.vectors cimport carve, lanes_of, put, splat_at, vec, vfloat
+
+
+cdef void lay_out_places(RadialPlaces *places, Py_ssize_t most, char **free_bytes) noexcept nogil:
+    """Cut the arrays for so many entries off the scratch buffer, for either precision."""
+    places.interval = <int32_t *> carve(free_bytes, most * sizeof(int32_t))
+    places.s = <double *> carve(free_bytes, most * sizeof(double))
+    places.ds = <double *> carve(free_bytes, most * sizeof(double))
+    places.t = carve(free_bytes, most * sizeof(double))
+    places.slope = carve(free_bytes, most * sizeof(double))
+    places.weights = carve(free_bytes, most * N_WEIGHTS * sizeof(double))
+
+
+cdef inline void locate(
+    const RadialTable *table, const Neighborhood *neighborhood, const double *r, Py_ssize_t n,
+    RadialPlaces *places, const vec *type_tag,
+) noexcept nogil:
+    """Fill all but the weights: in float64 in either precision, since intervals are short."""
+    cdef vec *t = <vec *> places.t
+    cdef vec *slope = <vec *> places.slope
+    cdef double *s = places.s
+    cdef double *ds = places.ds
+    cdef double per_interval = table.per_interval, softening = table.softening
+    cdef double square = softening * softening, root
+    cdef Py_ssize_t i, j
+    cdef int32_t last = <int32_t> table.n_intervals - 1
+    cdef int32_t k
+    cdef int32_t *interval = places.interval
+    for j in range(n):  # a loop of its own: compilers make vectors of it
+        root = sqrt(r[j] * r[j] + square)
+        s[j] = (root - softening) * per_interval
+        ds[j] = 0.5 * per_interval / root
+    for i in range(neighborhood.n):
+        j = neighborhood.source[i]
+        if j < 0:
+            interval[i] = 0
+            put(t, i, 0)
+            put(slope, i, 0)
+            continue
+        k = min(<int32_t> s[j], last)
+        interval[i] = k
+        put(t, i, s[j] - k)
+        put(slope, i, ds[j])
+
+
+cdef void look_up(
+    const RadialTable *table, const Neighborhood *neighborhood, const double *r, Py_ssize_t n,
+    RadialPlaces *places, const vec *type_tag,
+) noexcept nogil:
+    """Fill ``places`` for n neighbors at distances r; ``neighborhood`` has their fc and slope."""
+    cdef const vec *fc = <const vec *> neighborhood.fc
+    cdef const vec *fc_slope = <const vec *> neighborhood.slope
+    cdef const vec *ts = <const vec *> places.t
+    cdef const vec *slopes = <const vec *> places.slope
+    cdef vec *w = <vec *> places.weights
+    cdef vec t, cube, slope, dfc
+    cdef Py_ssize_t b, i
+    locate(table, neighborhood, r, n, places, type_tag)
+    for b in range(neighborhood.n // lanes_of(type_tag)):
+        t = ts[b]
+        cube = t * t * t
+        w[5] = cube * (10 + t * (6 * t - 15))
+        w[4] = cube * (t * (7 - 3 * t) - 4)
+        w[3] = 0.5 * cube * (1 + t * (t - 2))
+        w[2] = 0.5 * t * t * (1 + t * (t * (3 - t) - 3))
+        w[1] = t - cube * (6 + t * (3 * t - 8))
+        w[0] = 1 - w[5]
+        slope = fc[b] * slopes[b]
+        w[11] = slope * 30 * t * t * (1 + t * (t - 2))
+        w[10] = slope * t * t * (t * (28 - 15 * t) - 12)
+        w[9] = slope * 0.5 * t * t * (3 + t * (5 * t - 8))
+        w[8] = slope * t * (1 + t * (t * (6 - 2.5 * t) - 4.5))
+        w[7] = slope * (1 - t * t * (18 + t * (15 * t - 32)))
+        w[6] = -w[11]
+        dfc = fc_slope[b]
+        for i in range(6):
+            w[6 + i] = w[6 + i] + dfc * w[i]
+            w[i] = fc[b] * w[i]
+        w += N_WEIGHTS
+
+
+cdef void multiply_slopes(
+    RadialPlaces *places, Py_ssize_t n_blocks, const vec *change
+) noexcept nogil:
+    """Multiply slopes with the change of R² of each entry."""
+    cdef vec *w = <vec *> places.weights
+    cdef Py_ssize_t b, i
+    for b in range(n_blocks):
+        for i in range(6, 12):
+            w[i] = w[i] * change[b]
+        w += N_WEIGHTS
+
+
+cdef inline const vec *nodes_of(
+    const RadialTable *table, Py_ssize_t interval, const vec *type_tag
+) noexcept nogil:
+    cdef const vec *nodes
+    if vec is vfloat:
+        nodes = <const vec *> table.nodes_single
+    else:
+        nodes = <const vec *> table.nodes
+    return nodes + interval * 3 * row_length(table, type_tag)
+
+
+cdef void radial_rows(
+    const RadialTable *table, const RadialPlaces *places, Py_ssize_t n, vec *rows
+) noexcept nogil:
+    """``rows`` (n, row_length): fc f / (R/rc)^l of the first n entries."""
+    cdef const vec *weights = <const vec *> places.weights
+    cdef const vec *node
+    cdef Py_ssize_t length = row_length(table, rows), lanes = lanes_of(rows), i, v, at
+    cdef vec w0, w1, w2, w3, w4, w5
+    for i in range(n):
+        node = nodes_of(table, places.interval[i], rows)
+        at = i // lanes * N_WEIGHTS * lanes + i % lanes
+        w0 = splat_at(weights, at)
+        w1 = splat_at(weights, at + lanes)
+        w2 = splat_at(weights, at + 2 * lanes)
+        w3 = splat_at(weights, at + 3 * lanes)
+        w4 = splat_at(weights, at + 4 * lanes)
+        w5 = splat_at(weights, at + 5 * lanes)
+        for v in range(length):
+            rows[v] = (
+                w0 * node[v] + w1 * node[length + v] + w2 * node[2 * length + v]
+                + w3 * node[5 * length + v] + w4 * node[4 * length + v]
+                + w5 * node[3 * length + v]
+            )
+        rows += length
+
+
+cdef void radial_rows_and_slopes(
+    const RadialTable *table, const RadialPlaces *places, Py_ssize_t n, vec *rows, vec *slopes
+) noexcept nogil:
+    """The same, and its derivative with respect to R²."""
+    cdef const vec *weights = <const vec *> places.weights
+    cdef const vec *node
+    cdef Py_ssize_t length = row_length(table, rows), lanes = lanes_of(rows), i, v, at
+    cdef vec w0, w1, w2, w3, w4, w5, d0, d1, d2, d3, d4, d5, row, slope
+    for i in range(n):
+        node = nodes_of(table, places.interval[i], rows)
+        at = i // lanes * N_WEIGHTS * lanes + i % lanes
+        w0 = splat_at(weights, at)
+        w1 = splat_at(weights, at + lanes)
+        w2 = splat_at(weights, at + 2 * lanes)
+        w3 = splat_at(weights, at + 3 * lanes)
+        w4 = splat_at(weights, at + 4 * lanes)
+        w5 = splat_at(weights, at + 5 * lanes)
+        d0 = splat_at(weights, at + 6 * lanes)
+        d1 = splat_at(weights, at + 7 * lanes)
+        d2 = splat_at(weights, at + 8 * lanes)
+        d3 = splat_at(weights, at + 9 * lanes)
+        d4 = splat_at(weights, at + 10 * lanes)
+        d5 = splat_at(weights, at + 11 * lanes)
+        for v in range(length):
+            row = w0 * node[v]
+            slope = d0 * node[v]
+            row = row + w1 * node[length + v]
+            slope = slope + d1 * node[length + v]
+            row = row + w2 * node[2 * length + v]
+            slope = slope + d2 * node[2 * length + v]
+            row = row + w5 * node[3 * length + v]
+            slope = slope + d5 * node[3 * length + v]
+            row = row + w4 * node[4 * length + v]
+            slope = slope + d4 * node[4 * length + v]
+            row = row + w3 * node[5 * length + v]
+            slope = slope + d3 * node[5 * length + v]
+            rows[v] = row
+            slopes[v] = slope
+        rows += length
+        slopes += length

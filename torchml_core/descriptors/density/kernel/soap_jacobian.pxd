@@ -1,0 +1,24 @@
+"""Derivatives of every value of a power spectrum with respect to the neighbors. See the .pyx."""
+
+from torchml_core.descriptors.density.kernel.expansion cimport Expansion, ExpansionPlan
+from torchml_core.descriptors.density.kernel.power_spectrum cimport PowerSpectrumPlan
+from torchml_core.simd.vectors cimport vec
+
+
+cdef struct SpectrumJacobian:
+    void *gradients             # (n_lm, 4) of one vector of entries: 2 S and ∇S
+    void *sums                  # (n_l, 4, n_channels, n_max) of one entry: 2 X and Y
+    void *transposed                # (4, n_channels, n_max, n_l): the same, n_l padded to vectors
+    void *rows                  # (n_max, n_l): f
+    void *slopes                # (n_max, n_l): f'
+    void *block[3]              # (width,) of one entry, and room for a vector after it
+
+
+cdef void lay_out_jacobian(
+    SpectrumJacobian *work, const ExpansionPlan *expansion, const PowerSpectrumPlan *spectrum,
+    char **free_bytes,
+) noexcept nogil
+cdef void jacobian_of_entry(
+    const ExpansionPlan *plan, const PowerSpectrumPlan *spectrum, const Expansion *expanded,
+    Py_ssize_t entry, int species, SpectrumJacobian *work, const vec *type_tag,
+) noexcept nogil

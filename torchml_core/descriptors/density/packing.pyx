@@ -1,0 +1,103 @@
+"""The parameters of density expansions and power spectra, packed for the kernels."""
+
+import numpy as np
+
+from torchml_core._descriptors cimport Kernel
+from torchml_core.descriptors.density.kernel cimport soap, spherical_expansion
+from torchml_core.descriptors.density.kernel.expansion cimport ExpansionPlan
+from torchml_core.descriptors.density.kernel.soap cimport SoapPlan
+from torchml_core.simd.vectors cimport SIMD_BYTES, lanes_of, vdouble, vfloat
+
+SMOOTHINGS = {"cosine": "cos", None: None}  # cutoff functions
+
+
+cdef class DensityKernel(Kernel):
+    """What both kernels share."""
+
+    cdef pack(self, ExpansionPlan *plan, settings):
+        """See ExpansionKernel."""
+        cdef const vdouble *type_tag = NULL
+        cdef const vfloat *single_tag = NULL
+        table, weights = settings["table"], settings["species_weights"]
+        n_species, rc = settings["n_species"], settings["cutoff"]
+        plan.n_max = table.nodes.shape[3]
+        plan.l_max = table.nodes.shape[2] - 1
+        plan.n_lm = (plan.l_max + 1) ** 2
+        plan.n_species = plan.n_channels = n_species
+        plan.classes = self.ints(np.arange(n_species))
+        if weights is not None:
+            plan.n_channels = weights.shape[1]
+            plan.species_weights = self.doubles(weights)
+        plan.norms = self.doubles(np.concatenate([np.ravel(row) for row in settings["norms"]]))
+        plan.cutoff = rc
+        self.pair_cutoff(
+            &plan.pair_cutoff, SMOOTHINGS[settings["smoothing"]],
+            1 - settings["smoothing_width"] / rc, equal_cutoffs(settings), np.ones(n_species),
+        )
+        plan.table.n_max = plan.n_max
+        plan.table.n_l = plan.l_max + 1
+        plan.table.n_intervals = table.n_intervals
+        plan.table.softening = table.softening
+        plan.table.per_interval = table.per_interval
+        plan.table.nodes = self.doubles(padded(table.nodes, lanes_of(type_tag)))
+        plan.table.nodes_single = self.floats(padded(table.nodes, lanes_of(single_tag)))
+
+
+def equal_cutoffs(settings):
+    """(n_species, n_species): one for all."""
+    return np.full((settings["n_species"], settings["n_species"]), settings["cutoff"])
+
+
+def padded(nodes, lanes):
+    """With zeros up to whole vectors along the last axis."""
+    return np.pad(nodes, [(0, 0)] * 3 + [(0, -nodes.shape[3] % lanes)])
+
+
+cdef class ExpansionKernel(DensityKernel):
+    """Coefficients c_qnlm.
+
+    Parameters
+    ----------
+    settings : dict
+        table: RadialTable. n_species: int. cutoff: float. smoothing: a key of SMOOTHINGS.
+        smoothing_width: float. norms: for each l a (2 l + 1,) array, by which solid harmonics of
+        r/rc times the table's functions are multiplied. species_weights: (n_species, n_channels)
+        float64, or None.
+    """
+
+    cdef ExpansionPlan plan
+
+    def __init__(self, settings):
+        self.pack(&self.plan, settings)
+        width = self.plan.n_channels * self.plan.n_max * self.plan.n_lm
+        spherical_expansion.fill_verbs(&self.info.single, <const vfloat *> NULL)
+        spherical_expansion.fill_verbs(&self.info.double_, <const vdouble *> NULL)
+        self.set_up(&self.plan, width, equal_cutoffs(settings), SIMD_BYTES)
+
+
+cdef class SoapKernel(DensityKernel):
+    """Power spectra.
+
+    Parameters
+    ----------
+    settings : dict
+        As for ExpansionKernel.
+    width : int
+    places : (n_channels * n_max, n_channels * n_max) int array
+        See PowerSpectrumPlan.
+    unit_norm : bool
+    """
+
+    cdef SoapPlan plan
+
+    def __init__(self, settings, width, places, unit_norm):
+        self.pack(&self.plan.expansion, settings)
+        self.plan.spectrum.n_max = self.plan.expansion.n_max
+        self.plan.spectrum.l_max = self.plan.expansion.l_max
+        self.plan.spectrum.n_channels = self.plan.expansion.n_channels
+        self.plan.spectrum.places = self.ints(places)
+        self.plan.spectrum.width = width
+        self.plan.unit_norm = unit_norm
+        soap.fill_verbs(&self.info.single, <const vfloat *> NULL)
+        soap.fill_verbs(&self.info.double_, <const vdouble *> NULL)
+        self.set_up(&self.plan, width, equal_cutoffs(settings), SIMD_BYTES)

@@ -1,0 +1,162 @@
+"""SOAP: the power spectrum of the atomic density."""
+
+import itertools
+
+import numpy as np
+
+from torchml_core.checks import one_of
+from torchml_core.descriptors.density.density import DensityDescriptor, check_size
+from torchml_core.descriptors.density.packing import SoapKernel
+from torchml_core.errors import InputError
+
+CROSS_BLOCKS = ("full", "upper")
+NORMALIZATIONS = ("dscribe", "libdescriptor")
+
+
+class SOAP(DensityDescriptor):
+    """Smooth overlap of atomic positions: the power spectrum of the atomic density.
+
+    Of the coefficients c_znlm of :class:`~torchml_core.SphericalExpansion`::
+
+        p_{zn z'n' l} = π √(8/(2l+1)) Σ_m c_znlm c_z'n'lm
+
+    which no rotation changes. (A. P. Bartók, R. Kondor, G. Csányi, Phys. Rev. B 87, 184115
+    (2013).)
+
+    Parameters
+    ----------
+    species, cutoff, n_max, l_max, sigma, eta, radial_basis, basis_cutoff, smoothing,
+    smoothing_width, species_density
+        As in :class:`~torchml_core.SphericalExpansion`.
+    cross_blocks : "full" or "upper"
+        Which (n, n') the block of two different species holds: all of them, or n' >= n alone, as
+        libdescriptor has it, which loses half of what the block says.
+    normalization : "dscribe" or "libdescriptor"
+        dscribe: as above, as in DScribe. libdescriptor: divided by basis_cutoff², as in
+        libdescriptor, whose sum over the nodes of the radial integrals lacks a factor.
+    unit_norm : bool
+        Divide each atom's values by their 2-norm. An atom without neighbors keeps its zeros.
+    species_weights : (n_species, n_channels) array, optional
+        Blocks of channels instead of species: ``ρ_q = Σ_z species_weights[z, q] ρ_z``. Many species
+        make many blocks; a few channels, chosen well, say nearly as much.
+
+    Raises
+    ------
+    InputError
+        For any setting that cannot be used; the message names it.
+
+    Notes
+    -----
+    Order of the values: z, z' >= z (species in the order given, or channels), n, n', l, the last
+    fastest; n' >= n where z' = z, and where z' ≠ z with cross_blocks="upper". An atom without
+    neighbors has zeros.
+
+    Examples
+    --------
+    >>> import torchml_core as tm
+    >>> soap = tm.SOAP(["Si", "C"], 5.0, n_max=8, l_max=6)
+    >>> soap.width, soap.labels[0], soap.labels[-1]
+    (952, "p[Si-Si](n=1, n'=1, l=0)", "p[C-C](n=8, n'=8, l=6)")
+    """
+
+    def __init__(
+        self,
+        species,
+        cutoff,
+        n_max,
+        l_max,
+        *,
+        sigma=None,
+        eta=None,
+        radial_basis="gto",
+        basis_cutoff=None,
+        smoothing="cosine",
+        smoothing_width=0.5,
+        cross_blocks="full",
+        normalization="dscribe",
+        unit_norm=False,
+        species_density="separate",
+        species_weights=None,
+    ):
+        super().__init__(
+            species, cutoff, n_max, l_max, sigma, eta, radial_basis, basis_cutoff, smoothing,
+            smoothing_width, species_density, species_weights,
+        )  # fmt: skip
+        self.cross_blocks = one_of("cross_blocks", cross_blocks, CROSS_BLOCKS)
+        self.normalization = one_of("normalization", normalization, NORMALIZATIONS)
+        if not isinstance(unit_norm, (bool, np.bool_)):
+            raise InputError(f"unit_norm = {unit_norm!r}: True or False is needed")
+        self.unit_norm = bool(unit_norm)
+        self.width = self._n_pairs() * (self.l_max + 1)
+        check_size(self)
+
+    @property
+    def labels(self):
+        """What each value is, e.g. ``p[Si-C](n=1, n'=2, l=0)``."""
+        names = self.channels
+        return [
+            f"p[{names[q]}-{names[other]}](n={n + 1}, n'={m + 1}, l={l})"
+            for q, n, other, m in self._pairs()
+            for l in range(self.l_max + 1)
+        ]
+
+    def to_file(self, path):
+        """Write a ``.dat`` file that :func:`~torchml_core.read_descriptor` reads back equal.
+
+        With species_density="cumulative" the layout is KLIFF's, else libdescriptor's. Settings that
+        neither has a word for follow, where readers that do not know them do not look; there are
+        none with smoothing=None, cross_blocks="upper" and normalization="libdescriptor".
+
+        Raises
+        ------
+        UnsupportedError
+            A species has a name with blanks or ``#``, or one that is a number.
+        """
+        from torchml_core.descriptors.density.dat_file import write_soap  # it imports this
+
+        write_soap(self, path)
+
+    def _n_pairs(self):
+        """How many :meth:`_pairs` there are."""
+        n, q = self.n_max, self.n_channels
+        triangle = n * (n + 1) // 2
+        across = n * n if self.cross_blocks == "full" else triangle
+        return q * triangle + q * (q - 1) // 2 * across
+
+    def _pairs(self):
+        """(q, n, q', n') of all pairs, in the order of their values, counted from 0."""
+        for q, other in itertools.combinations_with_replacement(range(self.n_channels), 2):
+            upper = q == other or self.cross_blocks == "upper"
+            for n in range(self.n_max):
+                for m in range(n if upper else 0, self.n_max):
+                    yield q, n, other, m
+
+    def _places(self):
+        """Which value is the first of a pair's, see PowerSpectrumPlan."""
+        places = np.full((self.n_channels, self.n_max) * 2, -1)
+        for k, (q, n, other, m) in enumerate(self._pairs()):
+            places[q, n, other, m] = places[other, m, q, n] = k * (self.l_max + 1)
+        return places
+
+    def _arguments(self):
+        yield from super()._arguments()
+        if self.cross_blocks != "full":
+            yield f"cross_blocks={self.cross_blocks!r}"
+        if self.normalization != "dscribe":
+            yield f"normalization={self.normalization!r}"
+        if self.unit_norm:
+            yield "unit_norm=True"
+
+    def _settings(self):
+        return (*super()._settings(), self.cross_blocks, self.normalization, self.unit_norm)
+
+    def _make_kernel(self):
+        factors = np.pi * np.sqrt(8 / (2 * np.arange(self.l_max + 1) + 1))
+        if self.normalization == "libdescriptor":
+            factors /= self.basis_cutoff**2
+        return SoapKernel(
+            self._kernel_settings(np.sqrt(factors)),
+            self.width,
+            self._places(),
+            self.unit_norm,
+        )

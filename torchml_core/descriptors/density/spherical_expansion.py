@@ -1,0 +1,121 @@
+"""SphericalExpansion: the coefficients of the atomic density themselves."""
+
+import numpy as np
+
+from torchml_core.descriptors.density.density import DensityDescriptor, check_size
+from torchml_core.descriptors.density.packing import ExpansionKernel
+from torchml_core.errors import UnsupportedError
+
+
+class SphericalExpansion(DensityDescriptor):
+    """Coefficients of the atomic density in radial functions and spherical harmonics.
+
+    Each neighbor j of species z within the cutoff adds a Gaussian at its place r_j, as seen from
+    the centre, which is not in the density itself::
+
+        ρ_z(r) = Σ_{j of z} fc(R_j) exp(-eta |r - r_j|²),    eta = 1/(2 sigma²)
+        c_znlm = ∫ ρ_z(r) g_nl(|r|) Y_lm(r) d³r
+               = Σ_{j of z} fc(R_j) f_nl(R_j) Y_lm(r_j)
+        f_nl(R) = 4π ∫ ρ² g_nl(ρ) i_l(2 eta ρ R) exp(-eta (ρ² + R²)) dρ
+
+    with i_l the modified spherical Bessel functions of the first kind, Y_lm real spherical
+    harmonics (without (-1)^m; m > 0 goes with cos(mφ), m < 0 with sin(|m|φ): Y_1m is along y, z,
+    x), and g_nl orthonormal, ∫ ρ² g_nl g_n'l dρ = δ. (A. P. Bartók, R. Kondor, G. Csányi, Phys.
+    Rev. B 87, 184115 (2013).)
+
+    Parameters
+    ----------
+    species : sequence of str
+        The species that may occur, e.g. ``["Si", "C"]``.
+    cutoff : float
+        In Å.
+    n_max : int
+        Number of radial functions, 1 to 16.
+    l_max : int
+        Largest l, 0 to 12.
+    sigma : float, optional
+        Width of a neighbor's Gaussian, in Å, default 0.5; from cutoff / 100 to 10 cutoff.
+    eta : float, optional
+        The same as 1/(2 sigma²), in Å⁻²; one of the two.
+    radial_basis : "gto" or "polynomial"
+        gto: ``ρ^l exp(-α_nl ρ²)`` with α_nl such that they decay to 1e-3 at n_max distances from
+        1 Å to the cutoff, integrals up to infinity, as in DScribe (L. Himanen et al., Comput.
+        Phys. Commun. 247, 106949 (2020)). polynomial: ``(cutoff - ρ)^(n+2)``, n = 1 ... n_max,
+        for every l, integrals up to the cutoff, as in DScribe and libdescriptor. Both
+        orthonormalised by S^(-1/2), S the overlap matrix, in extended precision.
+    basis_cutoff : float, optional
+        In Å; what stands for the cutoff in radial_basis, default the cutoff. Neighbors count up to
+        the cutoff in any case; the density of those beyond basis_cutoff reaches into it.
+    smoothing : "cosine" or None
+        cosine: fc goes from 1 to 0 as ``(cos(π (R - cutoff + w)/w) + 1)/2`` over the last
+        w = smoothing_width before the cutoff, and with it values and gradients; they are
+        continuous. None: fc = 1, and a neighbor that crosses the cutoff makes a jump.
+    smoothing_width : float
+        In Å; more than 0, at most the cutoff.
+    species_density : "separate" or "cumulative"
+        separate: as above. cumulative: the density of each species contains those of all species
+        before it, in the order given, as in libdescriptor, on which KLIFF trains.
+    species_weights : (n_species, n_channels) array, optional
+        Channels instead of species: ``ρ_q = Σ_z species_weights[z, q] ρ_z``.
+
+    Raises
+    ------
+    InputError
+        For any setting that cannot be used; the message names it.
+
+    Notes
+    -----
+    Order of the values: species z (or channel), n, l, m = -l ... l, the last fastest. An atom
+    without neighbors has zeros. f_nl comes from a spline whose error is at most 2e-11 of the
+    largest value of f_nl; derivatives are those of the spline.
+
+    Examples
+    --------
+    >>> import torchml_core as tm
+    >>> expansion = tm.SphericalExpansion(["Si"], 5.0, n_max=8, l_max=6)
+    >>> expansion.width, expansion.labels[1]
+    (392, 'c[Si](n=1, l=1, m=-1)')
+    """
+
+    rotation_invariant = False
+
+    def __init__(
+        self,
+        species,
+        cutoff,
+        n_max,
+        l_max,
+        *,
+        sigma=None,
+        eta=None,
+        radial_basis="gto",
+        basis_cutoff=None,
+        smoothing="cosine",
+        smoothing_width=0.5,
+        species_density="separate",
+        species_weights=None,
+    ):
+        super().__init__(
+            species, cutoff, n_max, l_max, sigma, eta, radial_basis, basis_cutoff, smoothing,
+            smoothing_width, species_density, species_weights,
+        )  # fmt: skip
+        self.width = self.n_channels * self.n_max * (self.l_max + 1) ** 2
+        check_size(self)
+
+    @property
+    def labels(self):
+        """What each value is, e.g. ``c[Si](n=1, l=2, m=-1)``."""
+        return [
+            f"c[{channel}](n={n}, l={l}, m={m})"
+            for channel in self.channels
+            for n in range(1, self.n_max + 1)
+            for l in range(self.l_max + 1)
+            for m in range(-l, l + 1)
+        ]
+
+    def to_file(self, path):
+        """Raise UnsupportedError: no file format holds density coefficients."""
+        raise UnsupportedError("SphericalExpansion: there is no .dat format for it; pickle it")
+
+    def _make_kernel(self):
+        return ExpansionKernel(self._kernel_settings(np.ones(self.l_max + 1)))

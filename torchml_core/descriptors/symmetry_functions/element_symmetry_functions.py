@@ -1,0 +1,253 @@
+"""Symmetry functions of which each element has its own list, as n2p2 and RuNNer use them."""
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from torchml_core import checks
+from torchml_core.checks import one_of, refuse
+from torchml_core.configuration_checks import check_species
+from torchml_core.descriptors.base import Descriptor
+from torchml_core.descriptors.symmetry_functions.planning import Family, make_kernel
+from torchml_core.descriptors.symmetry_functions.symmetry_functions import (
+    CUTOFF_FUNCTIONS,
+    atomic_number,
+)
+from torchml_core.errors import InputError
+
+
+class Function(NamedTuple):
+    """One symmetry function of one element.
+
+    Attributes
+    ----------
+    type : str
+        "g2", "g4" or "g5", see :class:`~torchml_core.SymmetryFunctions`.
+    neighbors : tuple of str, or None
+        The element of the neighbor (g2), or those of the two (g4, g5), in any order. None: all
+        elements, each neighbor weighted with its atomic number.
+    cutoff : float
+        In Å.
+    eta : float
+        In Å⁻².
+    shift : float
+        Rs in Å. In g4 and g5 the squares are ``(R - Rs)²``, of all three distances in g4.
+    zeta, lam : float
+        Of g4 and g5.
+    """
+
+    type: str
+    neighbors: tuple | None
+    cutoff: float
+    eta: float
+    shift: float = 0.0
+    zeta: float = 1.0
+    lam: float = 1.0
+
+
+class ElementSymmetryFunctions(Descriptor):
+    """Symmetry functions of which each element has its own list.
+
+    :func:`~torchml_core.read_n2p2` makes one from the files of n2p2. The formulas are those of
+    :class:`~torchml_core.SymmetryFunctions`; here each function also has its own cutoff,
+    elements of the neighbors, and shift.
+
+    Elements may have lists of different length, but all rows of an array are equally long: row k
+    holds the values of the central atom's own list, and zeros behind them. ``widths`` says how
+    many are values. Gradients by the zeros count nothing.
+
+    Parameters
+    ----------
+    functions : dict
+        ``{"H": [Function(...), ...], "O": [...]}``; the keys, in their order, are the species.
+        A list may be empty.
+    cutoff_function : str
+        As in SymmetryFunctions, for all functions.
+    inner : float
+        Fraction of the cutoff up to which the cutoff function is 1 (n2p2's alpha); it falls to 0
+        from there to the cutoff. 0 <= inner < 1.
+
+    Attributes
+    ----------
+    widths : dict of str to int
+        Length of each element's list.
+    element_labels : dict of str to list of str
+        What each value of an element is.
+
+    Raises
+    ------
+    InputError
+        For any setting that cannot be used; the message names it.
+
+    Examples
+    --------
+    >>> import torchml_core as tm
+    >>> from torchml_core.descriptors.symmetry_functions.element_symmetry_functions import Function
+    >>> d = tm.ElementSymmetryFunctions(
+    ...     {"H": [Function("g2", ("O",), 4.0, 0.1)], "O": [Function("g4", ("H", "H"), 4.0, 0.1)]}
+    ... )
+    >>> d.element_labels["O"]
+    ['g4[H-H](zeta=1, lambda=1, eta=0.1, Rs=0, cutoff=4)']
+    """
+
+    def __init__(self, functions, *, cutoff_function="cos", inner=0.0):
+        if not isinstance(functions, Mapping):
+            refuse("functions", functions, "a dict of lists of Function")
+        self.species = check_species(functions)
+        self.functions = {
+            element: _check_functions(element, own, self.species)
+            for element, own in functions.items()
+        }
+        self.cutoff_function = one_of("cutoff_function", cutoff_function, CUTOFF_FUNCTIONS)
+        self.inner = checks.number("inner", inner)
+        if not 0 <= self.inner < 1:
+            refuse("inner", inner, "at least 0 and less than 1")
+        if inner and cutoff_function == "tanh3":
+            raise InputError(f"inner = {inner!r}: tanh3 has no flat part; 0 is needed")
+        self.widths = {element: len(own) for element, own in self.functions.items()}
+        self.width = max(self.widths.values())
+        if self.width == 0:
+            raise InputError("functions: every list is empty; at least one function is needed")
+
+    @property
+    def cutoff(self):
+        """The largest cutoff, in Å."""
+        return max(f.cutoff for own in self.functions.values() for f in own)
+
+    @property
+    def element_labels(self):
+        """What each value of an element is."""
+        return {element: [_label(f) for f in own] for element, own in self.functions.items()}
+
+    @property
+    def labels(self):
+        """What each value is, for every element that has it: ``0: H g2[O](...); O g2[H](...)``."""
+        own = self.element_labels
+        return [
+            f"{k}: " + "; ".join(f"{e} {own[e][k]}" for e in self.species if k < len(own[e]))
+            for k in range(self.width)
+        ]
+
+    def to_file(self, path):
+        """Write an ``input.nn`` that ``read_n2p2(path, length_unit="Angstrom")`` reads back.
+
+        Values then come in n2p2's order of functions, and species by atomic number.
+
+        Raises
+        ------
+        UnsupportedError
+            n2p2 has no weighted g5.
+        """
+        from torchml_core.descriptors.symmetry_functions.n2p2 import write_n2p2  # it imports this
+
+        write_n2p2(self, path)
+
+    def __repr__(self):
+        counts = ", ".join(f"{n} of {element}" for element, n in self.widths.items())
+        return (
+            f"<ElementSymmetryFunctions, cutoff {self.cutoff:g} ({self.cutoff_function}): {counts};"
+            f" width {self.width}>"
+        )
+
+    def _settings(self):
+        return tuple(self.functions.items()), self.cutoff_function, self.inner
+
+    def _make_kernel(self):
+        families = [
+            family
+            for element, own in self.functions.items()
+            for family in self._families(element, own)
+        ]
+        return make_kernel(self.width, families)
+
+    def _families(self, element, own):
+        """Functions of one element that can be summed together.
+
+        They share type, cutoff and shift; and lists of parameters that are the same for several
+        neighbors are one family with a channel for each.
+        """
+        by_neighbors = {}
+        for component, f in enumerate(own):
+            if f.type == "g2":
+                key, row = (2, f.cutoff, 0.0), (f.eta, f.shift)
+            else:
+                key, row = (int(f.type[1]), f.cutoff, f.shift), (f.zeta, f.lam, f.eta)
+            channel = f.neighbors and tuple(sorted(f.neighbors))
+            rows = by_neighbors.setdefault((key, channel), {})
+            rows.setdefault(row, []).append(component)
+        together = {}
+        for (key, channel), rows in by_neighbors.items():
+            parameters = [(row, n) for row in sorted(rows) for n in range(len(rows[row]))]
+            components = [rows[row][n] for row, n in parameters]
+            shared = (key, channel is None, tuple(row for row, _ in parameters))
+            together.setdefault(shared, []).append((channel, components))
+        for (key, is_weighted, rows), channels in together.items():
+            yield self._family(element, key, is_weighted, rows, channels)
+
+    def _family(self, element, key, is_weighted, rows, channels):
+        n = len(self.species)
+        type, cutoff, shift = key
+        numbers = np.full(n if type == 2 else (n, n), -1, dtype=np.int32)
+        for number, (neighbors, _) in enumerate(channels):
+            if is_weighted:
+                numbers[...] = number
+                continue
+            codes = [self.species.index(name) for name in neighbors]
+            numbers[tuple(codes)] = numbers[tuple(reversed(codes))] = number
+        weights = [atomic_number(name) if is_weighted else 1.0 for name in self.species]
+        return Family(
+            type=type,
+            rows=list(rows),
+            channels=numbers,
+            components=np.array([components for _, components in channels]),
+            cutoffs=np.full((n, n), cutoff),
+            cutoff_function=self.cutoff_function,
+            weights=np.array(weights, dtype=np.float64),
+            centers=np.array([name == element for name in self.species]),
+            inner=self.inner,
+            shift=shift,
+        )
+
+
+def _label(f):
+    neighbors = "weighted" if f.neighbors is None else "-".join(f.neighbors)
+    angular = f"zeta={f.zeta:.6g}, lambda={f.lam:.6g}, " if f.type != "g2" else ""
+    radial = f"eta={f.eta:.6g}, Rs={f.shift:.6g}, cutoff={f.cutoff:.6g}"
+    return f"{f.type}[{neighbors}]({angular}{radial})"
+
+
+def _check_functions(element, own, species):
+    if not isinstance(own, (list, tuple)):
+        refuse(f"functions: {element}", own, "a list of Function")
+    return tuple(
+        check_function(f"functions: {element} number {k}", f, species) for k, f in enumerate(own)
+    )
+
+
+def check_function(where, f, species):
+    """Return f as a Function whose values can be used; ``where`` begins the InputError."""
+    try:
+        f = Function(*f)
+    except TypeError:
+        refuse(where, f, "a Function")
+    one_of(f"{where}: type", f.type, ("g2", "g4", "g5"))
+    if f.neighbors is not None:
+        needed = 1 if f.type == "g2" else 2
+        neighbors = tuple(f.neighbors) if isinstance(f.neighbors, (tuple, list)) else ()
+        if len(neighbors) != needed or any(name not in species for name in neighbors):
+            refuse(f"{where}: neighbors", f.neighbors, f"a tuple of {needed} of {list(species)}")
+        f = f._replace(neighbors=neighbors)
+    for name in ("cutoff", "eta", "shift", "zeta", "lam"):
+        f = f._replace(**{name: checks.number(f"{where}: {name}", getattr(f, name))})
+    if f.cutoff <= 0 or f.zeta <= 0 or f.eta < 0:
+        raise InputError(
+            f"{where}: cutoff = {f.cutoff:g}, zeta = {f.zeta:g}, eta = {f.eta:g}: more than 0, more"
+            " than 0, and at least 0 are needed"
+        )
+    if f.zeta * math.log2((1 + abs(f.lam)) / 2) > 500:
+        raise InputError(
+            f"{where}: (1 + lambda cosθ)^zeta overflows for lambda = {f.lam:g}, zeta = {f.zeta:g}"
+        )
+    return f

@@ -1,0 +1,1 @@
+"""The mathematics of symmetry functions of one environment: Cython only."""

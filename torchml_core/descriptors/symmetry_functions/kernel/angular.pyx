@@ -1,0 +1,412 @@
+"""g4 and g5 of one environment: sums over triplets, and their derivatives.
+
+NOTATION  as in triplets.pyx: a triplet is cosθ, S and C. An *angular term*
+a_s is one (ζ, λ), a group g the functions of one η:
+
+    D_gs = Σ_t a_s(cosθ_t) e_g(t) C_t,    a_s = 2^(1-ζ) (1 + λ cosθ)^ζ,    e_g = exp(-η_g S)
+
+What is shared is computed once per triplet: angular terms, whatever the number of η, and an
+exponential for each η, whatever the number of angular terms. What is left for one function is one
+multiply-add per triplet. For values it is the sum over triplets of a_s times (e_g C): four
+functions at a time share one load of e_g C and have independent sums, as many as the processor's
+pipeline is deep. For an energy it is the sum over the angular terms of one η,
+
+    V_g = Σ_s (dE/dD_gs) a_s,   V'_g = Σ_s (dE/dD_gs) a'_s
+
+from which follow  dE/dC = Σ_g e_g V_g,   dE/dcosθ = C Σ_g e_g V'_g,   dE/dS = -C Σ_g η_g e_g V_g:
+three numbers per triplet, whatever the number of functions, are all that the gradient needs.
+
+Gradients go through the squares of the three distances, u = R_j², v = R_k², w = R_jk²:
+dE/dr_j = 2 E_u r_j + 2 E_w (r_j - r_k). So dE/dr_j is α r_j + γ r_k, and dE/dr_k is β r_k + γ r_j,
+with
+
+    γ = -2 E_w,    α = 2 E_u + 2 E_w,    β = 2 E_v + 2 E_w.
+
+α and β are single numbers, added up for each neighbor and multiplied with its vector at the end.
+"""
+
+from torchml_core.descriptors.symmetry_functions.kernel.angular_terms cimport fill_terms, term_of
+from torchml_core.descriptors.symmetry_functions.kernel.triplets cimport (
+    TRIPLETS_AT_ONCE, Cursor, Run, Segment, Triplets, evaluate_cutoffs, lay_out_triplets,
+    next_triplets,
+)
+from torchml_core.kernels.verbs cimport GRADIENTS, TANGENTS, VALUES
+from torchml_core.simd.elementary cimport vexp
+from torchml_core.simd.vectors cimport (
+    MOST_LANES, carve, get, lanes_of, put, splat, splat_at, vec, vmax, vsqrt,
+)
+
+
+cdef void lay_out_angular(
+    AngularScratch *work, Py_ssize_t most_terms, char **free_bytes
+) noexcept nogil:
+    """Cut the arrays off the scratch buffer, for either precision."""
+    cdef Py_ssize_t n_bytes = (TRIPLETS_AT_ONCE + MOST_LANES) * sizeof(double)
+    lay_out_triplets(&work.triplets, free_bytes)
+    work.values = carve(free_bytes, most_terms * n_bytes)
+    work.slopes = carve(free_bytes, most_terms * n_bytes)
+    work.first = carve(free_bytes, n_bytes)
+    work.second = carve(free_bytes, n_bytes)
+    work.by_cosine = carve(free_bytes, n_bytes)
+    work.by_square = carve(free_bytes, n_bytes)
+    work.by_cutoff = carve(free_bytes, n_bytes)
+    work.alpha = work.by_square
+    work.beta = work.by_cutoff
+    work.gamma = work.by_cosine
+    work.factors = carve(free_bytes, 9 * n_bytes)
+
+
+# ---- values
+
+
+cdef inline void add_four(
+    const AngularBlock *block, const AngularScratch *work, Py_ssize_t row, vec *sums
+) noexcept nogil:
+    """Add Σ_t first a_s to the sums of rows row ... row + 3 in all channels, lane by lane."""
+    cdef const vec *factor = <const vec *> work.first
+    cdef const vec *a0 = term_of(block, work.values, row, factor)
+    cdef const vec *a1 = term_of(block, work.values, row + 1, factor)
+    cdef const vec *a2 = term_of(block, work.values, row + 2, factor)
+    cdef const vec *a3 = term_of(block, work.values, row + 3, factor)
+    cdef const Segment *segment = work.triplets.segments
+    cdef const Segment *end = segment + work.triplets.n_segments
+    cdef vec *out
+    cdef vec s0, s1, s2, s3
+    cdef Py_ssize_t v, n_rows = block.n_rows
+    while segment < end:
+        out = sums + segment.channel * n_rows + row
+        s0 = out[0]
+        s1 = out[1]
+        s2 = out[2]
+        s3 = out[3]
+        for v in range(segment.begin, segment.end):
+            s0 = s0 + factor[v] * a0[v]
+            s1 = s1 + factor[v] * a1[v]
+            s2 = s2 + factor[v] * a2[v]
+            s3 = s3 + factor[v] * a3[v]
+        out[0] = s0
+        out[1] = s1
+        out[2] = s2
+        out[3] = s3
+        segment += 1
+
+
+cdef void angular_value(
+    const AngularBlock *block, const Neighborhood *neighborhood, AngularScratch *work, vec *sums
+) noexcept nogil:
+    """Add the values, lane by lane, to ``sums`` (n_channels * n_rows,)."""
+    cdef const vec *square = <const vec *> work.triplets.square
+    cdef const vec *cutoff = <const vec *> work.triplets.cutoff
+    cdef vec *factor = <vec *> work.first
+    cdef Cursor cursor = Cursor(0, 0, 0)
+    cdef Py_ssize_t g, v, row
+    cdef vec eta
+    while next_triplets(&block.which, neighborhood, VALUES, &cursor, &work.triplets, sums):
+        evaluate_cutoffs(&block.which, &work.triplets, sums)
+        fill_terms(block, work, False, sums)
+        for g in range(block.n_groups):
+            eta = splat(-block.eta[g], sums)
+            for v in range(work.triplets.n // lanes_of(sums)):
+                factor[v] = vexp(eta * square[v]) * cutoff[v]
+            for row in range(block.group[g], block.group[g + 1], 4):
+                add_four(block, work, row, sums)
+
+
+# ---- vjp
+
+
+cdef inline void contract_four(
+    const AngularBlock *block, const AngularScratch *work, Py_ssize_t row, bint more,
+    const vec *weights, vec *value, vec *slope,
+) noexcept nogil:
+    """Set value and slope to Σ w a_s and Σ w a'_s over rows row ... row + 3, or add them."""
+    cdef const vec *a0 = term_of(block, work.values, row, weights)
+    cdef const vec *a1 = term_of(block, work.values, row + 1, weights)
+    cdef const vec *a2 = term_of(block, work.values, row + 2, weights)
+    cdef const vec *a3 = term_of(block, work.values, row + 3, weights)
+    cdef const vec *d0 = term_of(block, work.slopes, row, weights)
+    cdef const vec *d1 = term_of(block, work.slopes, row + 1, weights)
+    cdef const vec *d2 = term_of(block, work.slopes, row + 2, weights)
+    cdef const vec *d3 = term_of(block, work.slopes, row + 3, weights)
+    cdef const Segment *segment = work.triplets.segments
+    cdef const Segment *end = segment + work.triplets.n_segments
+    cdef Py_ssize_t n_rows = block.n_rows, first, v
+    cdef vec w0, w1, w2, w3, sum_a, sum_d
+    while segment < end:
+        first = segment.channel * n_rows + row
+        w0 = splat_at(weights, first)
+        w1 = splat_at(weights, first + 1)
+        w2 = splat_at(weights, first + 2)
+        w3 = splat_at(weights, first + 3)
+        for v in range(segment.begin, segment.end):
+            sum_a = (w0 * a0[v] + w1 * a1[v]) + (w2 * a2[v] + w3 * a3[v])
+            sum_d = (w0 * d0[v] + w1 * d1[v]) + (w2 * d2[v] + w3 * d3[v])
+            if more:
+                sum_a = sum_a + value[v]
+                sum_d = sum_d + slope[v]
+            value[v] = sum_a
+            slope[v] = sum_d
+        segment += 1
+
+
+cdef inline void contract(
+    const AngularBlock *block, AngularScratch *work, const vec *weights
+) noexcept nogil:
+    """Fill by_cosine, by_square, by_cutoff; the first two without the factor C."""
+    cdef const vec *square = <const vec *> work.triplets.square
+    cdef vec *value = <vec *> work.first
+    cdef vec *slope = <vec *> work.second
+    cdef vec *by_cosine = <vec *> work.by_cosine
+    cdef vec *by_square = <vec *> work.by_square
+    cdef vec *by_cutoff = <vec *> work.by_cutoff
+    cdef Py_ssize_t n = work.triplets.n // lanes_of(weights), g, v, row
+    cdef vec eta, e, weighted
+    for v in range(n):
+        by_cosine[v] = by_square[v] = by_cutoff[v] = splat(0, weights)
+    for g in range(block.n_groups):
+        for row in range(block.group[g], block.group[g + 1], 4):
+            contract_four(block, work, row, row > block.group[g], weights, value, slope)
+        eta = splat(-block.eta[g], weights)
+        for v in range(n):
+            e = vexp(eta * square[v])
+            weighted = e * value[v]
+            by_cutoff[v] = by_cutoff[v] + weighted
+            by_square[v] = by_square[v] + eta * weighted
+            by_cosine[v] = by_cosine[v] + e * slope[v]
+
+
+cdef inline vec square_slope(double shift, vec inverse) noexcept nogil:
+    """d(R - Rs)²/d(R²) = 1 - Rs/R."""
+    if shift == 0:
+        return splat(1, &inverse)
+    return 1 - splat(shift, &inverse) * inverse
+
+
+cdef inline vec square_slope_jk(const AngularBlock *block, vec square_jk) noexcept nogil:
+    """The same for R_jk; 0 for g5, which does not depend on it."""
+    cdef vec inverse
+    if not block.which.with_jk:
+        return splat(0, &square_jk)
+    if block.which.shift == 0:
+        return splat(1, &square_jk)
+    inverse = 1 / vsqrt(vmax(square_jk, splat(1e-30, &square_jk)))
+    return square_slope(block.which.shift, inverse)
+
+
+cdef void chain(
+    const AngularBlock *block, AngularScratch *work, const vec *type_tag
+) noexcept nogil:
+    """Fill alpha, beta, gamma from by_square, by_cutoff, by_cosine, which they overwrite."""
+    cdef const Triplets *t = &work.triplets
+    cdef const vec *square_jk = <const vec *> t.square_jk
+    cdef const vec *inverse_j = <const vec *> t.inverse_j
+    cdef const vec *inverse_k = <const vec *> t.inverse_k
+    cdef const vec *fc = <const vec *> t.fc
+    cdef const vec *fc_jk = <const vec *> t.fc_jk
+    cdef const vec *slope_j = <const vec *> t.slope_j
+    cdef const vec *slope_k = <const vec *> t.slope_k
+    cdef const vec *slope_jk = <const vec *> t.slope_jk
+    cdef const vec *cosine = <const vec *> t.cosine
+    cdef const vec *cutoff = <const vec *> t.cutoff
+    cdef vec *by_cosine = <vec *> work.by_cosine
+    cdef vec *by_square = <vec *> work.by_square
+    cdef vec *by_cutoff = <vec *> work.by_cutoff
+    cdef vec *alpha = by_square  # work.alpha, and so on
+    cdef vec *beta = by_cutoff
+    cdef vec *gamma = by_cosine
+    cdef double shift = block.which.shift
+    cdef vec e_cosine, e_square, e_cutoff, half, tilt
+    cdef Py_ssize_t v
+    for v in range(t.n // lanes_of(type_tag)):
+        e_cosine = cutoff[v] * by_cosine[v]
+        e_square = 2 * cutoff[v] * by_square[v]
+        e_cutoff = 2 * by_cutoff[v]
+        half = (
+            e_square * square_slope_jk(block, square_jk[v])
+            + e_cutoff * fc[v] * slope_jk[v]
+        )
+        tilt = e_cosine * cosine[v]
+        alpha[v] = (
+            half - tilt * inverse_j[v] * inverse_j[v]
+            + e_square * square_slope(shift, inverse_j[v])
+            + e_cutoff * fc_jk[v] * slope_j[v]
+        )
+        beta[v] = (
+            half - tilt * inverse_k[v] * inverse_k[v]
+            + e_square * square_slope(shift, inverse_k[v])
+            + e_cutoff * fc_jk[v] * slope_k[v]
+        )
+        gamma[v] = e_cosine * inverse_j[v] * inverse_k[v] - half
+
+
+cdef inline void scatter(
+    const AngularScratch *work, const Neighborhood *neighborhood, vec *along, vec *x, vec *y, vec *z
+) noexcept nogil:
+    """Add α and β to ``along``, γ times the other's vector to x, y, z."""
+    cdef const Triplets *t = &work.triplets
+    cdef const vec *alpha = <const vec *> work.alpha
+    cdef const vec *beta = <const vec *> work.beta
+    cdef const vec *gamma = <const vec *> work.gamma
+    cdef const vec *xs = <const vec *> neighborhood.x
+    cdef const vec *ys = <const vec *> neighborhood.y
+    cdef const vec *zs = <const vec *> neighborhood.z
+    cdef const Run *run
+    cdef Py_ssize_t n, i, k
+    cdef double xj, yj, zj, sum, sum_x, sum_y, sum_z, factor
+    for n in range(t.n_runs):
+        run = &t.runs[n]
+        xj = get(xs, run.j)
+        yj = get(ys, run.j)
+        zj = get(zs, run.j)
+        sum = sum_x = sum_y = sum_z = 0
+        for i in range(run.begin, run.end):
+            k = t.k[i]
+            factor = get(gamma, i)
+            sum += get(alpha, i)
+            sum_x += factor * get(xs, k)
+            sum_y += factor * get(ys, k)
+            sum_z += factor * get(zs, k)
+            put(along, k, get(along, k) + get(beta, i))
+            put(x, k, get(x, k) + factor * xj)
+            put(y, k, get(y, k) + factor * yj)
+            put(z, k, get(z, k) + factor * zj)
+        put(along, run.j, get(along, run.j) + sum)
+        put(x, run.j, get(x, run.j) + sum_x)
+        put(y, run.j, get(y, run.j) + sum_y)
+        put(z, run.j, get(z, run.j) + sum_z)
+
+
+cdef void angular_vjp(
+    const AngularBlock *block, const Neighborhood *neighborhood, AngularScratch *work,
+    const vec *weights, vec *along, vec *x, vec *y, vec *z,
+) noexcept nogil:
+    """Add the gradient of Σ weights · values: along * r_j + (x, y, z), each (n,).
+
+    ``weights`` (n_channels * n_rows,) are single numbers, 0 for rows that are padding.
+    """
+    cdef Cursor cursor = Cursor(0, 0, 0)
+    while next_triplets(&block.which, neighborhood, GRADIENTS, &cursor, &work.triplets, weights):
+        evaluate_cutoffs(&block.which, &work.triplets, weights)
+        fill_terms(block, work, True, weights)
+        contract(block, work, weights)
+        chain(block, work, weights)
+        scatter(work, neighborhood, along, x, y, z)
+
+
+# ---- jvp
+
+
+cdef inline void changes(
+    const AngularBlock *block, AngularScratch *work, const vec *type_tag
+) noexcept nogil:
+    """Fill by_cosine, by_square, by_cutoff with C dcosθ, C dS, dC, d along the directions."""
+    cdef const Triplets *t = &work.triplets
+    cdef const vec *square_jk = <const vec *> t.square_jk
+    cdef const vec *inverse_j = <const vec *> t.inverse_j
+    cdef const vec *inverse_k = <const vec *> t.inverse_k
+    cdef const vec *fc = <const vec *> t.fc
+    cdef const vec *fc_jk = <const vec *> t.fc_jk
+    cdef const vec *slope_j = <const vec *> t.slope_j
+    cdef const vec *slope_k = <const vec *> t.slope_k
+    cdef const vec *slope_jk = <const vec *> t.slope_jk
+    cdef const vec *cosine = <const vec *> t.cosine
+    cdef const vec *cutoff = <const vec *> t.cutoff
+    cdef const vec *square_j_dot = <const vec *> t.square_j_dot
+    cdef const vec *square_k_dot = <const vec *> t.square_k_dot
+    cdef const vec *square_jk_dot = <const vec *> t.square_jk_dot
+    cdef vec *by_cosine = <vec *> work.by_cosine
+    cdef vec *by_square = <vec *> work.by_square
+    cdef vec *by_cutoff = <vec *> work.by_cutoff
+    cdef double shift = block.which.shift
+    cdef vec du, dv, dw, half
+    cdef Py_ssize_t v
+    for v in range(t.n // lanes_of(type_tag)):
+        du = square_j_dot[v]
+        dv = square_k_dot[v]
+        dw = square_jk_dot[v]
+        half = 0.5 * cutoff[v]
+        by_cosine[v] = half * (
+            (du + dv - dw) * inverse_j[v] * inverse_k[v]
+            - cosine[v] * (du * inverse_j[v] * inverse_j[v] + dv * inverse_k[v] * inverse_k[v])
+        )
+        by_square[v] = cutoff[v] * (
+            du * square_slope(shift, inverse_j[v])
+            + dv * square_slope(shift, inverse_k[v])
+            + dw * square_slope_jk(block, square_jk[v])
+        )
+        by_cutoff[v] = (
+            fc_jk[v] * (slope_j[v] * du + slope_k[v] * dv)
+            + fc[v] * slope_jk[v] * dw
+        )
+
+
+cdef inline void add_four_changes(
+    const AngularBlock *block, const AngularScratch *work, Py_ssize_t row, vec *sums
+) noexcept nogil:
+    """Add Σ_t first a'_s + second a_s to the sums of rows row ... row + 3 in all channels."""
+    cdef const vec *first = <const vec *> work.first
+    cdef const vec *second = <const vec *> work.second
+    cdef const vec *a0 = term_of(block, work.values, row, first)
+    cdef const vec *a1 = term_of(block, work.values, row + 1, first)
+    cdef const vec *a2 = term_of(block, work.values, row + 2, first)
+    cdef const vec *a3 = term_of(block, work.values, row + 3, first)
+    cdef const vec *d0 = term_of(block, work.slopes, row, first)
+    cdef const vec *d1 = term_of(block, work.slopes, row + 1, first)
+    cdef const vec *d2 = term_of(block, work.slopes, row + 2, first)
+    cdef const vec *d3 = term_of(block, work.slopes, row + 3, first)
+    cdef const Segment *segment = work.triplets.segments
+    cdef const Segment *end = segment + work.triplets.n_segments
+    cdef vec *out
+    cdef vec s0, s1, s2, s3, t0, t1, t2, t3
+    cdef Py_ssize_t v, n_rows = block.n_rows
+    while segment < end:
+        out = sums + segment.channel * n_rows + row
+        s0 = out[0]
+        s1 = out[1]
+        s2 = out[2]
+        s3 = out[3]
+        t0 = t1 = t2 = t3 = splat(0, first)
+        for v in range(segment.begin, segment.end):
+            s0 = s0 + first[v] * d0[v]
+            s1 = s1 + first[v] * d1[v]
+            s2 = s2 + first[v] * d2[v]
+            s3 = s3 + first[v] * d3[v]
+            t0 = t0 + second[v] * a0[v]
+            t1 = t1 + second[v] * a1[v]
+            t2 = t2 + second[v] * a2[v]
+            t3 = t3 + second[v] * a3[v]
+        out[0] = s0 + t0
+        out[1] = s1 + t1
+        out[2] = s2 + t2
+        out[3] = s3 + t3
+        segment += 1
+
+
+cdef void angular_jvp(
+    const AngularBlock *block, const Neighborhood *neighborhood, AngularScratch *work, vec *sums
+) noexcept nogil:
+    """Add the changes of the values along the directions, lane by lane.
+
+    Of one function: Σ_t e_g a'_s C dcosθ + e_g a_s (dC - η_g C dS).
+    """
+    cdef const vec *square = <const vec *> work.triplets.square
+    cdef const vec *by_cosine = <const vec *> work.by_cosine
+    cdef const vec *by_square = <const vec *> work.by_square
+    cdef const vec *by_cutoff = <const vec *> work.by_cutoff
+    cdef vec *first = <vec *> work.first
+    cdef vec *second = <vec *> work.second
+    cdef Cursor cursor = Cursor(0, 0, 0)
+    cdef Py_ssize_t g, v, row
+    cdef vec eta, e
+    while next_triplets(&block.which, neighborhood, TANGENTS, &cursor, &work.triplets, sums):
+        evaluate_cutoffs(&block.which, &work.triplets, sums)
+        fill_terms(block, work, True, sums)
+        changes(block, work, sums)
+        for g in range(block.n_groups):
+            eta = splat(-block.eta[g], sums)
+            for v in range(work.triplets.n // lanes_of(sums)):
+                e = vexp(eta * square[v])
+                first[v] = e * by_cosine[v]
+                second[v] = e * (by_cutoff[v] + eta * by_square[v])
+            for row in range(block.group[g], block.group[g + 1], 4):
+                add_four_changes(block, work, row, sums)

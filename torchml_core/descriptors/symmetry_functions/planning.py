@@ -1,0 +1,157 @@
+"""From families of symmetry functions to the plan that the kernels follow.
+
+The kernels want functions that share an exponential, or a power, side by side; users want them in
+the order given. So the plan is made once, here: equal species become one *class*, equal
+(zeta, lambda) one *angular term*, rows of equal eta one *group* (of a multiple of four rows, as
+many as the kernels take at once), and each sum gets the number of the value that it is.
+"""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+
+from torchml_core.descriptors.symmetry_functions.packing import SymmetryFunctionKernel
+
+ROWS_AT_ONCE = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """Functions of one type that share all but their rows of parameters.
+
+    Attributes
+    ----------
+    type : int
+        1 ... 5.
+    rows : list of tuple
+        The parameters: g1 (), g2 (eta, Rs), g3 (kappa,), g4 and g5 (zeta, lambda, eta).
+    channels : (n_species,) or (n_species, n_species) int array
+        Which channel a neighbor (g1-g3), or two of them (g4, g5), count in; -1: in none.
+    components : (n_channels, n_rows) int array
+        Which value each is.
+    cutoffs : (n_species, n_species) array
+    cutoff_function : str
+        A key of ``kernels.cutoff.CUTOFF_FUNCTIONS``.
+    inner : float
+        Fraction of the cutoff up to which the cutoff function is 1.
+    weights : (n_species,) array
+        Of a neighbor.
+    centers : (n_species,) bool array
+        Which atoms have these functions.
+    shift : float
+        Rs of g4 and g5.
+    """
+
+    type: int
+    rows: list
+    channels: np.ndarray
+    components: np.ndarray
+    cutoffs: np.ndarray
+    cutoff_function: str
+    weights: np.ndarray
+    centers: np.ndarray
+    inner: float = 0.0
+    shift: float = 0.0
+
+
+def make_kernel(width, families):
+    """Return the kernel that computes some families, which have ``width`` values together."""
+    classes, members = _classes(families)
+    pair_cutoffs = _Numbered()
+    blocks, components, first = [], [], 0
+    for family in families:
+        block, block_components = (_radial if family.type <= 3 else _angular)(family, members)
+        block["type"] = family.type
+        block["centers"] = family.centers[members].astype(np.int32)
+        block["first"] = first
+        block["pair_cutoff"] = pair_cutoffs[
+            family.cutoff_function,
+            family.inner,
+            tuple(map(tuple, family.cutoffs[np.ix_(members, members)])),
+            tuple(family.weights[members]),
+        ]
+        blocks.append(block)
+        components.append(block_components)
+        first += len(block_components)
+    reach = np.max([np.where((f.channels >= 0).any(), f.cutoffs, 0) for f in families], axis=0)
+    return SymmetryFunctionKernel(
+        width, reach, classes, list(pair_cutoffs), blocks, np.concatenate(components)
+    )
+
+
+class _Numbered(dict):
+    """Numbers things in the order in which they are first asked for."""
+
+    def __missing__(self, key):
+        self[key] = len(self)
+        return self[key]
+
+
+def _classes(families):
+    """(n_species,) class of each species, and one species of each class.
+
+    Species are of one class if no family can tell them apart.
+    """
+    number = _Numbered()
+    classes = [
+        number[
+            tuple(
+                (
+                    family.channels[s].tobytes(),
+                    family.cutoffs[s].tobytes(),
+                    family.weights[s],
+                    family.centers[s],
+                )
+                for family in families
+            )
+        ]
+        for s in range(len(families[0].weights))
+    ]
+    members = np.array([classes.index(c) for c in range(len(number))])
+    return np.array(classes, dtype=np.int32), members
+
+
+def _radial(family, members):
+    parameters = np.array(family.rows, dtype=np.float64).reshape(len(family.rows), -1)
+    block = {"channels": family.channels[members].astype(np.int32), "n_rows": len(family.rows)}
+    if family.type == 2:
+        block["eta"], block["Rs"] = parameters.T
+    elif family.type == 3:
+        (block["kappa"],) = parameters.T
+    return block, np.asarray(family.components, dtype=np.int32).ravel()
+
+
+def _angular(family, members):
+    terms, etas = _Numbered(), {}
+    for k, (zeta, lam, eta) in enumerate(family.rows):
+        etas.setdefault(eta, []).append((terms[zeta, lam], k))
+    rows, padded_terms, group = [], [], [0]
+    for group_rows in etas.values():
+        padding = -len(group_rows) % ROWS_AT_ONCE
+        rows += [k for _, k in group_rows] + [-1] * padding
+        padded_terms += [t for t, _ in group_rows] + [group_rows[-1][0]] * padding
+        group.append(len(rows))
+    zeta, lam = np.array(list(terms)).T
+    pairs = sorted(
+        (int(family.channels[members[a], members[b]]), a, b)
+        for a, b in itertools.combinations_with_replacement(range(len(members)), 2)
+        if family.channels[members[a], members[b]] >= 0
+    )
+    channel, first, second = np.array(pairs, dtype=np.int32).reshape(-1, 3).T
+    block = {
+        "shift": family.shift,
+        "channel": channel,
+        "first_class": first,
+        "second_class": second,
+        "n_rows": len(rows),
+        "zeta": zeta,
+        "whole_zeta": np.where((zeta == np.floor(zeta)) & (zeta < 2**30), zeta, 0),
+        "lambda": lam,
+        "eta": np.array(list(etas)),
+        "group": group,
+        "term": padded_terms,
+    }
+    components = np.asarray(family.components, dtype=np.int32)
+    components = np.column_stack([components, np.full(len(components), -1, dtype=np.int32)])
+    return block, components[:, rows].ravel()  # row -1 is the column of -1

@@ -1,0 +1,361 @@
+"""Behler-Parrinello symmetry functions: their settings, checked and packed for the kernel."""
+
+import itertools
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from torchml_core.checks import number, one_of, positive
+from torchml_core.configuration_checks import check_species
+from torchml_core.descriptors.base import Descriptor
+from torchml_core.descriptors.symmetry_functions.planning import Family, make_kernel
+from torchml_core.errors import InputError
+from torchml_core.kernels import cutoff as kernel_cutoff
+
+# The parameters in a row of each type, in their order in a row.
+PARAMETERS = {
+    "g1": (),
+    "g2": ("eta", "Rs"),
+    "g3": ("kappa",),
+    "g4": ("zeta", "lambda", "eta"),
+    "g5": ("zeta", "lambda", "eta"),
+}
+SPECIES_MODES = ("pooled", "resolved", "weighted")
+CUTOFF_FUNCTIONS = tuple(name for name in kernel_cutoff.CUTOFF_FUNCTIONS if name is not None)
+
+
+class SymmetryFunctions(Descriptor):
+    """Behler-Parrinello symmetry functions g1-g5, and weighted ones (wACSF).
+
+    With R_j the distance of neighbor j from the centre i, θ the angle between neighbors j and k
+    at i, and fc the cutoff function of a pair of species::
+
+        g1 = Σ_j fc(R_j)
+        g2 = Σ_j exp(-eta (R_j - Rs)²) fc(R_j)
+        g3 = Σ_j cos(kappa R_j) fc(R_j)
+        g4 = Σ_{j<k} 2^(1-zeta) (1 + lambda cosθ)^zeta exp(-eta (R_j² + R_k² + R_jk²))
+             fc(R_j) fc(R_k) fc(R_jk)
+        g5 = Σ_{j<k} 2^(1-zeta) (1 + lambda cosθ)^zeta exp(-eta (R_j² + R_k²)) fc(R_j) fc(R_k)
+
+    each pair of neighbors once; where 1 + lambda cosθ <= 0 the term is 0. An atom without
+    neighbors has zeros. (J. Behler, J. Chem. Phys. 134, 074106 (2011), whose g4 and g5 sum over
+    j and k in both orders, twice this.)
+
+    Parameters
+    ----------
+    species : sequence of str
+        The species that may occur, e.g. ``["Si", "C"]``.
+    cutoff : float or dict
+        In Å: one for all, or one for each unordered pair of species, ``{("Si", "C"): 4.2, ...}``.
+    functions : list of (type, rows)
+        ``[("g1", []), ("g2", [[eta, Rs], ...]), ("g3", [[kappa], ...]),
+        ("g4", [[zeta, lambda, eta], ...]), ("g5", [[zeta, lambda, eta], ...])]``: each type at
+        most once. eta >= 0 in Å⁻², Rs in Å, kappa in Å⁻¹, zeta > 0, which need not be whole;
+        lambda need not be ±1.
+    species_mode : "pooled", "resolved" or "weighted"
+        pooled: species matter through the cutoffs only, as in KLIFF and libdescriptor.
+        resolved: g1-g3 for each species of the neighbor, g4 and g5 for each unordered pair of
+        species of the two neighbors.
+        weighted: pooled, with each term of g1-g3 times w_j, of g4 and g5 times w_j w_k, where w is
+        the weight of the neighbor's species (M. Gastegger et al., J. Chem. Phys. 148, 241709
+        (2018)).
+    cutoff_function : "cos", "poly1", "poly2", "poly3" or "tanh3"
+        ``(cos(π R/rc) + 1)/2``; or the polynomial in R/rc that has 1, 2 or 3 continuous
+        derivatives at 0 and at rc (n2p2's CT_POLY1, 2, 3); or ``tanh³(1 - R/rc)``. All are 0
+        from rc on.
+    weights : dict, optional
+        ``{"Si": 14.0, ...}``, for species_mode="weighted" alone; default: atomic numbers.
+    mean, std : float or (width,) array, optional
+        Values are returned as (D - mean) / std; std > 0.
+
+    Raises
+    ------
+    InputError
+        For any setting that cannot be used; the message names it.
+
+    Notes
+    -----
+    Order of the values: types in the order given. Inside a type, when resolved: the neighbor
+    species s_0, s_1, ... in the order of ``species``, or their pairs (s_0, s_0), (s_0, s_1), ...,
+    (s_1, s_1), ...; inside that, rows in the order given. Resolved values added over the species
+    are the pooled ones.
+
+    Examples
+    --------
+    >>> import torchml_core as tm
+    >>> tm.SymmetryFunctions(["Si"], 5.0, [("g2", [[0.1, 0.0]]), ("g4", [[1, -1, 0.01]])]).labels
+    ['g2(eta=0.1, Rs=0)', 'g4(zeta=1, lambda=-1, eta=0.01)']
+    """
+
+    def __init__(
+        self,
+        species,
+        cutoff,
+        functions,
+        *,
+        species_mode="pooled",
+        cutoff_function="cos",
+        weights=None,
+        mean=None,
+        std=None,
+    ):
+        self.species = check_species(species)
+        self.cutoffs = _check_cutoffs(cutoff, self.species)
+        self.functions = _check_functions(functions)
+        self.species_mode = one_of("species_mode", species_mode, SPECIES_MODES)
+        self.cutoff_function = one_of("cutoff_function", cutoff_function, CUTOFF_FUNCTIONS)
+        self.weights = _check_weights(weights, self.species, self.species_mode)
+        self.width = sum(
+            _n_components(rows) * len(self._channels(type)) for type, rows in self.functions
+        )
+        self.mean, self.std = _check_normalization(mean, std, self.width)
+
+    @property
+    def cutoff(self):
+        """The largest cutoff, in Å."""
+        return max(self.cutoffs.values())
+
+    @property
+    def labels(self):
+        """What each value is, e.g. ``g2(eta=0.1, Rs=0)``, or ``g2[Si](eta=0.1, Rs=0)``."""
+        return [
+            _label(type, channel, row)
+            for type, rows in self.functions
+            for channel in self._channels(type)
+            for row in rows or [()]
+        ]
+
+    def to_file(self, path):
+        """Write a ``.dat`` file that :func:`~torchml_core.read_descriptor` reads back equal.
+
+        Raises
+        ------
+        UnsupportedError
+            The format has no words for resolved species, for polynomial cutoff functions, or for
+            a species whose name has blanks or ``#`` or is a number.
+        """
+        # It imports this.
+        from torchml_core.descriptors.symmetry_functions.dat_file import write_symmetry_functions
+
+        write_symmetry_functions(self, path)
+
+    def __repr__(self):
+        cutoffs = self.cutoffs if len(set(self.cutoffs.values())) > 1 else self.cutoff
+        settings = [repr(list(self.species)), repr(cutoffs), repr(_as_lists(self.functions))]
+        if self.species_mode != "pooled":
+            settings.append(f"species_mode={self.species_mode!r}")
+        if self.weights is not None:
+            settings.append(f"weights={self.weights!r}")
+        if self.cutoff_function != "cos":
+            settings.append(f"cutoff_function={self.cutoff_function!r}")
+        if self.mean is not None:
+            settings += [f"mean={self.mean.tolist()!r}", f"std={self.std.tolist()!r}"]
+        text = f"SymmetryFunctions({', '.join(settings)})"
+        if len(text) <= 200:
+            return text
+        counts = ", ".join(f"{_n_components(rows)} {type}" for type, rows in self.functions)
+        return (
+            f"<SymmetryFunctions of {' '.join(self.species)} ({self.species_mode}), cutoff"
+            f" {self.cutoff:g} ({self.cutoff_function}): {counts}; width {self.width}>"
+        )
+
+    def _channels(self, type):
+        """The names of what a type's rows are repeated for: species, pairs, or one nothing."""
+        if self.species_mode != "resolved":
+            return ["" if self.species_mode == "pooled" else "[weighted]"]
+        if type in ("g1", "g2", "g3"):
+            return [f"[{name}]" for name in self.species]
+        pairs = itertools.combinations_with_replacement(self.species, 2)
+        return [f"[{a}-{b}]" for a, b in pairs]
+
+    def _settings(self):
+        normalization = None if self.mean is None else (tuple(self.mean), tuple(self.std))
+        return (
+            self.species,
+            tuple(self.cutoffs.items()),
+            self.functions,
+            self.species_mode,
+            self.cutoff_function,
+            None if self.weights is None else tuple(self.weights.items()),
+            normalization,
+        )
+
+    def _make_kernel(self):
+        n = len(self.species)
+        cutoffs = np.empty((n, n))
+        for (a, b), cutoff in self.cutoffs.items():
+            a, b = self.species.index(a), self.species.index(b)
+            cutoffs[a, b] = cutoffs[b, a] = cutoff
+        weights = np.ones(n) if self.weights is None else np.array(list(self.weights.values()))
+        families, first = [], 0
+        for type, rows in self.functions:
+            channels, n_channels = self._channel_numbers(type)
+            n_values = n_channels * _n_components(rows)
+            families.append(
+                Family(
+                    type=int(type[1]),
+                    rows=list(rows) or [()],
+                    channels=channels,
+                    components=np.arange(first, first + n_values).reshape(n_channels, -1),
+                    cutoffs=cutoffs,
+                    cutoff_function=self.cutoff_function,
+                    weights=weights,
+                    centers=np.ones(n, dtype=bool),
+                )
+            )
+            first += n_values
+        return make_kernel(self.width, families)
+
+    def _channel_numbers(self, type):
+        """Which of :meth:`_channels` each species, or each two species, count in."""
+        n, n_channels = len(self.species), len(self._channels(type))
+        is_radial = type in ("g1", "g2", "g3")
+        if self.species_mode != "resolved":
+            return np.zeros(n if is_radial else (n, n), dtype=np.int32), n_channels
+        if is_radial:
+            return np.arange(n, dtype=np.int32), n_channels
+        channels = np.empty((n, n), dtype=np.int32)
+        pairs = itertools.combinations_with_replacement(range(n), 2)
+        for channel, (a, b) in enumerate(pairs):
+            channels[a, b] = channels[b, a] = channel
+        return channels, n_channels
+
+
+def _n_components(rows):
+    return len(rows) or 1  # g1 has no rows
+
+
+def _as_lists(functions):
+    return [(type, [list(row) for row in rows]) for type, rows in functions]
+
+
+def _label(type, channel, row):
+    parameters = zip(PARAMETERS[type], row, strict=True)
+    inside = ", ".join(f"{name}={value:.6g}" for name, value in parameters)
+    return f"{type}{channel}({inside})" if inside else f"{type}{channel}"
+
+
+def _check_cutoffs(cutoff, species):
+    """{(a, b): cutoff} for each unordered pair, in the order of species."""
+    pairs = list(itertools.combinations_with_replacement(species, 2))
+    if not isinstance(cutoff, Mapping):
+        return dict.fromkeys(pairs, positive("cutoff", cutoff))
+    cutoffs = dict.fromkeys(pairs)
+    for pair, value in cutoff.items():
+        if not isinstance(pair, tuple) or len(pair) != 2 or not set(pair) <= set(species):
+            raise InputError(
+                f"cutoff: {pair!r} is no pair of the species {list(species)}; keys like"
+                f" {pairs[-1]!r} are needed"
+            )
+        key = pair if pair in cutoffs else pair[::-1]
+        value = positive(f"cutoff[{pair!r}]", value)
+        if cutoffs[key] not in (None, value):
+            raise InputError(f"cutoff: {key!r} has two, {cutoffs[key]:g} and {value:g}")
+        cutoffs[key] = value
+    missing = [pair for pair, value in cutoffs.items() if value is None]
+    if missing:
+        raise InputError(f"cutoff: the pair {missing[0]!r} has none; every pair needs one")
+    return cutoffs
+
+
+def _check_weights(weights, species, mode):
+    """{name: weight} in the order of species, or None where there are none."""
+    if mode != "weighted":
+        if weights is not None:
+            raise InputError(f"weights: only species_mode='weighted' has them, not {mode!r}")
+        return None
+    if weights is None:
+        return {name: float(atomic_number(name)) for name in species}
+    if not isinstance(weights, Mapping) or set(weights) != set(species):
+        raise InputError(f"weights = {weights!r}: one for each of {list(species)} is needed")
+    return {name: number(f"weights[{name!r}]", weights[name]) for name in species}
+
+
+def atomic_number(name):
+    """Return the atomic number of a chemical symbol, or raise InputError."""
+    from ase.data import atomic_numbers  # slow to import, and for this alone
+
+    known = atomic_numbers.get(name, 0)
+    if known < 1:
+        raise InputError(f"species: {name!r} is no chemical element; it has no atomic number")
+    return known
+
+
+def _check_functions(functions):
+    try:
+        pairs = [(type, rows) for type, rows in functions]
+    except (TypeError, ValueError):
+        raise InputError(
+            'functions: a list like [("g2", [[eta, Rs], ...]), ...] is needed'
+        ) from None
+    checked = {}
+    for type, rows in pairs:
+        one_of("functions: type", type, tuple(PARAMETERS))
+        if type in checked:
+            raise InputError(f"functions: {type} stands there twice; put its rows together")
+        checked[type] = _check_rows(type, rows)
+    if not checked:
+        raise InputError("functions: empty; at least one type is needed")
+    return tuple(checked.items())
+
+
+def _check_rows(type, rows):
+    names = PARAMETERS[type]
+    try:
+        rows = [tuple(row) for row in rows]
+    except TypeError:
+        raise InputError(f"functions: {type}: a list of rows is needed, not {rows!r}") from None
+    if type == "g1":
+        if rows:
+            raise InputError("functions: g1 has no parameters; an empty list is needed")
+        return ()
+    if not rows:
+        raise InputError(f"functions: {type} has no rows; [{', '.join(names)}] is one")
+    return tuple(check_row(f"functions: {type} row {k}", names, row) for k, row in enumerate(rows))
+
+
+def check_row(where, names, row):
+    """Return a row of parameters as finite floats that have a meaning, or raise InputError."""
+    if len(row) != len(names):
+        raise InputError(f"{where}: {list(row)} where [{', '.join(names)}] is needed")
+    values = {name: number(f"{where}: {name}", x) for name, x in zip(names, row, strict=True)}
+    if values.get("eta", 0.0) < 0:
+        raise InputError(f"{where}: eta = {values['eta']:g}: at least 0 is needed")
+    if "zeta" in values:
+        zeta, lam = values["zeta"], values["lambda"]
+        if zeta <= 0:
+            raise InputError(f"{where}: zeta = {zeta:g}: more than 0 is needed")
+        if zeta * math.log2((1 + abs(lam)) / 2) > 500:
+            raise InputError(
+                f"{where}: (1 + lambda cosθ)^zeta overflows for lambda = {lam:g}, zeta = {zeta:g}"
+            )
+    return tuple(values.values())
+
+
+def _check_normalization(mean, std, width):
+    """Two read-only (width,) arrays; None, None where they would change nothing."""
+    mean = _per_component("mean", 0.0 if mean is None else mean, width)
+    std = _per_component("std", 1.0 if std is None else std, width)
+    if (std <= 0).any():
+        worst = int(np.argmax(std <= 0))
+        raise InputError(f"std[{worst}] = {std[worst]:g}: more than 0 is needed")
+    if not mean.any() and (std == 1).all():
+        return None, None
+    return mean, std
+
+
+def _per_component(name, values, width):
+    try:
+        array = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{name}: numbers are needed, not {values!r}") from None
+    if array.shape not in ((), (1,), (width,)):
+        raise InputError(
+            f"{name} has shape {array.shape}; one number or ({width},), one a value, is needed"
+        )
+    if not np.isfinite(array).all():
+        raise InputError(f"{name} has {array[~np.isfinite(array)].flat[0]}; finite is needed")
+    array = np.array(np.broadcast_to(array, (width,)))
+    array.flags.writeable = False
+    return array

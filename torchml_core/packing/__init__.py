@@ -1,1 +1,0 @@
-"""Each descriptor's parameters, packed for its kernel: what `_descriptors` runs over all rows."""

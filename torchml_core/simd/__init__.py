@@ -1,0 +1,1 @@
+"""Vectors as wide as the processor's: arithmetic, elementary functions, small products."""

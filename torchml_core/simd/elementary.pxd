@@ -1,0 +1,117 @@
+"""Elementary functions of vectors, of one argument each, good to the last digit or two."""
+
+from libc.math cimport pow, powf
+
+from torchml_core.simd.vectors cimport (
+    get, lanes_of, put, simd_round_d, simd_round_f, simd_scale_d, simd_scale_f, simd_split_d,
+    simd_split_f, splat, vec, vfloat, vmax, vstep,
+)
+
+
+cdef inline vec horner(vec sum, vec x, double coefficient) noexcept nogil:
+    return sum * x + splat(coefficient, &x)
+
+
+cdef inline vec vexp(vec x) noexcept nogil:
+    """exp(x) for x < 700 (float32: 87); where it would be below 1e-307 (1e-37), about that.
+
+    x = n ln 2 + r with |r| <= ln(2)/2: exp(r) by a Chebyshev fit (relative error 3e-18, float32
+    2e-9), times 2^n. ln 2 comes in two parts, the first short enough that n times it is exact.
+    """
+    cdef vec n, shifted, r, p
+    if vec is vfloat:
+        x = vmax(x, splat(-86.0, &x))
+        n = simd_round_f(x * splat(1.4426950408889634, &x), &shifted)
+        r = x - n * splat(0.693359375, &x)
+        r = r - n * splat(-2.12194440054690583e-4, &x)
+        p = splat(0.0013941108434, &x)
+        p = horner(p, r, 0.00837512639815)
+        p = horner(p, r, 0.0416663528968)
+        p = horner(p, r, 0.166664155147)
+        p = horner(p, r, 0.500000004712)
+        p = horner(p, r, 1.00000003772)
+        p = horner(p, r, 1.0)
+        return simd_scale_f(p, shifted)
+    else:
+        x = vmax(x, splat(-707.0, &x))
+        n = simd_round_d(x * splat(1.4426950408889634, &x), &shifted)
+        r = x - n * splat(0.6931471803691238, &x)
+        r = r - n * splat(1.9082149292705877e-10, &x)
+        p = splat(2.5110037605963777712e-8, &x)
+        p = horner(p, r, 2.7632639639041029749e-7)
+        p = horner(p, r, 2.7557240918578969823e-6)
+        p = horner(p, r, 0.000024801485482328492419)
+        p = horner(p, r, 0.00019841269890047113707)
+        p = horner(p, r, 0.0013888888952314774652)
+        p = horner(p, r, 0.0083333333333196006109)
+        p = horner(p, r, 0.041666666666488095495)
+        p = horner(p, r, 0.16666666666666680806)
+        p = horner(p, r, 0.50000000000000183855)
+        p = horner(p, r, 0.99999999999999999976)
+        p = horner(p, r, 0.99999999999999999693)
+        return simd_scale_d(p, shifted)
+
+
+cdef inline vec whole_power(vec x, int n) noexcept nogil:
+    """x^n for n >= 0, by repeated squaring."""
+    cdef vec result = splat(1, &x)
+    if n & 1:
+        result = x
+    n >>= 1
+    while n > 0:
+        x = x * x
+        if n & 1:
+            result = result * x
+        n >>= 1
+    return result
+
+
+cdef inline vec vlog(vec x) noexcept nogil:
+    """ln(x) for normal x > 0; anything finite for 0.
+
+    x = m 2^e, ln m = 2 artanh s with s = (m - 1)/(m + 1), |s| < 0.172: its series, to s^19.
+    """
+    cdef vec e, m, s, q, p
+    if vec is vfloat:
+        m = simd_split_f(x, &e)
+    else:
+        m = simd_split_d(x, &e)
+    s = (m - 1) / (m + 1)
+    q = s * s
+    if vec is vfloat:
+        p = splat(1 / 9.0, &x)
+    else:
+        p = splat(1 / 19.0, &x)
+        p = horner(p, q, 1 / 17.0)
+        p = horner(p, q, 1 / 15.0)
+        p = horner(p, q, 1 / 13.0)
+        p = horner(p, q, 1 / 11.0)
+        p = horner(p, q, 1 / 9.0)
+    p = horner(p, q, 1 / 7.0)
+    p = horner(p, q, 1 / 5.0)
+    p = horner(p, q, 1 / 3.0)
+    p = 2 * s * q * p
+    p = p + e * splat(1.9082149292705877e-10, &x)
+    p = p + 2 * s
+    return p + e * splat(0.6931471803691238, &x)
+
+
+cdef inline vec power_below_one(vec x, double y) noexcept nogil:
+    """x^y for 0 <= x <= 1; 0 where x = 0."""
+    return vexp(splat(y, &x) * vlog(x)) * vstep(x)
+
+
+cdef inline vec any_power(vec x, double y) noexcept nogil:
+    """x^y, 0 where x <= 0: lane by lane with the C library's pow, which knows of overflow."""
+    cdef vec result = x
+    cdef Py_ssize_t lane
+    cdef double base
+    for lane in range(lanes_of(&x)):
+        base = get(&x, lane)
+        if base <= 0:
+            put(&result, lane, 0)
+        elif vec is vfloat:
+            put(&result, lane, powf(<float> base, <float> y))
+        else:
+            put(&result, lane, pow(base, y))
+    return result
