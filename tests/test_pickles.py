@@ -102,8 +102,10 @@ MADE = {
     TorchScriptExecutor: lambda folder: tm.PortableModel.load(folder)._executor,
 }
 # Modules of which nobody outside of this library has an object for longer than a call.
-WITHIN = {"batch", "cells", "cli", "kernels", "packing", "threads", "kim.system"}
-WITHIN |= {"descriptors.data_lines", "descriptors.planning", "descriptors.radial_basis"}
+WITHIN = {"batch", "cells", "cli", "kernels", "simd", "threads", "kim.system"}
+WITHIN |= {"descriptors.data_lines", "descriptors.density.radial_basis"}
+WITHIN |= {"descriptors.symmetry_functions.planning", "kim.doctor", "kim.installed"}
+WITHIN |= {f"descriptors.{name}.packing" for name in ("density", "symmetry_functions")}
 WITHIN |= {f"portable.{name}" for name in ("archive", "conventions", "evaluation")}
 WITHIN |= {f"portable.{name}" for name in ("exported_file", "script_pickle", "torchscript_file")}
 # Classes that are bases of others, results of C's kind, or tried elsewhere.

@@ -79,7 +79,7 @@ def test_classes_are_species_that_nothing_tells_apart(planned, changed, classes)
     assert plan["classes"].tolist() == classes
 
 
-def test_equal_fading_is_shared(planned):
+def test_equal_cutoffs_are_shared(planned):
     families = [
         family(2, [(0.1, 0.0)], [0]),
         family(4, ROWS, [[0]]),
