@@ -129,7 +129,7 @@ def test_what_models_are_given_is_said(run, shared_data, monkeypatch):
         assert found.get("given for species", "").startswith(given or "")
         assert ("given for species" in found) == (given is not None)
         assert found.get("note") == note
-        assert found["given"].startswith("float64; float32 if torch refuses that")
+        assert found["given in"].startswith("float64; float32 if torch refuses that")
 
 
 class Embeds(torch.nn.Module):
@@ -154,7 +154,7 @@ def test_embeddings_that_do_not_fit(run, exported, tmp_path):
     of = {"species": ["Si"], "cutoff": 3.0, "convention": "graph", "dtype": "float64"}
     tm.PortableModel.create(tmp_path / "m", model=model, **of)
     found = facts(run("inspect", tmp_path / "m"))
-    assert found["given"] == "float64, because model.param says so"
+    assert found["given in"] == "float64, because model.param says so"
     assert found["given for species"].startswith("Si 14 (atomic numbers)")
     assert found["note"].startswith("its embedding has 10 rows, too few for atomic number 14")
 

@@ -179,6 +179,7 @@ def test_half_precision(tmp_path):
     assert model.dtype == torch.float16
 
 
+@pytest.mark.slow
 def test_exported_programs_are_given_what_they_take(tmp_path):
     rows = torch.export.Dim("rows", min=1)
     with warnings.catch_warnings():

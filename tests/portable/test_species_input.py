@@ -109,6 +109,7 @@ def test_by_the_name_of_the_argument(tmp_path, monkeypatch):
     assert given(codes) == NUMBERS
 
 
+@pytest.mark.slow
 def test_exported_programs(tmp_path):
     n, e = torch.export.Dim("n"), torch.export.Dim("e")
     example = (

@@ -108,7 +108,7 @@ def _say_what_is_given(findings, parameters, param_file, facts):
     dtype = "float64; float32 if torch refuses that (--run finds out)"
     if parameters.dtype:
         dtype = f"{parameters.dtype}, because {param_file} says so"
-    findings.fact("given", dtype)
+    findings.fact("given in", dtype)
     if parameters.convention == "descriptor" or not facts.arguments:
         return
     from ase.data import atomic_numbers
