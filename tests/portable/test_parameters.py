@@ -138,6 +138,7 @@ def test_truncated_at_every_line(kept, read):
         ("3.5", "1_0.5", 6, "cutoff = '1_0.5'"),
         ("3.5", "0x10", 6, "cutoff = '0x10'"),
         ("3.5", "٣.٥", 6, "cutoff = '٣.٥'"),
+        ("3.5", "10001", 6, "cutoff = 10001.0: at most 10000 Å"),
         ("3.5", "1e999", 6, "cutoff = '1e999'"),
         ("3.5", "1e20", 6, "cutoff = 1e+20, n_layers = 1: an influence distance"),
         ("3.5", "5001", 7, "cutoff = 5001, n_layers = 2: an influence distance"),

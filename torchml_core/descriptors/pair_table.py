@@ -14,6 +14,8 @@ import itertools
 from torchml_core.checks import shown
 from torchml_core.text_numbers import is_number
 
+LONGEST_NAME = 40  # for messages that name species
+
 
 def read_pair_table(lines):
     """Return the species, in the order in which the lines name them, and {(a, b): cutoff}.
@@ -30,7 +32,11 @@ def read_pair_table(lines):
         if not _is_pair_line(lines.peek()):
             raise _missing_line(lines, list(species), cutoffs, n_species)
         a, b, *rest = lines.words("a line 'A B cutoff'")
-        (cutoff,) = lines.parse(rest, f"the cutoff of {a[:20]} {b[:20]}", 1)
+        for name in (a, b):
+            if len(name) > LONGEST_NAME:
+                requirement = f"the name of a species, up to {LONGEST_NAME} characters,"
+                raise lines.error(f"{shown(name)}: {requirement} is needed")
+        (cutoff,) = lines.parse(rest, f"the cutoff of {a} {b}", 1)
         if cutoff <= 0:
             raise lines.error(f"the cutoff of {a} {b} is {cutoff:g}: more than 0 is needed")
         species.update({a: None, b: None})

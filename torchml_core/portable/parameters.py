@@ -85,7 +85,7 @@ class ModelParameters:
         settle = object.__setattr__  # the class is frozen for everybody else
         settle(self, "species", check_species(self.species))
         settle(self, "convention", _check_convention(self.convention))
-        settle(self, "cutoff", positive("cutoff", self.cutoff))
+        settle(self, "cutoff", check_cutoff(self.cutoff))
         settle(self, "n_layers", check_layers(self.n_layers, self.cutoff))
         settle(self, "returns_forces", flag("returns_forces", self.returns_forces))
         settle(self, "descriptor", _check_descriptor(self.descriptor, self.convention))
@@ -381,6 +381,13 @@ def _check_convention(convention):
     return one_of("convention", convention, tuple(WORDS_IN_FILE))
 
 
+def check_cutoff(cutoff):
+    """Return the cutoff as a float; InputError unless it is above 0 and could mean anything."""
+    if positive("cutoff", cutoff) > FARTHEST:
+        refuse("cutoff", cutoff, f"at most {FARTHEST} Å")
+    return float(cutoff)
+
+
 def check_layers(n_layers, cutoff):
     """Return the number of layers as an int; InputError for more than could mean anything."""
     n_layers = whole("n_layers", n_layers, 1, MOST_LAYERS)
@@ -438,9 +445,7 @@ def _parse_symbols(text, n_species):
 
 
 def _parse_cutoff(text):
-    cutoff = positive("cutoff", parse_number("cutoff", text))
-    check_layers(1, cutoff)
-    return cutoff
+    return check_cutoff(parse_number("cutoff", text))
 
 
 def _parse_convention(text):

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from torchml_core.checks import number, one_of, positive, whole
+from torchml_core.checks import number, one_of, positive, refuse, whole
 from torchml_core.configuration_checks import check_species
 from torchml_core.descriptors.base import Descriptor
 from torchml_core.descriptors.density.radial_basis import RADIAL_BASES, radial_table
@@ -16,6 +16,8 @@ SPECIES_DENSITIES = ("separate", "cumulative")
 MOST_N, MOST_L = 16, 12
 SIGMA = 0.5
 MOST_VALUES = 10_000_000
+CUTOFFS = {"gto": (1.0, 100.0), "polynomial": (0.1, 1000.0)}  # Å; beyond, tables take minutes
+CLOSEST = 1e-3  # Å between the radii of two gto functions: closer ones need hundreds of digits
 # cutoff / sigma, and sigma / cutoff: beyond the one tables grow long, beyond the other nothing
 # depends on the distance any more; neither means anything physical.
 SHARPEST, WIDEST = 100, 10
@@ -50,8 +52,10 @@ class DensityDescriptor(Descriptor):
         self.n_max = whole("n_max", n_max, 1, MOST_N)
         self.l_max = whole("l_max", l_max, 0, MOST_L)
         self.radial_basis = one_of("radial_basis", radial_basis, RADIAL_BASES)
-        self._cutoff = positive("cutoff", cutoff)
-        self.basis_cutoff = _check_basis_cutoff(basis_cutoff, self._cutoff, self.radial_basis)
+        self._cutoff = _check_cutoff("cutoff", cutoff, self.radial_basis)
+        self.basis_cutoff = _check_basis_cutoff(
+            basis_cutoff, self._cutoff, self.radial_basis, self.n_max
+        )
         self._given_sigma, self.eta = _check_width(sigma, eta, self._cutoff)
         self.smoothing = one_of("smoothing", smoothing, SMOOTHINGS)
         self.smoothing_width = None
@@ -173,18 +177,28 @@ def check_size(descriptor):
         )
 
 
-def _check_basis_cutoff(basis_cutoff, cutoff, radial_basis):
+def _check_cutoff(name, cutoff, radial_basis):
+    shortest, longest = CUTOFFS[radial_basis]
+    if not shortest <= positive(name, cutoff) <= longest:
+        refuse(name, cutoff, f"for radial_basis={radial_basis!r}, {shortest:g} to {longest:g}")
+    return float(cutoff)
+
+
+def _check_basis_cutoff(basis_cutoff, cutoff, radial_basis, n_max):
     name = "cutoff" if basis_cutoff is None else "basis_cutoff"
-    basis_cutoff = cutoff if basis_cutoff is None else positive(name, basis_cutoff)
+    if basis_cutoff is None:
+        basis_cutoff = cutoff
+    basis_cutoff = _check_cutoff(name, basis_cutoff, radial_basis)
     if not cutoff / 10 <= basis_cutoff <= cutoff * 10:
         raise InputError(
             f"basis_cutoff = {basis_cutoff:g}: between a tenth and ten times the cutoff,"
             f" {cutoff:g}, is needed"
         )
-    if radial_basis == "gto" and basis_cutoff <= 1:
+    least = 1 + CLOSEST * max(n_max - 1, 1)
+    if radial_basis == "gto" and basis_cutoff < least:
         raise InputError(
-            f"{name} = {basis_cutoff:g}: radial_basis='gto' has functions that decay at 1 ..."
-            f" {name}, so more than 1 is needed"
+            f"{name} = {basis_cutoff:g}: radial_basis='gto' has {n_max} functions that decay at 1"
+            f" ... {name}, so at least {least:g} is needed"
         )
     return basis_cutoff
 
