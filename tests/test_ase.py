@@ -54,6 +54,31 @@ def test_energies_and_stresses_add_up(descriptor_model):
     np.testing.assert_allclose(atoms.get_stresses().sum(axis=0), atoms.get_stress(), atol=1e-12)
 
 
+@pytest.mark.parametrize("change", ["nothing", "charges", "positions", "numbers", "cell", "pbc"])
+def test_what_a_model_sees_is_evaluated_anew(descriptor_model, change):
+    atoms = bulk("Si", cubic=True)  # of the model's one species, so changed numbers are refused
+    atoms.calc = TorchMLCalculator(descriptor_model)
+    atoms.get_potential_energy()
+    if change == "charges":
+        atoms.set_initial_charges([0.5] * 8)
+    elif change == "positions":
+        atoms.positions[2, 1] = np.nextafter(atoms.positions[2, 1], 9)
+    elif change == "numbers":
+        atoms.numbers[3] = 6
+    elif change == "cell":
+        atoms.set_cell(atoms.cell * 1.01, scale_atoms=False)
+    elif change == "pbc":
+        atoms.pbc = (True, True, False)
+    changes = [change] if change in ("positions", "numbers", "cell", "pbc") else []
+    assert atoms.calc.check_state(atoms) == changes
+    if change == "numbers":
+        with pytest.raises(tm.InputError, match="atom 3 is C"):
+            atoms.get_potential_energy()
+    else:
+        expected = descriptor_model.evaluate(atoms).energy
+        assert atoms.get_potential_energy() == pytest.approx(expected, rel=1e-12)
+
+
 def test_what_a_model_cannot_give_is_said(raw_model):
     atoms = rattled_silicon(1)
     atoms.calc = TorchMLCalculator(raw_model)

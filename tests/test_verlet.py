@@ -117,3 +117,12 @@ def test_bad_arguments_are_named(arguments, message):
 def test_bad_skins_are_named(skin):
     with pytest.raises(tm.InputError, match="skin ="):
         tm.VerletList(4.0, skin)
+
+
+def test_positions_are_checked_in_every_step():
+    atoms = rattled_silicon(1)
+    verlet = tm.VerletList(4.0)
+    verlet.update(atoms)
+    atoms.positions[3, 1] = np.nan
+    with pytest.raises(tm.InputError, match=r"positions\[3, 1\] = nan"):
+        verlet.update(atoms)

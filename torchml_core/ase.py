@@ -1,5 +1,6 @@
 """The ASE calculator of a portable model."""
 
+import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
 
 from torchml_core.portable.model import PortableModel
@@ -43,9 +44,27 @@ class TorchMLCalculator(Calculator):
             n_threads=n_threads,
         )
 
+    def check_state(self, atoms, tol=0.0):
+        """Return what has changed since the last calculation: of what a model sees, exactly.
+
+        ASE's own way looks at charges and magnetic moments too, and takes as long as the lists.
+        """
+        if self.atoms is None:
+            return list(all_changes)
+        fields = {
+            "positions": lambda of: of.positions,
+            "numbers": lambda of: of.numbers,
+            "cell": lambda of: of.cell.array,
+            "pbc": lambda of: of.pbc,
+        }
+        return [
+            name for name, of in fields.items() if not np.array_equal(of(self.atoms), of(atoms))
+        ]
+
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
         """Compute what is asked for, and what comes with it at no cost."""
-        super().calculate(atoms, properties, system_changes)
+        if atoms is not None:
+            self.atoms = atoms.copy()  # all of ASE's own that is of use: no folder is looked for
         wanted = set(properties)
         derivatives = bool(wanted & {"forces", "stress", "stresses"})
         prediction = self.model.evaluate(

@@ -1,6 +1,7 @@
 """Configuration: particles, ghosts and neighbor lists, whoever made them."""
 
 import copy
+import functools
 
 import numpy as np
 
@@ -251,9 +252,7 @@ class Configuration:
         positions = checks.positions("positions", atom_positions)
         if len(positions) != self.n_centers:
             raise InputError(f"positions: {len(positions)} of them for {self.n_centers} atoms")
-        moved = copy.copy(self)
-        moved.positions = self._place(positions)
-        return moved
+        return self._with(self._place(positions))
 
     def codes(self, names):
         """Return the species codes counted in another list of names.
@@ -302,6 +301,11 @@ class Configuration:
                 f"the configuration's lists end at cutoff {self.cutoff:g}, but {what} needs"
                 f" {cutoff:g}: make it with that"
             )
+
+    def require_parents(self):
+        """Raise InputError if there are ghosts of which nobody knows what they are images of."""
+        if self.parents is None and not self.contributing.all():
+            raise InputError("parents: this configuration does not know its ghosts' parents")
 
     def fold(self, per_particle):
         """Add what ghosts got onto the atoms that they are images of.
@@ -379,24 +383,38 @@ class Configuration:
 
     def _atoms(self):
         """(n_particles,) int64: which atom, counted among contributing ones, a particle is."""
+        self.require_parents()
         if self.parents is None:
-            if not self.contributing.all():
-                raise InputError("parents: this configuration does not know its ghosts' parents")
             return np.arange(self.n_particles)
         return (np.cumsum(self.contributing, dtype=np.int64) - 1)[self.parents]
 
+    def _with(self, positions):
+        moved = copy.copy(self)
+        moved.positions = positions
+        return moved
+
     def _place(self, atom_positions):
         """All particles' positions from those of the contributing ones."""
+        return self._mover()(atom_positions)
+
+    def _mover(self):
+        """The function that places all particles, as long as the lists and the cell hold."""
         if self.parents is None or self.shifts is None:
             raise InputError("parents, shifts: needed to move ghosts with their atoms")
-        positions = atom_positions[self._atoms()]
         if self.cell is None and self.shifts.any():
             raise InputError("cell: needed to move ghosts that are shifted")
+        ghosts, moves = np.flatnonzero(~self.contributing), 0.0
         if self.cell is not None:
-            ghosts = ~self.contributing
             # as floats: numpy multiplies matrices of whole numbers slowly
-            positions[ghosts] += self.shifts[ghosts].astype(np.float64) @ self.cell
-        return positions
+            moves = self.shifts[ghosts].astype(np.float64) @ self.cell
+        return functools.partial(_placed, self._atoms(), ghosts, moves)
+
+
+def _placed(atoms, ghosts, moves, atom_positions):
+    """Positions of particles that are those of atoms, and ghosts moved from there."""
+    positions = atom_positions[atoms]
+    positions[ghosts] += moves
+    return positions
 
 
 def _species_codes(structure, species):

@@ -1,6 +1,8 @@
 """Neighbor lists that outlive small moves of the atoms, for molecular dynamics."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -8,7 +10,7 @@ from torchml_core import checks
 from torchml_core.configuration import Configuration
 from torchml_core.configuration_checks import check_species
 from torchml_core.graph import MOST_LAYERS
-from torchml_core.structure import as_structure
+from torchml_core.structure import Structure, as_structure
 
 
 class VerletList:
@@ -63,11 +65,14 @@ class VerletList:
         Configuration
             Its lists hold every pair within the cutoff, and some of the skin.
         """
-        structure = as_structure(structure)
         built = self._built
-        if built is not None and self._holds(built[0], structure):
-            return built[1].with_positions(structure.positions)
-        # a copy: ASE moves atoms by writing into the same array
+        if built is not None and built.is_of(structure):
+            positions = checks.positions("positions", structure.positions)
+            if self._hold(built, positions):
+                return built.configuration._with(built.place(positions))
+        numbers = np.array(getattr(structure, "numbers", None))
+        structure = as_structure(structure)
+        # copies: ASE moves atoms by writing into the same array
         structure = replace(structure, positions=structure.positions.copy())
         configuration = Configuration.from_atoms(
             structure,
@@ -76,16 +81,29 @@ class VerletList:
             n_layers=self.n_layers,
             n_threads=self.n_threads,
         )
-        self._built = structure, configuration
+        self._built = _Built(numbers, structure, configuration, configuration._mover())
         self.n_builds += 1
         return configuration
 
-    def _holds(self, built, structure):
-        """Whether lists that were made for one structure do for another."""
-        if built.kind_names != structure.kind_names:
-            return False
-        for name in ("kinds", "pbc", "cell"):
-            if not np.array_equal(getattr(built, name), getattr(structure, name)):
-                return False
-        moves = structure.positions - built.positions
+    def _hold(self, built, positions):
+        """Whether lists do for atoms that have moved."""
+        moves = positions - built.structure.positions
         return 4 * np.einsum("ak,ak->a", moves, moves).max() <= self.skin**2
+
+
+class _Built(NamedTuple):
+    """Lists, and what they were made for."""
+
+    numbers: np.ndarray
+    structure: Structure
+    configuration: Configuration
+    place: Callable  # puts all particles where they are for positions of the atoms
+
+    def is_of(self, atoms):
+        """Whether these are the same atoms in the same cell, wherever they are in it."""
+        return (
+            hasattr(atoms, "numbers")
+            and np.array_equal(self.numbers, atoms.numbers)
+            and np.array_equal(self.structure.cell, np.asarray(atoms.cell))
+            and np.array_equal(self.structure.pbc, atoms.pbc)
+        )

@@ -106,15 +106,15 @@ def refuses_dtype(error):
     )
 
 
-@contextlib.contextmanager
 def own_state(device):
     """The caller's modes of torch do not reach what is inside: inference mode, autocast, a fork."""
     settle_torch()
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(torch.inference_mode(False))  # its tensors cannot be differentiated
-        if torch.amp.is_autocast_available(device.type):
-            stack.enter_context(torch.autocast(device.type, enabled=False))
-        yield
+    modes = contextlib.ExitStack()
+    if torch.is_inference_mode_enabled():  # its tensors cannot be differentiated
+        modes.enter_context(torch.inference_mode(False))
+    if torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type):
+        modes.enter_context(torch.autocast(device.type, enabled=False))
+    return modes
 
 
 def check_finite(energies, gradient, file, hint):

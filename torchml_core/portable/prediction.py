@@ -79,13 +79,11 @@ class Prediction:
         """
         if self._folded:
             return self
+        self._configuration.require_parents()
         values = dict(self._values)
         for name in ("particle_energies", "forces", "particle_virials"):
-            value = values[name]
-            if callable(value):
+            if not isinstance(values[name], Exception):
                 values[name] = functools.partial(self._fold_later, name)
-            elif not isinstance(value, Exception):
-                values[name] = self._configuration.fold(value)
         return Prediction(self._configuration, values, folded=True)
 
     def __repr__(self):
@@ -124,7 +122,12 @@ def volume_of_stress(cell, pbc):
     """
     if cell is None or not np.any(pbc):
         return None
-    cell = np.asarray(cell)
+    return _volume(np.asarray(cell, dtype=np.float64).tobytes())
+
+
+@functools.lru_cache(maxsize=16)  # it is asked for twice in each step of a simulation
+def _volume(cell):
+    cell = np.frombuffer(cell).reshape(3, 3)
     volume = abs(np.linalg.det(cell))
     return float(volume) if volume > 1e-12 * np.prod(np.linalg.norm(cell, axis=1)) else None
 
