@@ -71,6 +71,8 @@ def test_periodic():
     assert checks.periodic("pbc", True).tolist() == [True] * 3
     assert checks.periodic("pbc", (1, 0, 1)).tolist() == [True, False, True]
     assert checks.periodic("pbc", [True, False, False], (2, 3)).shape == (2, 3)
+    for value in ([[True], [False]], np.ones((2, 3), bool, order="F")):
+        assert checks.periodic("pbc", value, (2, 3)).flags.c_contiguous
     for value in ("False", "FFF", np.nan, [True, False], [0, 1, 2], None, [[True], [True, False]]):
         with pytest.raises(InputError, match=r"^pbc = .*: True or False, or an array"):
             checks.periodic("pbc", value)

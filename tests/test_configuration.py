@@ -366,6 +366,12 @@ def test_more_ghosts_than_there_is_memory_for(monkeypatch):
         tm.Configuration.from_atoms(bulk("Si"), 3.0, n_layers=900)
 
 
+@pytest.mark.parametrize("values", [np.zeros((2, 3)), 1.0, "abc", [[1], [1, 2], [3]], [None] * 3])
+def test_only_numbers_of_all_particles_are_folded(values):
+    with pytest.raises(tm.InputError, match="per_particle"):
+        tm.Configuration(**GOOD).fold(values)
+
+
 def test_what_needs_parents_says_so():
     c = tm.Configuration(**{**GOOD, "parents": None, "shifts": None})
     with pytest.raises(tm.InputError, match="parents"):

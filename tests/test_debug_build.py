@@ -10,6 +10,7 @@ import pytest
 # Tests of compiled code that need no torch: the sanitizer would watch all of torch too.
 TESTS = [
     "tests/test_neighbors.py",
+    "tests/test_pairs.py",
     "tests/test_configuration.py",
     "tests/test_graph.py",
     "tests/test_verlet.py",

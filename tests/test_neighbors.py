@@ -187,6 +187,13 @@ def test_many_structures_as_arrays():
         tm.neighbor_lists("ij", structures, 5.0)
 
 
+def test_more_atoms_than_int32_counts(monkeypatch):
+    monkeypatch.setattr("torchml_core.neighbors.MOST_ATOMS", 15)
+    tm.neighbor_lists("ij", [rattled_silicon(1)], 3.0)
+    with pytest.raises(tm.InputError, match="positions: 16 of them; at most 15"):
+        tm.neighbor_lists("ij", [rattled_silicon(1)] * 2, 3.0)
+
+
 def test_a_workspace_is_used_again():
     out = tm.NeighborWorkspace()
     first = tm.neighbor_list("ijSDd", rattled_silicon(2, seed=1), 5.0, out=out)

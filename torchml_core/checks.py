@@ -15,6 +15,7 @@ import numpy as np
 
 from torchml_core.errors import InputError
 
+LONGEST = 200  # of a value in a message
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 80
 _short.maxlong = 40
@@ -31,7 +32,8 @@ def shown(value):
         value = value.item()
     if isinstance(value, int) and value.bit_length() > 200:  # Python refuses to print the largest
         return f"{'-' if value < 0 else ''}2**{value.bit_length() - 1} or more"
-    return _short.repr(value)
+    text = _short.repr(value)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
 def refuse(name, value, requirement):
@@ -138,7 +140,7 @@ def periodic(name, value, shape=(3,)):
     if array.shape == shape:
         return array.copy()
     try:
-        return np.array(np.broadcast_to(array, shape))
+        return np.array(np.broadcast_to(array, shape), order="C")
     except ValueError:
         refuse(name, value, requirement)
 

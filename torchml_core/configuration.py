@@ -319,7 +319,7 @@ class Configuration:
         (n_atoms, ...) array
             In the order of the contributing particles.
         """
-        values = np.asarray(per_particle)
+        values = checks.as_array("per_particle", per_particle, "an array of numbers")
         if values.dtype.kind not in "biufc":
             raise InputError(f"per_particle is of dtype {values.dtype}; numbers are needed")
         if values.ndim == 0 or len(values) != self.n_particles:

@@ -21,6 +21,7 @@ QUANTITIES = {
     "d": (np.float64, ()),
 }
 BYTES = {"i": 4, "j": 4, "S": 12, "D": 24, "d": 8}  # of one pair's
+MOST_ATOMS = 2**31 - 1  # they are counted in int32
 AT_ONCE = 32  # structures of a batch that each thread searches before their lists are written
 
 
@@ -181,6 +182,10 @@ def neighbor_lists(
     batch = as_batch(
         structures, positions=positions, atom_offsets=atom_offsets, cells=cells, pbc=pbc
     )
+    if len(batch.positions) > MOST_ATOMS:
+        raise InputError(
+            f"positions: {len(batch.positions)} of them; at most {MOST_ATOMS} are needed"
+        )
     cutoff = checks.positive("cutoff", cutoff)
     at_once = AT_ONCE * resolve_n_threads(n_threads)
     options["bytes_per_pair"] = sum(map(BYTES.get, quantities))
@@ -229,7 +234,7 @@ def _check_quantities(quantities):
         or set(quantities) - set(QUANTITIES)
         or len(set(quantities)) < len(quantities)
     ):
-        raise InputError(f"quantities = {quantities!r}: letters of 'ijSDd' are needed, each once")
+        checks.refuse("quantities", quantities, "a text of letters of 'ijSDd', each once,")
 
 
 def _options(half, self_interaction, sorted_rows, n_threads):

@@ -63,7 +63,7 @@ def register():
 
 # A Library that is collected takes its operators with it: these stay for the life of the process.
 _libraries = {}
-_lock = threading.Lock()
+_lock = threading.RLock()  # a signal handler may load a model, too
 
 
 def _import_compiled(package):
