@@ -10,6 +10,7 @@ TORCHML_CORE_BUILD   ``debug`` restores bounds checks and None checks in all ker
 """
 
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -89,8 +90,9 @@ class BuildExt(build_ext):
                 objects = self.compiler.compile(
                     [str(source)], output_dir=folder, extra_postargs=["-fopenmp"]
                 )
+                flags = ["-fopenmp", *shlex.split(os.environ.get("LDFLAGS", ""))]
                 self.compiler.link_executable(
-                    objects, str(Path(folder, "probe")), extra_postargs=["-fopenmp"]
+                    objects, str(Path(folder, "probe")), extra_postargs=flags
                 )
             except Exception as error:  # setuptools raises a different class on each platform
                 print(f"no OpenMP ({error}): building for one thread", file=sys.stderr)

@@ -184,6 +184,29 @@ def test_step_after_step(kimpy, name, model, c):
         close(calculation.compute(["partialForces"])["forces"], model.evaluate(c).forces)
 
 
+def test_a_model_that_its_own_lists_ask(kimpy, our_models):
+    """A simulator's lists may come from Python, where anything can be computed meanwhile."""
+    name = "SymmetryFunctions_Si"
+    model = tm.PortableModel.load(our_models[name])
+    c, crystal = configuration_of(model, name), atoms_of(name) * (4, 1, 1)
+    larger = tm.Configuration.from_atoms(crystal, model.cutoff, model.species)
+    outer, inner = Calculation(kimpy, name, c), Calculation(kimpy, name)
+    inner.model = outer.model
+    inner.arguments = inner.model.compute_arguments_create()
+    inner.give(larger)
+    found = []
+
+    def row(data, cutoffs, index, k):
+        if not found:
+            found.append(None)
+            found[0] = inner.compute(["partialForces"])["forces"]
+        return outer.rows[k], 0
+
+    outer.arguments.set_callback(kimpy.compute_callback_name.GetNeighborList, row, {})
+    close(outer.compute(["partialForces"])["forces"], model.evaluate(c).forces)
+    close(found[0], model.evaluate(larger).forces)
+
+
 def test_no_particle_contributes(kimpy, name, c):
     calculation = Calculation(kimpy, name, c)
     calculation.contributing[:] = 0
