@@ -81,6 +81,10 @@ def test_plain_file(read):
         (HEAD + FUNCTIONS + TAIL).replace("\n", "\r\n"),
         (HEAD + FUNCTIONS + TAIL).replace("\n", "\n  \t \n"),
         (HEAD + FUNCTIONS + TAIL).rstrip("\n"),
+        (HEAD + FUNCTIONS + TAIL).replace("\n", "\r"),
+        (HEAD + FUNCTIONS + TAIL).replace("0.0035710676725828126", "35.710676725828126D-04"),
+        (HEAD + FUNCTIONS + TAIL).encode("utf-16"),
+        (HEAD + FUNCTIONS + TAIL).encode().replace(b"by hand", b"\xe0 la main \x85"),
         "\ufeff" + HEAD + FUNCTIONS + TAIL,
         (HEAD + FUNCTIONS + TAIL).replace("g1 1 1\n0.0\n", "g1\n"),
         (HEAD + FUNCTIONS + TAIL).replace("g1 1 1\n0.0\n", "g1 1 0\n"),
@@ -178,8 +182,18 @@ WRONG = [
     ("C C 3.25", "C 3.25", 7, "'A B cutoff' for the pair C C is needed, found 'C 3.25'"),
     ("C C 3.25", "C C", 7, "'A B cutoff' for the pair C C is needed, found 'C C'"),
     ("C C 3.25", "C C x", 7, "'A B cutoff'"),
-    ("C C 3.25", "C C 0", 7, "the cutoff of C C is 0: more than 0"),
-    ("C C 3.25", "C C -3.25", 7, "the cutoff of C C is -3.25"),
+    ("C C 3.25", "C C 0", 7, "the cutoff of C C = 0.0: a positive finite number"),
+    ("C C 3.25", "C C -3.25", 7, "the cutoff of C C = -3.25"),
+    ("C C 3.25", "C C 1e200", 7, r"the cutoff of C C = 1e\+200: a length from"),
+    ("C C 3.25", "C C 0x10", 7, "'A B cutoff' for the pair C C is needed, found 'C C 0x10'"),
+    ("C C 3.25", "C C " + 50 * "C" + " 3", 7, "'A B cutoff' for the pair C C is needed"),
+    ("C C 3.25", "C " + 50 * "C" + " 3", 7, "the name of a species, up to 40 characters"),
+    ("1.5\t2", "1.5 2_0", 16, "g2 row 2 of 2 .* = '2_0': a finite decimal number"),
+    ("1.5\t2", "1_0.5 2 3", 16, "g2 row 2 of 2 .* = '1_0.5': a finite decimal number"),
+    ("1.5\t2", "1.5 ٢", 16, "g2 row 2 of 2 .* = '٢': a finite decimal number"),
+    ("1.5\t2", "1,5 2 3", 16, "g2 row 2 of 2 .* = '1,5': a finite decimal number"),
+    ("1.5\t2", "1.5 " + "9" * 32_000, 16, "a number of at most 64 characters"),
+    ("1.5\t2", "1.5 1e999", 16, "'1e999': a number below 1.8e308"),
     ("C C 3.25", "C C nan", 7, "the cutoff of C C = 'nan': a finite decimal number"),
     ("C C 3.25", "C C 3.25 7", 7, "the cutoff of C C: 1 numbers"),
     ("C C 3.25", "C C 3.25\nC Si 4.4", 8, "C Si has cutoff 4.4, but Si C had 4.5"),
@@ -235,6 +249,22 @@ def test_wrong_files_are_named_with_their_line(read, old, new, line, message):
 def test_no_descriptor_at_all(read, content):
     with pytest.raises(tm.FileFormatError, match=r"descriptor\.dat:\d+: "):
         read(content)
+
+
+def test_a_name_that_is_no_utf_8(read):
+    text = (HEAD + FUNCTIONS + TAIL).encode().replace(b"C C 3", b"C \xc7 3")
+    with pytest.raises(tm.FileFormatError, match=r"descriptor\.dat:7: .*text in UTF-8 is needed"):
+        read(text)
+
+
+def test_many_species(read):
+    """100 of them took minutes: every line looked for the pairs that were missing."""
+    species = [f"X{k}" for k in range(100)]
+    pairs = "".join(f"{a} {b} 3.0\n" for a in species for b in species)
+    text = f"cos\n100\n{pairs}1\ng1\ncenter_and_normalize False\n"
+    assert read(text).species == tuple(species)
+    with pytest.raises(tm.FileFormatError, match=r":10002: .*for the pair X99 X99 is needed"):
+        read(text.replace("X99 X99 3.0\n", ""))
 
 
 def test_missing_file_and_folder(tmp_path):

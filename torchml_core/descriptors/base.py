@@ -258,6 +258,17 @@ class Descriptor:
             )
 
 
+def check_cutoff(name, value):
+    """Return a cutoff as a float; InputError unless the squares of distances below it are finite.
+
+    In whatever unit of length, so that the limits are wide.
+    """
+    cutoff = checks.positive(name, value)
+    if not 1e-100 <= cutoff <= 1e100:
+        checks.refuse(name, value, "a length from 1e-100 to 1e+100")
+    return cutoff
+
+
 class Jacobian:
     """Derivatives of a descriptor's values by positions, one block for each pair.
 

@@ -12,6 +12,7 @@ One line for each unordered pair of species, or for some or all of them in both 
 import itertools
 
 from torchml_core.checks import shown
+from torchml_core.descriptors.base import check_cutoff
 from torchml_core.text_numbers import is_number
 
 LONGEST_NAME = 40  # for messages that name species
@@ -37,8 +38,7 @@ def read_pair_table(lines):
                 requirement = f"the name of a species, up to {LONGEST_NAME} characters,"
                 raise lines.error(f"{shown(name)}: {requirement} is needed")
         (cutoff,) = lines.parse(rest, f"the cutoff of {a} {b}", 1)
-        if cutoff <= 0:
-            raise lines.error(f"the cutoff of {a} {b} is {cutoff:g}: more than 0 is needed")
+        lines.checked(check_cutoff, f"the cutoff of {a} {b}", cutoff)
         species.update({a: None, b: None})
         if len(species) > n_species:
             last = list(species)[-1]

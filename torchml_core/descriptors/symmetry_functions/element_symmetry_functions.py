@@ -9,7 +9,7 @@ import numpy as np
 from torchml_core import checks
 from torchml_core.checks import one_of, refuse
 from torchml_core.configuration_checks import check_species
-from torchml_core.descriptors.base import Descriptor
+from torchml_core.descriptors.base import Descriptor, check_cutoff
 from torchml_core.descriptors.symmetry_functions.planning import Family, make_kernel
 from torchml_core.descriptors.symmetry_functions.symmetry_functions import (
     CUTOFF_FUNCTIONS,
@@ -241,10 +241,10 @@ def check_function(where, f, species):
         f = f._replace(neighbors=neighbors)
     for name in ("cutoff", "eta", "shift", "zeta", "lam"):
         f = f._replace(**{name: checks.number(f"{where}: {name}", getattr(f, name))})
-    if f.cutoff <= 0 or f.zeta <= 0 or f.eta < 0:
+    check_cutoff(f"{where}: cutoff", f.cutoff)
+    if f.zeta <= 0 or f.eta < 0:
         raise InputError(
-            f"{where}: cutoff = {f.cutoff:g}, zeta = {f.zeta:g}, eta = {f.eta:g}: more than 0, more"
-            " than 0, and at least 0 are needed"
+            f"{where}: zeta = {f.zeta:g}, eta = {f.eta:g}: more than 0, and at least 0 are needed"
         )
     if f.zeta * math.log2((1 + abs(f.lam)) / 2) > 500:
         raise InputError(

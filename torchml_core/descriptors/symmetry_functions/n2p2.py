@@ -16,6 +16,7 @@ from torchml_core.text_numbers import begins_like_number, parse_number, parse_wh
 LENGTH_UNITS = {"Angstrom": 1.0, "Bohr": 0.529177210903}  # in Å; CODATA 2018
 CUTOFF_TYPES = {1: "cos", 2: "tanh3", 5: "poly1", 6: "poly2", 7: "poly3"}
 TYPES = {2: "g2", 3: "g4", 9: "g5", 12: "g2", 13: "g4"}
+LARGEST = 2_000_000  # bytes of a file
 DEFINES_FUNCTIONS = re.compile(r"\w*symfunction(_\w+)?")  # keywords of n2p2 and RuNNer
 # The words after `symfunction_short ELEMENT TYPE`, E an element.
 WORDS = {
@@ -104,7 +105,7 @@ def _length_unit(unit):
 def _setting_lines(path):
     """{keyword: [(line number, words after it)]} of what is read, and the number of lines."""
     found = {"elements": [], "cutoff_type": [], "symfunction_short": []}
-    lines = files.read_lines(path, "settings file of n2p2")
+    lines = files.read_lines(path, "settings file of n2p2", LARGEST)
     for number, line in enumerate(lines, 1):
         line = line.partition("#")[0].partition("!")[0]
         keyword, *words = line.split() or [""]

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from torchml_core.checks import number, one_of, positive
+from torchml_core.checks import number, one_of
 from torchml_core.configuration_checks import check_species
-from torchml_core.descriptors.base import Descriptor
+from torchml_core.descriptors.base import Descriptor, check_cutoff
 from torchml_core.descriptors.symmetry_functions.planning import Family, make_kernel
 from torchml_core.errors import InputError
 from torchml_core.kernels import cutoff as kernel_cutoff
@@ -240,16 +240,16 @@ def _check_cutoffs(cutoff, species):
     """{(a, b): cutoff} for each unordered pair, in the order of species."""
     pairs = list(itertools.combinations_with_replacement(species, 2))
     if not isinstance(cutoff, Mapping):
-        return dict.fromkeys(pairs, positive("cutoff", cutoff))
-    cutoffs = dict.fromkeys(pairs)
+        return dict.fromkeys(pairs, check_cutoff("cutoff", cutoff))
+    cutoffs, names = dict.fromkeys(pairs), set(species)
     for pair, value in cutoff.items():
-        if not isinstance(pair, tuple) or len(pair) != 2 or not set(pair) <= set(species):
+        if not isinstance(pair, tuple) or len(pair) != 2 or not names.issuperset(pair):
             raise InputError(
                 f"cutoff: {pair!r} is no pair of the species {list(species)}; keys like"
                 f" {pairs[-1]!r} are needed"
             )
         key = pair if pair in cutoffs else pair[::-1]
-        value = positive(f"cutoff[{pair!r}]", value)
+        value = check_cutoff(f"cutoff[{pair!r}]", value)
         if cutoffs[key] not in (None, value):
             raise InputError(f"cutoff: {key!r} has two, {cutoffs[key]:g} and {value:g}")
         cutoffs[key] = value
