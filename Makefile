@@ -17,7 +17,7 @@ help:
 	@echo "make test-gpu    set up, run the tests that need a CUDA device (skipped where there is none)"
 	@echo "make bench       set up, run the benchmarks"
 	@echo "make kimpy       set up, and kimpy, for the tests that use it (needs the KIM-API)"
-	@echo "make lint        style;  make format  repairs it;  make clean  removes what was built"
+	@echo "make lint        style and types;  make format  repairs it;  make clean  removes what was built"
 
 setup: $(INSTALLED)
 
@@ -56,6 +56,7 @@ bench: setup
 lint: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/mypy
 
 format: setup
 	$(BIN)/ruff check --fix

@@ -1,11 +1,23 @@
 """The ASE calculator of a portable model."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
 
 from torchml_core.portable.model import PortableModel
 from torchml_core.portable.prediction import volume_of_stress
 from torchml_core.verlet import VerletList
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from ase import Atoms
+
+    from torchml_core.annotations import PathLike
 
 
 class TorchMLCalculator(Calculator):
@@ -30,9 +42,17 @@ class TorchMLCalculator(Calculator):
     raises UnsupportedError.
     """
 
-    implemented_properties = ("energy", "free_energy", "energies", "forces", "stress", "stresses")
+    # a list, as in ASE
+    implemented_properties = ["energy", "free_energy", "energies", "forces", "stress", "stresses"]  # noqa: RUF012
 
-    def __init__(self, model, *, skin=0.5, n_threads=None, **kwargs):
+    def __init__(
+        self,
+        model: PortableModel | PathLike,
+        *,
+        skin: float = 0.5,
+        n_threads: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.model = model if isinstance(model, PortableModel) else PortableModel.load(model)
         self.n_threads = n_threads
@@ -44,7 +64,7 @@ class TorchMLCalculator(Calculator):
             n_threads=n_threads,
         )
 
-    def check_state(self, atoms, tol=0.0):
+    def check_state(self, atoms: Atoms, tol: float = 0.0) -> list[str]:
         """Return what has changed since the last calculation: of what a model sees, exactly.
 
         ASE's own way looks at charges and magnetic moments too, and takes as long as the lists.
@@ -61,7 +81,12 @@ class TorchMLCalculator(Calculator):
             name for name, of in fields.items() if not np.array_equal(of(self.atoms), of(atoms))
         ]
 
-    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
         """Compute what is asked for, and what comes with it at no cost."""
         if atoms is not None:
             self.atoms = atoms.copy()  # all of ASE's own that is of use: no folder is looked for

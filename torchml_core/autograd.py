@@ -12,7 +12,10 @@ So everything can be differentiated as often as one likes in what it is linear i
 all that training on forces needs. The derivative of J itself, by x, is not there; see ``compute``.
 """
 
+from __future__ import annotations
+
 import copy
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,8 +24,18 @@ from torchml_core import checks
 from torchml_core.errors import InputError, UnsupportedError
 from torchml_core.forks import settle_torch
 
+if TYPE_CHECKING:
+    from torchml_core.configuration import Configuration
+    from torchml_core.descriptors.base import Descriptor
 
-def compute(descriptor, configuration, positions, *, n_threads=None):
+
+def compute(
+    descriptor: Descriptor,
+    configuration: Configuration,
+    positions: torch.Tensor,
+    *,
+    n_threads: int | None = None,
+) -> torch.Tensor:
     """Compute a descriptor as a differentiable function of the particles' positions.
 
     Parameters

@@ -1,7 +1,10 @@
 """Configuration: particles, ghosts and neighbor lists, whoever made them."""
 
+from __future__ import annotations
+
 import copy
 import functools
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +23,16 @@ from torchml_core.forks import settle_torch
 from torchml_core.graph import MOST_LAYERS, graph_of_checked
 from torchml_core.pairs import most_particles, search_pairs
 from torchml_core.structure import as_structure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    import torch
+    from numpy.typing import ArrayLike
+
+    from torchml_core.annotations import Array, StructureLike
+
 
 # What Configuration.unchecked need not be given.
 _NOT_KNOWN = dict.fromkeys(
@@ -84,22 +97,22 @@ class Configuration:
 
     def __init__(
         self,
-        positions,
-        species,
-        contributing,
-        centers,
-        offsets,
-        neighbors,
+        positions: ArrayLike,
+        species: ArrayLike,
+        contributing: ArrayLike,
+        centers: ArrayLike,
+        offsets: ArrayLike,
+        neighbors: ArrayLike,
         *,
-        parents=None,
-        shifts=None,
-        species_names=None,
-        cell=None,
-        pbc=None,
-        cutoff=None,
-        n_layers=None,
-        all_rows=None,
-    ):
+        parents: ArrayLike | None = None,
+        shifts: ArrayLike | None = None,
+        species_names: Sequence[str] | None = None,
+        cell: ArrayLike | None = None,
+        pbc: ArrayLike | None = None,
+        cutoff: float | None = None,
+        n_layers: int | None = None,
+        all_rows: tuple[ArrayLike, ArrayLike, ArrayLike] | None = None,
+    ) -> None:
         self.positions = checks.positions("positions", positions)
         n = len(self.positions)
         self.species = checks.integers("species", species, (n,), least=0)
@@ -124,7 +137,7 @@ class Configuration:
         self.all_rows = None if all_rows is None else check_all_rows(all_rows, n)
 
     @classmethod
-    def unchecked(cls, **arrays):
+    def unchecked(cls, **arrays: Any) -> Configuration:
         """Make a configuration of what is right by construction, without a check or a copy.
 
         Parameters
@@ -141,17 +154,17 @@ class Configuration:
     @classmethod
     def from_atoms(
         cls,
-        structure=None,
-        cutoff=None,
-        species=None,
+        structure: StructureLike | None = None,
+        cutoff: float | None = None,
+        species: Sequence[str] | None = None,
         *,
-        n_layers=1,
-        n_threads=None,
-        positions=None,
-        cell=None,
-        pbc=None,
-        symbols=None,
-    ):
+        n_layers: int = 1,
+        n_threads: int | None = None,
+        positions: ArrayLike | None = None,
+        cell: ArrayLike | None = None,
+        pbc: ArrayLike | None = None,
+        symbols: Sequence[str] | None = None,
+    ) -> Configuration:
         """Make the configuration of a structure: its atoms, the ghosts they need, and the lists.
 
         The atoms are the first particles, in their order and where they stand; ghosts follow.
@@ -219,17 +232,17 @@ class Configuration:
         return made
 
     @property
-    def n_particles(self):
+    def n_particles(self) -> int:
         """Number of particles, ghosts included."""
         return len(self.positions)
 
     @property
-    def n_centers(self):
+    def n_centers(self) -> int:
         """Number of contributing particles, which is the number of rows of the lists."""
         return len(self.centers)
 
     @property
-    def n_pairs(self):
+    def n_pairs(self) -> int:
         """Number of entries of the lists."""
         return len(self.neighbors)
 
@@ -237,11 +250,11 @@ class Configuration:
         ghost = self.n_particles - self.n_centers
         return f"<Configuration: {self.n_centers} atoms, {ghost} ghosts, {self.n_pairs} pairs>"
 
-    def pair_centers(self):
+    def pair_centers(self) -> Array:
         """Return (n_pairs,) int32, the center of each pair."""
         return np.repeat(self.centers, np.diff(self.offsets))
 
-    def with_positions(self, atom_positions):
+    def with_positions(self, atom_positions: ArrayLike) -> Configuration:
         """Return the same particles and lists with the atoms moved, and their ghosts with them.
 
         Parameters
@@ -254,7 +267,7 @@ class Configuration:
             raise InputError(f"positions: {len(positions)} of them for {self.n_centers} atoms")
         return self._with(self._place(positions))
 
-    def codes(self, names):
+    def codes(self, names: Sequence[str]) -> Array:
         """Return the species codes counted in another list of names.
 
         Parameters
@@ -294,7 +307,7 @@ class Configuration:
             raise InputError(f"species: particle {particle} is {name}, not one of {list(names)}")
         return codes
 
-    def require_cutoff(self, cutoff, what):
+    def require_cutoff(self, cutoff: float, what: str) -> None:
         """Raise InputError if the lists are known to end before the cutoff that ``what`` needs."""
         if self.cutoff is not None and self.cutoff < cutoff:
             raise InputError(
@@ -302,12 +315,12 @@ class Configuration:
                 f" {cutoff:g}: make it with that"
             )
 
-    def require_parents(self):
+    def require_parents(self) -> None:
         """Raise InputError if there are ghosts of which nobody knows what they are images of."""
         if self.parents is None and not self.contributing.all():
             raise InputError("parents: this configuration does not know its ghosts' parents")
 
-    def fold(self, per_particle):
+    def fold(self, per_particle: ArrayLike) -> Array:
         """Add what ghosts got onto the atoms that they are images of.
 
         Parameters
@@ -330,7 +343,7 @@ class Configuration:
         np.add.at(folded, self._atoms(), values)
         return folded
 
-    def staged_graph(self, cutoff, n_layers):
+    def staged_graph(self, cutoff: float, n_layers: int) -> list[Array]:
         """Return the staged graph: one edge list a layer, the innermost first.
 
         See :func:`torchml_core.graph.staged_graph`. Where the configuration knows its cutoff
@@ -346,7 +359,9 @@ class Configuration:
             )
         return graph_of_checked(self.positions, self.contributing, cutoff, n_layers, self.all_rows)
 
-    def particle_positions(self, positions, cell=None):
+    def particle_positions(
+        self, positions: torch.Tensor, cell: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Return all particles' positions as a differentiable torch function of the atoms'.
 
         Parameters

@@ -1,5 +1,12 @@
 """The errors of this library: each also subclasses the matching built-in exception."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torchml_core.annotations import PathLike
+
 
 class TorchMLError(Exception):
     """Base of every error that torchml_core raises on purpose.
@@ -29,7 +36,7 @@ class FileFormatError(TorchMLError, ValueError):
         Its line, counted from 1.
     """
 
-    def __init__(self, message, path, line=None):
+    def __init__(self, message: str, path: PathLike, line: int | None = None) -> None:
         self.path, self.line = path, line
         super().__init__(f"{path}{'' if line is None else f':{line}'}: {message}")
 

@@ -1,10 +1,24 @@
 """Forces and stress of a model from differences of its energies: the check that needs no theory."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from torchml_core import checks
 from torchml_core.errors import InputError
 from torchml_core.portable.prediction import volume_of_stress
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from ase import Atoms
+    from numpy.typing import ArrayLike
+
+    from torchml_core.annotations import Doubles
+
 
 # Central differences of fourth order: f'(0) = sum of weight × f(step × point) / step.
 POINTS = np.array([-2, -1, 1, 2])
@@ -12,7 +26,9 @@ WEIGHTS = np.array([1, -8, 8, -1]) / 12
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))  # ASE's order
 
 
-def finite_difference_forces(model, atoms, *, step=2e-4, indices=None):
+def finite_difference_forces(
+    model: Any, atoms: Atoms, *, step: float = 2e-4, indices: Sequence[int] | None = None
+) -> Doubles:
     """Forces on atoms by central differences of the energy, fourth order.
 
     Parameters
@@ -32,9 +48,9 @@ def finite_difference_forces(model, atoms, *, step=2e-4, indices=None):
         In eV/Å, to be compared with ``model.evaluate(atoms).fold().forces[indices]``.
     """
     step = checks.positive("step", step)
-    indices = np.arange(len(atoms)) if indices is None else np.asarray(indices, dtype=int)
-    forces = np.empty((len(indices), 3))
-    for row, atom in enumerate(indices):
+    chosen = np.arange(len(atoms)) if indices is None else np.asarray(indices, dtype=int)
+    forces = np.empty((len(chosen), 3))
+    for row, atom in enumerate(chosen):
         for axis in range(3):
 
             def energy(displacement, atom=atom, axis=axis):
@@ -46,7 +62,7 @@ def finite_difference_forces(model, atoms, *, step=2e-4, indices=None):
     return forces
 
 
-def finite_difference_stress(model, atoms, *, step=1e-4):
+def finite_difference_stress(model: Any, atoms: Atoms, *, step: float = 1e-4) -> Doubles:
     """Stress by central differences of the energy with respect to strain, fourth order.
 
     Parameters
@@ -88,11 +104,11 @@ def finite_difference_stress(model, atoms, *, step=1e-4):
     return stress
 
 
-def strained(atoms, strain):
+def strained(atoms: Atoms, strain: ArrayLike) -> Atoms:
     """Return a copy of atoms with cell and positions deformed by ``1 + strain``."""
-    deformed = atoms.copy()
-    deformed.set_cell(atoms.cell @ (np.eye(3) + strain).T, scale_atoms=False)
-    deformed.positions = atoms.positions @ (np.eye(3) + strain).T
+    deformed, deformation = atoms.copy(), np.eye(3) + np.asarray(strain)
+    deformed.set_cell(atoms.cell @ deformation.T, scale_atoms=False)
+    deformed.positions = atoms.positions @ deformation.T
     return deformed
 
 

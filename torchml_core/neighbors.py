@@ -1,6 +1,9 @@
 """Neighbor lists in the form that ASE, matscipy and vesin give them."""
 
+from __future__ import annotations
+
 import sys
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +14,15 @@ from torchml_core.errors import InputError
 from torchml_core.pairs import search_pairs
 from torchml_core.structure import as_structure
 from torchml_core.threads import resolve_n_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from numpy.typing import ArrayLike
+
+    from torchml_core.annotations import StructureLike
+
 
 # what each quantity is: dtype, and shape of one pair's
 QUANTITIES = {
@@ -33,9 +45,9 @@ class NeighborWorkspace:
     or a signal handler, that comes in between gets an InputError.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._search = PairSearch()
-        self._buffers = {}
+        self._buffers: dict[str, np.ndarray] = {}
 
     def __reduce__(self):
         return NeighborWorkspace, ()  # a copy has memory of its own, and nothing in it
@@ -49,19 +61,19 @@ class NeighborWorkspace:
 
 
 def neighbor_list(
-    quantities,
-    structure=None,
-    cutoff=None,
+    quantities: str,
+    structure: StructureLike | None = None,
+    cutoff: float | None = None,
     *,
-    positions=None,
-    cell=None,
-    pbc=None,
-    half=False,
-    self_interaction=False,
-    sorted_rows=False,
-    out=None,
-    n_threads=None,
-):
+    positions: ArrayLike | None = None,
+    cell: ArrayLike | None = None,
+    pbc: ArrayLike | None = None,
+    half: bool = False,
+    self_interaction: bool = False,
+    sorted_rows: bool = False,
+    out: NeighborWorkspace | None = None,
+    n_threads: int | None = None,
+) -> Any:
     """List all pairs of atoms nearer than a cutoff, periodic images included.
 
     Parameters
@@ -121,26 +133,26 @@ def neighbor_list(
         checks.positive("cutoff", cutoff),
         **options,
         search=None if out is None else out._search,
-        bytes_per_pair=sum(map(BYTES.get, quantities)),
+        bytes_per_pair=sum(BYTES[quantity] for quantity in quantities),
     ) as search:
         found = _write(search, quantities, out)
     return found[0] if len(found) == 1 else found
 
 
 def neighbor_lists(
-    quantities,
-    structures=None,
-    cutoff=None,
+    quantities: str,
+    structures: Iterable[StructureLike] | None = None,
+    cutoff: float | None = None,
     *,
-    positions=None,
-    atom_offsets=None,
-    cells=None,
-    pbc=None,
-    half=False,
-    self_interaction=False,
-    sorted_rows=False,
-    n_threads=None,
-):
+    positions: ArrayLike | None = None,
+    atom_offsets: ArrayLike | None = None,
+    cells: ArrayLike | None = None,
+    pbc: ArrayLike | None = None,
+    half: bool = False,
+    self_interaction: bool = False,
+    sorted_rows: bool = False,
+    n_threads: int | None = None,
+) -> tuple[Any, ...]:
     """List the pairs of many structures in one call, one structure after another.
 
     Parameters
@@ -188,7 +200,7 @@ def neighbor_lists(
         )
     cutoff = checks.positive("cutoff", cutoff)
     at_once = AT_ONCE * resolve_n_threads(n_threads)
-    options["bytes_per_pair"] = sum(map(BYTES.get, quantities))
+    options["bytes_per_pair"] = sum(BYTES[quantity] for quantity in quantities)
     lists = _GrowingLists(quantities, len(batch.positions))
     begins = [np.zeros(1, dtype=np.int64)]
     # A few at a time: what a search leaves behind is then still in the cache when it is written.

@@ -23,7 +23,7 @@ KEPT_ATOMS, KEPT_PAIRS = 200_000, 10_000_000
 
 # Searches that nobody uses now. Taking one, and putting it back, is a single step for all threads
 # and signal handlers, so no two ever have the same.
-_idle = deque(maxlen=8)
+_idle: deque[PairSearch] = deque(maxlen=8)
 
 
 @contextmanager

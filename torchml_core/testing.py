@@ -4,6 +4,10 @@ The checks of descriptors are AssertionErrors with figures. Each takes a descrip
 configuration and a random generator, and :func:`check_descriptor` runs them all.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from torchml_core.configuration import Configuration
@@ -14,13 +18,23 @@ from torchml_core.finite_differences import (
     finite_difference_stress,
 )
 
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ase import Atoms
+
+    from torchml_core.descriptors.base import Descriptor
+
+
 __all__ = ["check_descriptor", "finite_difference_forces", "finite_difference_stress"]
 
 STEP = 2e-4  # of finite differences, in Å or of strain: small, to cross no cutoff
 RATTLE = 0.02  # Å, which breaks any symmetry
 
 
-def check_descriptor(descriptor, atoms, *, seed=0):
+def check_descriptor(
+    descriptor: Descriptor, atoms: Atoms | Configuration, *, seed: int = 0
+) -> None:
     """Check that a descriptor's values and derivatives are what they should be.
 
     Values do not change under rotation, translation, a new order of particles, rows or list
@@ -43,14 +57,16 @@ def check_descriptor(descriptor, atoms, *, seed=0):
     AssertionError
         Something does not hold; the message says what, and by how much.
     """
-    configuration = atoms
-    if not isinstance(atoms, Configuration):
+    configuration: Configuration
+    if isinstance(atoms, Configuration):
+        configuration = atoms
+    else:
         configuration = Configuration.from_atoms(atoms, descriptor.cutoff, descriptor.species)
     for check in DESCRIPTOR_CHECKS:
         check(descriptor, configuration, np.random.default_rng(seed))
 
 
-def check_rotation(descriptor, c, rng):
+def check_rotation(descriptor: Descriptor, c: Configuration, rng: np.random.Generator) -> None:
     """Values stay, gradients turn; of descriptors whose values do not depend on directions."""
     if not descriptor.rotation_invariant:
         return
@@ -64,7 +80,7 @@ def check_rotation(descriptor, c, rng):
     _check_close("rotation: vjp", descriptor.vjp(turned, weights), expected, 1e-10)
 
 
-def check_translation(descriptor, c, rng):
+def check_translation(descriptor: Descriptor, c: Configuration, rng: np.random.Generator) -> None:
     """Values and gradients stay."""
     moved = with_arrays(c, positions=c.positions + rng.uniform(-10, 10, 3))
     weights, sizes = _weights(descriptor, c, rng)
@@ -74,7 +90,7 @@ def check_translation(descriptor, c, rng):
     _check_close("translation: vjp", descriptor.vjp(moved, weights), expected, 1e-10)
 
 
-def check_permutation(descriptor, c, rng):
+def check_permutation(descriptor: Descriptor, c: Configuration, rng: np.random.Generator) -> None:
     """With particles, rows and entries in another order, everything comes in that order."""
     particles, rows = rng.permutation(c.n_particles), rng.permutation(c.n_centers)
     entries = np.concatenate(
@@ -107,22 +123,22 @@ def check_permutation(descriptor, c, rng):
     )
 
 
-def check_skin(descriptor, c, rng):
+def check_skin(descriptor: Descriptor, c: Configuration, rng: np.random.Generator) -> None:
     """Entries beyond the cutoff change nothing, to the last bit, and have no gradient."""
-    neighbors, kept = [], []
+    neighbors, in_list = [], []
     for row, center in enumerate(c.centers):
         own = c.neighbors[c.offsets[row] : c.offsets[row + 1]]
         distances = np.linalg.norm(c.positions - c.positions[center], axis=1)
         far = np.setdiff1d(np.flatnonzero(distances > descriptor.cutoff), own)
         far = rng.permutation(far)[: len(own) + 1]
         neighbors.append(np.concatenate([far[:1], own, far[1:]]))
-        kept.append(np.isin(neighbors[-1], own))
+        in_list.append(np.isin(neighbors[-1], own))
     skinned = with_arrays(
         c,
         neighbors=np.concatenate([np.empty(0, dtype=int), *neighbors]).astype(np.int32),
         offsets=np.concatenate([[0], np.cumsum([len(row) for row in neighbors])]).astype(np.int64),
     )
-    kept = np.concatenate([np.empty(0, dtype=bool), *kept])
+    kept = np.concatenate([np.empty(0, dtype=bool), *in_list])
     weights, _ = _weights(descriptor, c, rng)
     pairs = np.zeros((len(kept), 3))
     pairs[kept] = descriptor.pair_gradients(c, weights)
@@ -131,7 +147,7 @@ def check_skin(descriptor, c, rng):
     _check_same("skin: vjp", descriptor.vjp(skinned, weights), descriptor.vjp(c, weights))
 
 
-def check_float32(descriptor, c, rng):
+def check_float32(descriptor: Descriptor, c: Configuration, rng: np.random.Generator) -> None:
     """float32 comes out where it goes in, and is near float64."""
     weights, sizes = _weights(descriptor, c, rng)
     direction = rng.standard_normal(c.positions.shape)
@@ -155,7 +171,7 @@ def check_float32(descriptor, c, rng):
         _check_close(f"float32: {name}", low, high, 1e-4, size)
 
 
-def check_threads(descriptor, c, rng):
+def check_threads(descriptor: Descriptor, c: Configuration, rng: np.random.Generator) -> None:
     """All verbs give the same bits with any number of threads."""
     weights, _ = _weights(descriptor, c, rng)
     direction = rng.standard_normal(c.positions.shape)
@@ -171,7 +187,9 @@ def check_threads(descriptor, c, rng):
             _check_same(f"{n_threads} threads: {name}", verb(n_threads), verb(1))
 
 
-def check_input_untouched(descriptor, c, rng):
+def check_input_untouched(
+    descriptor: Descriptor, c: Configuration, rng: np.random.Generator
+) -> None:
     """No verb writes to what it is given."""
     weights, _ = _weights(descriptor, c, rng)
     direction = rng.standard_normal(c.positions.shape)
@@ -186,7 +204,7 @@ def check_input_untouched(descriptor, c, rng):
         _check_same(f"input untouched: {name}", array, before[name])
 
 
-def check_jvp(descriptor, c, rng):
+def check_jvp(descriptor: Descriptor, c: Configuration, rng: np.random.Generator) -> None:
     """jvp is the derivative of compute along random directions of all particles."""
     sizes = _sizes(descriptor, c)
     for _ in range(3):
@@ -199,7 +217,7 @@ def check_jvp(descriptor, c, rng):
         _check_derivative("finite differences: jvp", tangent, values, sizes)
 
 
-def check_vjp(descriptor, c, rng):
+def check_vjp(descriptor: Descriptor, c: Configuration, rng: np.random.Generator) -> None:
     """vjp is the derivative of Σ dE_dD · D with respect to single coordinates, of ghosts too."""
     weights, _ = _weights(descriptor, c, rng)
     particles = rng.permutation(c.n_particles)[:12]
@@ -211,7 +229,7 @@ def check_vjp(descriptor, c, rng):
     _check_derivative("finite differences: vjp", gradient, energies)
 
 
-def check_strain(descriptor, c, rng):
+def check_strain(descriptor: Descriptor, c: Configuration, rng: np.random.Generator) -> None:
     """The derivative of Σ dE_dD · D with respect to strain is Σ pair_gradients ⊗ r_ij, and -W."""
     weights, _ = _weights(descriptor, c, rng)
     directions = np.zeros((3, 3, c.n_particles, 3))
@@ -226,7 +244,7 @@ def check_strain(descriptor, c, rng):
     _check_close("virial", -W.T, strained, 1e-12)
 
 
-def check_adjoint(descriptor, c, rng):
+def check_adjoint(descriptor: Descriptor, c: Configuration, rng: np.random.Generator) -> None:
     """dE_dD · jvp(dr) = vjp(dE_dD) · dr."""
     weights, _ = _weights(descriptor, c, rng)
     direction = rng.standard_normal(c.positions.shape)
@@ -236,7 +254,7 @@ def check_adjoint(descriptor, c, rng):
     _check_close("adjoint: jvp and vjp", forward.sum() / size, backward.sum() / size, 1e-13)
 
 
-def check_jacobian(descriptor, c, rng):
+def check_jacobian(descriptor: Descriptor, c: Configuration, rng: np.random.Generator) -> None:
     """The Jacobian times a vector, from either side, is pair_gradients, jvp and vjp."""
     weights, sizes = _weights(descriptor, c, rng)
     direction = rng.standard_normal(c.positions.shape)
@@ -279,7 +297,7 @@ DESCRIPTOR_CHECKS = (
 _ARRAYS = ("positions", "species", "contributing", "centers", "offsets", "neighbors")
 
 
-def with_arrays(c, **changed):
+def with_arrays(c: Configuration, **changed: Any) -> Configuration:
     """Return a configuration with some of its arrays changed; it knows no parents or cell."""
     arrays = {name: getattr(c, name) for name in _ARRAYS} | changed
     return Configuration(**arrays, species_names=c.species_names, cutoff=c.cutoff)

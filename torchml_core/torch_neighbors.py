@@ -5,7 +5,9 @@ distances are computed from them, where positions are, and can be differentiated
 as one likes (distances not where they are 0).
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +16,14 @@ from torchml_core.batch import as_batch
 from torchml_core.errors import InputError
 from torchml_core.forks import settle_torch
 from torchml_core.neighbors import neighbor_list, neighbor_lists
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from numpy.typing import ArrayLike
+
+    from torchml_core.annotations import StructureLike
 
 
 class NeighborGraph(NamedTuple):
@@ -35,18 +45,18 @@ class NeighborGraph(NamedTuple):
 
 
 def neighbor_graph(
-    structures=None,
-    cutoff=None,
+    structures: Iterable[StructureLike] | None = None,
+    cutoff: float | None = None,
     *,
-    positions=None,
-    atom_offsets=None,
-    cells=None,
-    pbc=None,
-    half=False,
-    self_interaction=False,
-    sorted_rows=False,
-    n_threads=None,
-):
+    positions: ArrayLike | None = None,
+    atom_offsets: ArrayLike | None = None,
+    cells: ArrayLike | None = None,
+    pbc: ArrayLike | None = None,
+    half: bool = False,
+    self_interaction: bool = False,
+    sorted_rows: bool = False,
+    n_threads: int | None = None,
+) -> NeighborGraph:
     """List the edges of many structures as tensors, with the structure of each atom.
 
     Parameters
@@ -66,14 +76,15 @@ def neighbor_graph(
         As :func:`torchml_core.neighbor_lists`.
     """
     settle_torch()
+    batch: Any = structures
     if structures is not None:
-        structures = as_batch(
+        batch = as_batch(
             structures, positions=positions, atom_offsets=atom_offsets, cells=cells, pbc=pbc
         )
-        positions, atom_offsets = None, structures.atom_offsets
+        positions, atom_offsets = None, batch.atom_offsets
     lists = neighbor_lists(
         "ijS",
-        structures,
+        batch,
         cutoff,
         positions=positions,
         atom_offsets=None if structures is not None else atom_offsets,

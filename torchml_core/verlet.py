@@ -1,8 +1,10 @@
 """Neighbor lists that outlive small moves of the atoms, for molecular dynamics."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -11,6 +13,11 @@ from torchml_core.configuration import Configuration
 from torchml_core.configuration_checks import check_species
 from torchml_core.graph import MOST_LAYERS
 from torchml_core.structure import Structure, as_structure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torchml_core.annotations import StructureLike
 
 
 class VerletList:
@@ -42,7 +49,15 @@ class VerletList:
         How often lists were made.
     """
 
-    def __init__(self, cutoff, skin=0.5, *, species=None, n_layers=1, n_threads=None):
+    def __init__(
+        self,
+        cutoff: float,
+        skin: float = 0.5,
+        *,
+        species: Sequence[str] | None = None,
+        n_layers: int = 1,
+        n_threads: int | None = None,
+    ) -> None:
         self.cutoff = checks.positive("cutoff", cutoff)
         self.skin = checks.not_negative("skin", skin)
         self.species = None if species is None else check_species(species)
@@ -51,9 +66,9 @@ class VerletList:
         self.n_builds = 0
         # The structure that the lists were made for, and they: read and replaced together, since
         # other threads do so too.
-        self._built = None
+        self._built: _Built | None = None
 
-    def update(self, structure):
+    def update(self, structure: StructureLike) -> Configuration:
         """Return the configuration of a structure, with new lists if the old ones do not hold.
 
         Parameters
@@ -71,17 +86,17 @@ class VerletList:
             if self._hold(built, positions):
                 return built.configuration._with(built.place(positions))
         numbers = np.array(getattr(structure, "numbers", None))
-        structure = as_structure(structure)
+        checked: Structure = as_structure(structure)
         # copies: ASE moves atoms by writing into the same array
-        structure = replace(structure, positions=structure.positions.copy())
+        own = replace(checked, positions=checked.positions.copy())
         configuration = Configuration.from_atoms(
-            structure,
+            own,
             self.cutoff + self.skin,
             self.species,
             n_layers=self.n_layers,
             n_threads=self.n_threads,
         )
-        self._built = _Built(numbers, structure, configuration, configuration._mover())
+        self._built = _Built(numbers, own, configuration, configuration._mover())
         self.n_builds += 1
         return configuration
 

@@ -1,11 +1,23 @@
 """Descriptor: the four verbs that everything else is made of; and what a Jacobian is."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from torchml_core import _descriptors, _memory, checks
 from torchml_core.configuration import Configuration
 from torchml_core.errors import InputError
 from torchml_core.threads import resolve_threads
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    import scipy.sparse
+    from numpy.typing import ArrayLike, DTypeLike
+
+    from torchml_core.annotations import Doubles, Floats, PathLike
 
 
 class Descriptor:
@@ -40,11 +52,29 @@ class Descriptor:
     What the handler of a signal raises, as Ctrl-C does, ends a verb in a tenth of a second.
     """
 
-    mean = None
-    std = None
+    species: tuple[str, ...]
+    width: int
+    mean: Doubles | None = None
+    std: Doubles | None = None
     rotation_invariant = True
 
-    def compute(self, configuration, *, dtype=np.float64, n_threads=None):
+    @property
+    def cutoff(self) -> float:
+        """The largest cutoff."""
+        raise NotImplementedError
+
+    @property
+    def labels(self) -> list[str]:
+        """What each value is."""
+        raise NotImplementedError
+
+    def compute(
+        self,
+        configuration: Configuration,
+        *,
+        dtype: DTypeLike = np.float64,
+        n_threads: int | None = None,
+    ) -> Floats:
         """Return the values.
 
         Parameters
@@ -66,12 +96,19 @@ class Descriptor:
         )
         fault = self._kernel.compute(lists, out, resolve_threads(n_threads))
         self._check_fault(configuration, fault, out.dtype)
-        if self.mean is not None:
+        if self.mean is not None and self.std is not None:
             out -= self.mean.astype(out.dtype)
             out /= self.std.astype(out.dtype)
         return out
 
-    def vjp(self, configuration, dE_dD, *, virial=False, n_threads=None):
+    def vjp(
+        self,
+        configuration: Configuration,
+        dE_dD: ArrayLike,
+        *,
+        virial: bool = False,
+        n_threads: int | None = None,
+    ) -> Any:
         """Return the gradient of an energy that depends on the values, by all positions.
 
         Parameters
@@ -104,7 +141,9 @@ class Descriptor:
         gradient = out.astype(weights.dtype, copy=False)
         return (gradient, W) if virial else gradient
 
-    def pair_gradients(self, configuration, dE_dD, *, n_threads=None):
+    def pair_gradients(
+        self, configuration: Configuration, dE_dD: ArrayLike, *, n_threads: int | None = None
+    ) -> Floats:
         """Return the same gradient, pair by pair, before it is added onto particles.
 
         The virial of each particle follows from it; for forces and the virial of all,
@@ -130,7 +169,9 @@ class Descriptor:
         self._check_fault(configuration, fault, out.dtype)
         return out
 
-    def jvp(self, configuration, dr, *, n_threads=None):
+    def jvp(
+        self, configuration: Configuration, dr: ArrayLike, *, n_threads: int | None = None
+    ) -> Floats:
         """Return the change of the values when particles move, to first order.
 
         Parameters
@@ -147,19 +188,25 @@ class Descriptor:
             Sum over particles of dD/dr · dr.
         """
         lists = self._lists(configuration)
-        dr = checks.real_numbers(
+        direction = checks.real_numbers(
             "dr", dr, (configuration.n_particles, 3), "(n_particles, 3)", keep_float32=True
         )
-        out = _memory.empty((configuration.n_centers, self.width), dr.dtype)
+        out = _memory.empty((configuration.n_centers, self.width), direction.dtype)
         fault = self._kernel.jvp(
-            lists, dr.astype(np.float64, copy=False), out, resolve_threads(n_threads)
+            lists, direction.astype(np.float64, copy=False), out, resolve_threads(n_threads)
         )
         self._check_fault(configuration, fault, out.dtype)
         if self.std is not None:
             out /= self.std.astype(out.dtype)
         return out
 
-    def jacobian(self, configuration, *, dtype=np.float64, n_threads=None):
+    def jacobian(
+        self,
+        configuration: Configuration,
+        *,
+        dtype: DTypeLike = np.float64,
+        n_threads: int | None = None,
+    ) -> Jacobian:
         """Return the derivative of every value by every neighbor's position.
 
         Forces do not need it: :meth:`vjp` is much smaller and faster. See
@@ -184,14 +231,20 @@ class Descriptor:
             out /= self.std.astype(out.dtype)
         return Jacobian(out, configuration)
 
-    def jacobian_nbytes(self, configuration, *, dtype=np.float64):
+    def jacobian_nbytes(
+        self, configuration: Configuration, *, dtype: DTypeLike = np.float64
+    ) -> int:
         """Return the size of ``jacobian(configuration).values`` in bytes, before it is made."""
         _check_configuration(configuration)
         itemsize = checks.real_dtype("dtype", dtype).itemsize
         return configuration.n_pairs * 3 * self.width * itemsize
 
-    def to_file(self, path):
+    def to_file(self, path: PathLike) -> None:
         """Write a ``.dat`` file that :func:`~torchml_core.read_descriptor` reads back equal."""
+        raise NotImplementedError
+
+    def _make_kernel(self):
+        """Pack the settings: a :class:`torchml_core._descriptors.Kernel`."""
         raise NotImplementedError
 
     def _settings(self):
@@ -282,18 +335,18 @@ class Jacobian:
         The particles and lists.
     """
 
-    def __init__(self, values, configuration):
+    def __init__(self, values: Floats, configuration: Configuration) -> None:
         self.values, self.configuration = values, configuration
 
     @property
-    def nbytes(self):
+    def nbytes(self) -> int:
         """Size of ``values`` in bytes."""
         return self.values.nbytes
 
     def __repr__(self):
         return f"<Jacobian: {self.values.shape[0]} pairs, width {self.values.shape[2]}>"
 
-    def to_scipy(self):
+    def to_scipy(self) -> scipy.sparse.csr_array:
         """Return it as a scipy.sparse.csr_array of shape (n_centers * width, n_particles * 3).
 
         Row ``k * width + c`` is component c of row k, column ``3 * p + axis`` a coordinate of
@@ -321,7 +374,7 @@ class Jacobian:
         )
         return matrix.tocsr()
 
-    def to_dense(self):
+    def to_dense(self) -> Floats:
         """Return it as an array of shape (n_centers, width, n_particles, 3)."""
         c = self.configuration
         width = self.values.shape[2]

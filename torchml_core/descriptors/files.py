@@ -1,15 +1,26 @@
 """The ``.dat`` files of descriptors, of any kind. The formats are libdescriptor's and KLIFF's."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from torchml_core.descriptors.data_lines import DataLines
 from torchml_core.descriptors.density.dat_file import read_soap
 from torchml_core.descriptors.symmetry_functions.dat_file import read_symmetry_functions
 from torchml_core.errors import InputError, UnsupportedError
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torchml_core.annotations import PathLike
+    from torchml_core.descriptors.base import Descriptor
+
+
 KINDS = ("SymmetryFunctions", "Bispectrum", "SOAP", "Xi")
 READERS = {"SymmetryFunctions": read_symmetry_functions, "SOAP": read_soap}
 
 
-def read_descriptor(path, kind, species=None):
+def read_descriptor(path: PathLike, kind: str, species: Sequence[str] | None = None) -> Descriptor:
     """Read a descriptor from its ``.dat`` file.
 
     Parameters

@@ -1,7 +1,10 @@
 """PortableModel: the files of a folder, brought together into something that can be evaluated."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -24,6 +27,14 @@ from torchml_core.portable.parameters import (
 from torchml_core.portable.prediction import Prediction, not_asked, not_given
 from torchml_core.portable.remote_pair import run_beside_pair
 from torchml_core.portable.species_input import ELEMENTS_MAP, decide
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import Any
+
+    from torchml_core.annotations import Evaluated, PathLike
+    from torchml_core.descriptors.base import Descriptor
+
 
 PARAMETERS_FILE, DESCRIPTOR_FILE = "model.param", "descriptor.dat"
 TOO_CLOSE = 0.5  # Å: no two atoms are, so what comes out of that explains itself
@@ -58,7 +69,15 @@ class PortableModel:
         The floating type of what it is given: float64, until torch refuses that.
     """
 
-    def __init__(self, folder, contents, parameters, executor, descriptor=None, told=None):
+    def __init__(
+        self,
+        folder: PathLike,
+        contents: Any,
+        parameters: Any,
+        executor: Any,
+        descriptor: Descriptor | None = None,
+        told: Mapping[str, Any] | None = None,
+    ) -> None:
         self.folder, self._contents = folder, contents  # of each file by name; None: the model's
         self.files = tuple(contents)
         self.parameters, self.descriptor = parameters, descriptor
@@ -85,11 +104,11 @@ class PortableModel:
         )
 
     @property
-    def dtype(self):
+    def dtype(self) -> torch.dtype:
         return self._dtypes[0]
 
     @property
-    def species_input(self):
+    def species_input(self) -> Any:
         """SpeciesInput or None: what a raw or graph model is given for species, and why.
 
         Its ``kind`` is "codes", "sorted_codes" or "atomic_numbers"; ``why`` is a text.
@@ -97,7 +116,15 @@ class PortableModel:
         return None if self.convention == "descriptor" else self._species_input()
 
     @classmethod
-    def load(cls, folder, *, device=None, trust=False, species_input=None, dtype=None):
+    def load(
+        cls,
+        folder: PathLike,
+        *,
+        device: str | torch.device | None = None,
+        trust: bool = False,
+        species_input: str | None = None,
+        dtype: str | torch.dtype | None = None,
+    ) -> PortableModel:
         """Load a portable model from its folder.
 
         Parameters
@@ -177,18 +204,18 @@ class PortableModel:
     @classmethod
     def create(
         cls,
-        folder,
+        folder: PathLike,
         *,
-        model,
-        species,
-        cutoff=None,
-        descriptor=None,
-        convention=None,
-        n_layers=1,
-        returns_forces=False,
-        species_input=None,
-        dtype=None,
-    ):
+        model: torch.nn.Module | torch.export.ExportedProgram,
+        species: Sequence[str],
+        cutoff: float | None = None,
+        descriptor: Descriptor | None = None,
+        convention: str | None = None,
+        n_layers: int = 1,
+        returns_forces: bool = False,
+        species_input: str | None = None,
+        dtype: str | torch.dtype | None = None,
+    ) -> PortableModel:
         """Write a portable model's files into a folder, and load it.
 
         Parameters
@@ -228,31 +255,30 @@ class PortableModel:
         convention = _choose_convention(convention, descriptor)
         if cutoff is None and descriptor is not None:
             cutoff = descriptor.cutoff
-        name = None if descriptor is None else type(descriptor).__name__
-        parameters = ModelParameters(
-            species,
-            convention,
-            cutoff,
-            "model.pt",
-            n_layers,
-            returns_forces,
-            None,
-            name,
-            species_input,
-            dtype,
-        )
+        settings: dict[str, Any] = {  # checked there
+            "species": species,
+            "convention": convention,
+            "cutoff": cutoff,
+            "model_file": "model.pt",
+            "n_layers": n_layers,
+            "returns_forces": returns_forces,
+            "descriptor": None if descriptor is None else type(descriptor).__name__,
+            "species_input": species_input,
+            "dtype": dtype,
+        }
+        parameters = ModelParameters(**settings)
         if descriptor is not None:
             wrong = disagreements(parameters, descriptor)
             if wrong:
                 raise InputError(f"descriptor: {'; '.join(wrong)}")
-        folder = _new_folder(folder)
+        made = _new_folder(folder)
         if descriptor is not None:
-            descriptor.to_file(folder / DESCRIPTOR_FILE)
-        parameters = replace(parameters, model_file=save_model(model, folder))
-        write_parameters(parameters, folder / PARAMETERS_FILE)
-        return cls.load(folder)
+            descriptor.to_file(made / DESCRIPTOR_FILE)
+        parameters = replace(parameters, model_file=save_model(model, made))
+        write_parameters(parameters, made / PARAMETERS_FILE)
+        return cls.load(made)
 
-    def save(self, folder):
+    def save(self, folder: PathLike) -> None:
         """Write the model's files, as they were when it was loaded, into another folder.
 
         What :meth:`load` was told of ``species_input`` and ``dtype`` goes into the ``.param``
@@ -270,12 +296,19 @@ class PortableModel:
         FileAccessError
             If it cannot be written to.
         """
-        folder = _new_folder(folder)
+        made = _new_folder(folder)
         for name, content in self._contents.items():
             content = self._executor.content if content is None else content
-            files.write_bytes("folder", folder / name, content)
+            files.write_bytes("folder", made / name, content)
 
-    def evaluate(self, structure, *, forces=True, virial=True, n_threads=None):
+    def evaluate(
+        self,
+        structure: Evaluated,
+        *,
+        forces: bool = True,
+        virial: bool = True,
+        n_threads: int | None = None,
+    ) -> Prediction:
         """Evaluate a structure or a configuration.
 
         Parameters
@@ -327,7 +360,14 @@ class PortableModel:
         values.update(self._derivatives(c, found, forces, virial, n_threads))
         return Prediction(c, values)
 
-    def evaluate_many(self, structures, *, forces=True, virial=True, n_threads=None):
+    def evaluate_many(
+        self,
+        structures: Iterable[Evaluated],
+        *,
+        forces: bool = True,
+        virial: bool = True,
+        n_threads: int | None = None,
+    ) -> Iterator[Prediction]:
         """Yield the Prediction of each structure or configuration, one at a time.
 
         Parameters

@@ -1,10 +1,21 @@
 """What a model says about a configuration."""
 
+from __future__ import annotations
+
 import functools
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from torchml_core.errors import InputError, UnsupportedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from torchml_core.annotations import Doubles
+    from torchml_core.configuration import Configuration
+
 
 VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])  # xx yy zz yz xz xy
 
@@ -42,7 +53,9 @@ class Prediction:
         Length of the per-particle arrays: after :meth:`fold`, the number of atoms.
     """
 
-    def __init__(self, configuration, values, *, folded=False):
+    def __init__(
+        self, configuration: Configuration, values: Mapping[str, Any], *, folded: bool = False
+    ) -> None:
         """Keep ``values``: each a number, an array, a function that makes it, or an error."""
         self._configuration = configuration
         self._values = values
@@ -56,14 +69,14 @@ class Prediction:
     particle_virials = property(lambda self: self._get("particle_virials"))
 
     @property
-    def stress(self):
+    def stress(self) -> Doubles:
         return self._as_stress(self.virial)
 
     @property
-    def stresses(self):
+    def stresses(self) -> Doubles:
         return self._as_stress(self.particle_virials)
 
-    def fold(self):
+    def fold(self) -> Prediction:
         """Return the prediction over atoms: what ghosts got is added to the atoms they image.
 
         Returns

@@ -62,7 +62,7 @@ def register():
 
 
 # A Library that is collected takes its operators with it: these stay for the life of the process.
-_libraries = {}
+_libraries: dict[str, torch.library.Library | None] = {}
 _lock = threading.RLock()  # a signal handler may load a model, too
 
 

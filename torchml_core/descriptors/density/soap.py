@@ -1,6 +1,9 @@
 """SOAP: the power spectrum of the atomic density."""
 
+from __future__ import annotations
+
 import itertools
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,8 +12,14 @@ from torchml_core.descriptors.density.density import DensityDescriptor, check_si
 from torchml_core.descriptors.density.packing import SoapKernel
 from torchml_core.errors import InputError
 
-CROSS_BLOCKS = ("full", "upper")
-NORMALIZATIONS = ("dscribe", "libdescriptor")
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torchml_core.annotations import PathLike
+
+
+CROSS_BLOCKS: tuple[str, ...] = ("full", "upper")
+NORMALIZATIONS: tuple[str, ...] = ("dscribe", "libdescriptor")
 
 
 class SOAP(DensityDescriptor):
@@ -61,23 +70,23 @@ class SOAP(DensityDescriptor):
 
     def __init__(
         self,
-        species,
-        cutoff,
-        n_max,
-        l_max,
+        species: Sequence[str],
+        cutoff: float,
+        n_max: int,
+        l_max: int,
         *,
-        sigma=None,
-        eta=None,
-        radial_basis="gto",
-        basis_cutoff=None,
-        smoothing="cosine",
-        smoothing_width=0.5,
-        cross_blocks="full",
-        normalization="dscribe",
-        unit_norm=False,
-        species_density="separate",
-        species_weights=None,
-    ):
+        sigma: float | None = None,
+        eta: float | None = None,
+        radial_basis: str = "gto",
+        basis_cutoff: float | None = None,
+        smoothing: str | None = "cosine",
+        smoothing_width: float = 0.5,
+        cross_blocks: str = "full",
+        normalization: str = "dscribe",
+        unit_norm: bool = False,
+        species_density: str = "separate",
+        species_weights: Mapping[str, float] | None = None,
+    ) -> None:
         super().__init__(
             species, cutoff, n_max, l_max, sigma, eta, radial_basis, basis_cutoff, smoothing,
             smoothing_width, species_density, species_weights,
@@ -91,7 +100,7 @@ class SOAP(DensityDescriptor):
         check_size(self)
 
     @property
-    def labels(self):
+    def labels(self) -> list[str]:
         """What each value is, e.g. ``p[Si-C](n=1, n'=2, l=0)``."""
         names = self.channels
         return [
@@ -100,7 +109,7 @@ class SOAP(DensityDescriptor):
             for l in range(self.l_max + 1)
         ]
 
-    def to_file(self, path):
+    def to_file(self, path: PathLike) -> None:
         """Write a ``.dat`` file that :func:`~torchml_core.read_descriptor` reads back equal.
 
         With species_density="cumulative" the layout is KLIFF's, else libdescriptor's. Settings that

@@ -1,10 +1,19 @@
 """SphericalExpansion: the coefficients of the atomic density themselves."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from torchml_core.descriptors.density.density import DensityDescriptor, check_size
 from torchml_core.descriptors.density.packing import ExpansionKernel
 from torchml_core.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torchml_core.annotations import PathLike
 
 
 class SphericalExpansion(DensityDescriptor):
@@ -81,20 +90,20 @@ class SphericalExpansion(DensityDescriptor):
 
     def __init__(
         self,
-        species,
-        cutoff,
-        n_max,
-        l_max,
+        species: Sequence[str],
+        cutoff: float,
+        n_max: int,
+        l_max: int,
         *,
-        sigma=None,
-        eta=None,
-        radial_basis="gto",
-        basis_cutoff=None,
-        smoothing="cosine",
-        smoothing_width=0.5,
-        species_density="separate",
-        species_weights=None,
-    ):
+        sigma: float | None = None,
+        eta: float | None = None,
+        radial_basis: str = "gto",
+        basis_cutoff: float | None = None,
+        smoothing: str | None = "cosine",
+        smoothing_width: float = 0.5,
+        species_density: str = "separate",
+        species_weights: Mapping[str, float] | None = None,
+    ) -> None:
         super().__init__(
             species, cutoff, n_max, l_max, sigma, eta, radial_basis, basis_cutoff, smoothing,
             smoothing_width, species_density, species_weights,
@@ -103,7 +112,7 @@ class SphericalExpansion(DensityDescriptor):
         check_size(self)
 
     @property
-    def labels(self):
+    def labels(self) -> list[str]:
         """What each value is, e.g. ``c[Si](n=1, l=2, m=-1)``."""
         return [
             f"c[{channel}](n={n}, l={l}, m={m})"
@@ -113,7 +122,7 @@ class SphericalExpansion(DensityDescriptor):
             for m in range(-l, l + 1)
         ]
 
-    def to_file(self, path):
+    def to_file(self, path: PathLike) -> None:
         """Raise UnsupportedError: no file format holds density coefficients."""
         raise UnsupportedError("SphericalExpansion: there is no .dat format for it; pickle it")
 

@@ -1,8 +1,10 @@
 """Symmetry functions of which each element has its own list, as n2p2 and RuNNer use them."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -16,6 +18,12 @@ from torchml_core.descriptors.symmetry_functions.symmetry_functions import (
     atomic_number,
 )
 from torchml_core.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from torchml_core.annotations import PathLike
 
 
 class Function(NamedTuple):
@@ -92,7 +100,13 @@ class ElementSymmetryFunctions(Descriptor):
     ['g4[H-H](zeta=1, lambda=1, eta=0.1, Rs=0, cutoff=4)']
     """
 
-    def __init__(self, functions, *, cutoff_function="cos", inner=0.0):
+    def __init__(
+        self,
+        functions: Mapping[str, Sequence[Any]],
+        *,
+        cutoff_function: str = "cos",
+        inner: float = 0.0,
+    ) -> None:
         if not isinstance(functions, Mapping):
             refuse("functions", functions, "a dict of lists of Function")
         self.species = check_species(functions)
@@ -112,17 +126,17 @@ class ElementSymmetryFunctions(Descriptor):
             raise InputError("functions: every list is empty; at least one function is needed")
 
     @property
-    def cutoff(self):
+    def cutoff(self) -> float:
         """The largest cutoff, in Å."""
         return max(f.cutoff for own in self.functions.values() for f in own)
 
     @property
-    def element_labels(self):
+    def element_labels(self) -> dict[str, list[str]]:
         """What each value of an element is."""
         return {element: [_label(f) for f in own] for element, own in self.functions.items()}
 
     @property
-    def labels(self):
+    def labels(self) -> list[str]:
         """What each value is, for every element that has it: ``0: H g2[O](...); O g2[H](...)``."""
         own = self.element_labels
         return [
@@ -130,7 +144,7 @@ class ElementSymmetryFunctions(Descriptor):
             for k in range(self.width)
         ]
 
-    def to_file(self, path):
+    def to_file(self, path: PathLike) -> None:
         """Write an ``input.nn`` that ``read_n2p2(path, length_unit="Angstrom")`` reads back.
 
         Values then come in n2p2's order of functions, and species by atomic number.

@@ -1,6 +1,9 @@
 """Symmetry functions from the settings files of n2p2 (``input.nn``), and back."""
 
+from __future__ import annotations
+
 import re
+from typing import TYPE_CHECKING
 
 from torchml_core import checks, files
 from torchml_core.checks import refuse, shown
@@ -12,6 +15,10 @@ from torchml_core.descriptors.symmetry_functions.element_symmetry_functions impo
 from torchml_core.descriptors.symmetry_functions.symmetry_functions import atomic_number
 from torchml_core.errors import FileFormatError, InputError, UnsupportedError
 from torchml_core.text_numbers import begins_like_number, parse_number, parse_whole
+
+if TYPE_CHECKING:
+    from torchml_core.annotations import PathLike
+
 
 LENGTH_UNITS = {"Angstrom": 1.0, "Bohr": 0.529177210903}  # in Å; CODATA 2018
 CUTOFF_TYPES = {1: "cos", 2: "tanh3", 5: "poly1", 6: "poly2", 7: "poly3"}
@@ -29,7 +36,7 @@ WORDS = {
 OPTIONAL = {3: ("shift",), 9: ("shift",)}
 
 
-def read_n2p2(path, *, length_unit):
+def read_n2p2(path: PathLike, *, length_unit: str | float) -> ElementSymmetryFunctions:
     """Read the symmetry functions of an n2p2 settings file.
 
     Parameters
@@ -78,7 +85,7 @@ def read_n2p2(path, *, length_unit):
     if lines["cutoff_type"]:
         line = _only(path, lines["cutoff_type"], "cutoff_type", n_lines)
         cutoff_function, inner = _cutoff_type(path, line)
-    functions = {element: [] for element in elements}
+    functions: dict[str, list[tuple]] = {element: [] for element in elements}
     for number, words in lines["symfunction_short"]:
         element, order, function = _function(path, number, words, elements, unit)
         functions[element].append((order, function))

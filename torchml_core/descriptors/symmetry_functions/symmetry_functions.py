@@ -1,8 +1,11 @@
 """Behler-Parrinello symmetry functions: their settings, checked and packed for the kernel."""
 
+from __future__ import annotations
+
 import itertools
 import math
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +15,14 @@ from torchml_core.descriptors.base import Descriptor, check_cutoff
 from torchml_core.descriptors.symmetry_functions.planning import Family, make_kernel
 from torchml_core.errors import InputError
 from torchml_core.kernels import cutoff as kernel_cutoff
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import ArrayLike
+
+    from torchml_core.annotations import Cutoffs, Functions, PathLike
+
 
 # The parameters in a row of each type, in their order in a row.
 PARAMETERS = {
@@ -90,16 +101,16 @@ class SymmetryFunctions(Descriptor):
 
     def __init__(
         self,
-        species,
-        cutoff,
-        functions,
+        species: Sequence[str],
+        cutoff: Cutoffs,
+        functions: Functions,
         *,
-        species_mode="pooled",
-        cutoff_function="cos",
-        weights=None,
-        mean=None,
-        std=None,
-    ):
+        species_mode: str = "pooled",
+        cutoff_function: str = "cos",
+        weights: Mapping[str, float] | None = None,
+        mean: ArrayLike | None = None,
+        std: ArrayLike | None = None,
+    ) -> None:
         self.species = check_species(species)
         self.cutoffs = _check_cutoffs(cutoff, self.species)
         self.functions = _check_functions(functions)
@@ -112,12 +123,12 @@ class SymmetryFunctions(Descriptor):
         self.mean, self.std = _check_normalization(mean, std, self.width)
 
     @property
-    def cutoff(self):
+    def cutoff(self) -> float:
         """The largest cutoff, in Å."""
         return max(self.cutoffs.values())
 
     @property
-    def labels(self):
+    def labels(self) -> list[str]:
         """What each value is, e.g. ``g2(eta=0.1, Rs=0)``, or ``g2[Si](eta=0.1, Rs=0)``."""
         return [
             _label(type, channel, row)
@@ -126,7 +137,7 @@ class SymmetryFunctions(Descriptor):
             for row in rows or [()]
         ]
 
-    def to_file(self, path):
+    def to_file(self, path: PathLike) -> None:
         """Write a ``.dat`` file that :func:`~torchml_core.read_descriptor` reads back equal.
 
         Raises

@@ -1,0 +1,30 @@
+from torchml_core import ase as ase
+from torchml_core import autograd as autograd
+from torchml_core import testing as testing
+from torchml_core._memory import set_kept_memory as set_kept_memory
+from torchml_core.configuration import Configuration as Configuration
+from torchml_core.descriptors.density import SOAP as SOAP
+from torchml_core.descriptors.density import SphericalExpansion as SphericalExpansion
+from torchml_core.descriptors.files import read_descriptor as read_descriptor
+from torchml_core.descriptors.symmetry_functions import (
+    ElementSymmetryFunctions as ElementSymmetryFunctions,
+)
+from torchml_core.descriptors.symmetry_functions import SymmetryFunctions as SymmetryFunctions
+from torchml_core.descriptors.symmetry_functions import read_n2p2 as read_n2p2
+from torchml_core.errors import FileAccessError as FileAccessError
+from torchml_core.errors import FileFormatError as FileFormatError
+from torchml_core.errors import InputError as InputError
+from torchml_core.errors import InstallationError as InstallationError
+from torchml_core.errors import MissingFileError as MissingFileError
+from torchml_core.errors import ModelError as ModelError
+from torchml_core.errors import TorchMLError as TorchMLError
+from torchml_core.errors import UnsupportedError as UnsupportedError
+from torchml_core.neighbors import NeighborWorkspace as NeighborWorkspace
+from torchml_core.neighbors import neighbor_list as neighbor_list
+from torchml_core.neighbors import neighbor_lists as neighbor_lists
+from torchml_core.portable.model import PortableModel as PortableModel
+from torchml_core.portable.prediction import Prediction as Prediction
+from torchml_core.torch_neighbors import neighbor_graph as neighbor_graph
+from torchml_core.verlet import VerletList as VerletList
+
+__version__: str

@@ -1,0 +1,36 @@
+from typing import Any
+
+from numpy.typing import NDArray
+
+from torchml_core.threads import Threads
+
+GOOD: int
+NOT_FINITE: int
+
+class ConfigurationView:
+    def __init__(
+        self,
+        positions: NDArray,
+        species: NDArray,
+        centers: NDArray,
+        offsets: NDArray,
+        neighbors: NDArray,
+    ) -> None: ...
+
+class Kernel:
+    arrays: list[Any]
+
+    def compute(self, lists: ConfigurationView, out: NDArray, threads: Threads) -> int: ...
+    def jvp(self, lists: ConfigurationView, dr: NDArray, out: NDArray, threads: Threads) -> int: ...
+    def jacobian(self, lists: ConfigurationView, out: NDArray, threads: Threads) -> int: ...
+    def pair_gradients(
+        self, lists: ConfigurationView, dE_dD: NDArray, out: NDArray, threads: Threads
+    ) -> int: ...
+    def vjp(
+        self,
+        lists: ConfigurationView,
+        dE_dD: NDArray,
+        out: NDArray,
+        virial: NDArray | None,
+        threads: Threads,
+    ) -> int: ...

@@ -1,0 +1,4 @@
+built_for: str
+built_with: list[str]
+
+def features() -> dict[str, bool]: ...

@@ -1,0 +1,3 @@
+CUTOFF_FUNCTIONS: dict[str | None, int]
+
+def check_cutoff_function(number: int) -> None: ...
