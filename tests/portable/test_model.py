@@ -154,6 +154,9 @@ def test_none_or_several_files_of_a_kind(suffix, tmp_path):
     (tmp_path / f"other{suffix}").unlink()
     with pytest.raises(tm.MissingFileError, match=rf"no \{suffix} file"):
         tm.PortableModel.load(tmp_path)
+    (tmp_path / "NN.params").write_text("as KLIFF writes for another driver")
+    with pytest.raises(tm.MissingFileError, match=r"NN\.params is of a model of another"):
+        tm.PortableModel.load(tmp_path)
 
 
 def test_the_name_inside_must_be_that_of_the_file(tmp_path):

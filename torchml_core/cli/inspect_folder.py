@@ -33,7 +33,9 @@ def _wanted(findings, folder, files, suffix):
     """The files of a suffix; a problem unless there is one."""
     found = [file for file in files if file.suffix == suffix]
     if not found:
-        findings.problems.append(f"{folder}: no {suffix} file in it; a portable model needs one")
+        from torchml_core.portable.model import lacks
+
+        findings.problems.append(lacks(folder, suffix, files))
     if len(found) > 1:
         names = ", ".join(file.name for file in found)
         findings.problems.append(

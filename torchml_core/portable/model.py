@@ -504,11 +504,18 @@ def _the_one(folder, suffix):
     there = files.files_in(folder, "a portable model is one")
     found = [file for file in there if file.suffix == suffix]
     if not found:
-        raise MissingFileError(f"{folder}: no {suffix} file in it; a portable model needs one")
+        raise MissingFileError(lacks(folder, suffix, there))
     if len(found) > 1:
         names = ", ".join(f.name for f in found)
         raise InputError(f"{folder}: one {suffix} file is needed, there are {len(found)}: {names}")
     return found[0]
+
+
+def lacks(folder, suffix, there):
+    """Say that a folder has no file of a suffix, of the files that are there."""
+    others = [file.name for file in there if file.suffix == ".params"]
+    hint = f"; {others[0]} is of a model of another KIM driver (DUNN, SW, ...)" if others else ""
+    return f"{folder}: no {suffix} file in it; a portable model needs one{hint}"
 
 
 def _new_folder(folder):
