@@ -366,6 +366,12 @@ def test_more_ghosts_than_there_is_memory_for(monkeypatch):
         tm.Configuration.from_atoms(bulk("Si"), 3.0, n_layers=900)
 
 
+@pytest.mark.parametrize("symbols", [[14, 14], "Si", [b"Si", b"Si"], ["Si", None], ["Si"], 3, {}])
+def test_symbols_are_texts_one_for_each_atom(symbols):
+    with pytest.raises(tm.InputError, match="symbols"):
+        tm.Configuration.from_atoms(cutoff=3.0, positions=np.zeros((2, 3)), symbols=symbols)
+
+
 @pytest.mark.parametrize("values", [np.zeros((2, 3)), 1.0, "abc", [[1], [1, 2], [3]], [None] * 3])
 def test_only_numbers_of_all_particles_are_folded(values):
     with pytest.raises(tm.InputError, match="per_particle"):

@@ -105,12 +105,12 @@ cdef bint search_cell(
         if criterion.half:
             found = keep_half(grid, p, hits.point + hits.n, found)
         if criterion.ordered:
-            sort_row(grid, hits.point + hits.n, found)
+            sort_row(grid, hits.point + hits.n, found, watch)
         first_hit[grid.points[p].atom] = hits.n
         n_hits[grid.points[p].atom] = found
         hits.n += found
         hits.work += hits.points_around
-        if hits.work > WORK_AT_ONCE:
+        if hits.work > WORK_AT_ONCE or watch.stopped:
             if interrupted(watch, hits.work):
                 return False
             hits.work = 0
@@ -242,7 +242,9 @@ cdef inline bint precedes(const Point *one, const Point *other) noexcept nogil:
     return one.c < other.c
 
 
-cdef void sort_row(const Grid *grid, int32_t *row, int64_t n) noexcept nogil:
+cdef void sort_row(
+    const Grid *grid, int32_t *row, int64_t n, SignalWatch *watch
+) noexcept nogil:
     """Insertion sort where a row is short; else, heap sort."""
     cdef int64_t k, at
     cdef int32_t point
@@ -252,6 +254,8 @@ cdef void sort_row(const Grid *grid, int32_t *row, int64_t n) noexcept nogil:
         for k in range(n - 1, 0, -1):
             row[0], row[k] = row[k], row[0]
             sift_down(grid, row, 0, k)
+            if k % 1024 == 0 and interrupted(watch, WORK_AT_ONCE):
+                return
         return
     for k in range(1, n):
         point = row[k]
