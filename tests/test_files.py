@@ -8,7 +8,7 @@ import pytest
 
 import torchml_core as tm
 from torchml_core import files
-from torchml_core.descriptors.symmetry_functions.element_symmetry_functions import Function
+from torchml_core.descriptors.symmetry_functions import Function
 from torchml_core.portable.parameters import (
     ModelParameters,
     find_faults,

@@ -3,6 +3,7 @@
 import importlib
 
 from torchml_core import _compiled  # noqa: F401  (first: it says why others cannot be imported)
+from torchml_core.descriptors.registry import FOLDERS as _FOLDERS
 
 # Each public name and the module that it comes from, loaded when the name is first used:
 # neighbor lists and descriptors are there at once, torch only when a model is.
@@ -18,9 +19,7 @@ _HOME = {
     "NeighborWorkspace": "neighbors",
     "PortableModel": "portable.model",
     "Prediction": "portable.prediction",
-    "SOAP": "descriptors.density",
     "SphericalExpansion": "descriptors.density",
-    "SymmetryFunctions": "descriptors.symmetry_functions",
     "TorchMLError": "errors",
     "UnsupportedError": "errors",
     "VerletList": "verlet",
@@ -29,8 +28,10 @@ _HOME = {
     "neighbor_lists": "neighbors",
     "read_descriptor": "descriptors.files",
     "read_n2p2": "descriptors.symmetry_functions",
+    "register_descriptor": "descriptors.registry",
     "set_kept_memory": "_memory",
 }
+_HOME |= {kind: f"descriptors.{folder}" for kind, folder in _FOLDERS.items() if folder}
 _MODULES = ("ase", "autograd", "testing")
 
 __version__ = "0.1.0"

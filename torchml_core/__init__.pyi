@@ -6,6 +6,7 @@ from torchml_core.configuration import Configuration as Configuration
 from torchml_core.descriptors.density import SOAP as SOAP
 from torchml_core.descriptors.density import SphericalExpansion as SphericalExpansion
 from torchml_core.descriptors.files import read_descriptor as read_descriptor
+from torchml_core.descriptors.registry import register_descriptor as register_descriptor
 from torchml_core.descriptors.symmetry_functions import (
     ElementSymmetryFunctions as ElementSymmetryFunctions,
 )

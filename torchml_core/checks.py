@@ -10,6 +10,7 @@ import contextlib
 import math
 import operator
 import reprlib
+from typing import NoReturn
 
 import numpy as np
 
@@ -36,7 +37,7 @@ def shown(value):
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
-def refuse(name, value, requirement):
+def refuse(name, value, requirement) -> NoReturn:
     """Raise the InputError that names an argument, its value, and what is needed instead."""
     raise InputError(f"{name} = {shown(value)}: {requirement} is needed") from None
 

@@ -6,7 +6,7 @@ from descriptors.kit import STRUCTURES, DescriptorKit
 from descriptors.symmetry_functions_reference import element_functions
 
 import torchml_core as tm
-from torchml_core.descriptors.symmetry_functions.element_symmetry_functions import Function
+from torchml_core.descriptors.symmetry_functions import Function
 
 FUNCTIONS = {
     "Si": [

@@ -5,7 +5,7 @@ import pytest
 from ase import Atoms
 
 import torchml_core as tm
-from torchml_core.descriptors.symmetry_functions.element_symmetry_functions import Function
+from torchml_core.descriptors.symmetry_functions import Function
 
 BOHR = 0.529177210903
 LINES = [

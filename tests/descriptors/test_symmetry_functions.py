@@ -426,7 +426,7 @@ GOOD = {"species": ["Si", "C"], "cutoff": 4.0, "functions": [("g2", [[0.1, 0.0]]
         ({"functions": [("g4", [[0, 1, 0.1]])]}, "g4 row 0: zeta = 0: more than 0"),
         ({"functions": [("g5", [[300, 9, 0.1]])]}, "overflows"),
         ({"functions": [("g1", [[0.0]])]}, "g1 has no parameters"),
-        ({"functions": [("g3", [[1]]), ("g3", [[2]])]}, "g3 stands there twice"),
+        ({"functions": [("g3", [[1]]), ("g3", [[2]])]}, "g3 is given twice"),
         ({"species_mode": "both"}, "species_mode = 'both'"),
         ({"weights": {"Si": 1, "C": 1}}, "weights: only species_mode='weighted'"),
         ({"species_mode": "weighted", "weights": {"Si": 1.0}}, r"one for each of \['Si', 'C'\]"),

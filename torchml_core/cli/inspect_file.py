@@ -63,10 +63,11 @@ def look_into_descriptor(findings, path, kind=None, *, labels=True):
 
 
 def _read_as_any_kind(findings, path):
-    from torchml_core.descriptors.files import KINDS, read_descriptor
+    from torchml_core.descriptors.files import read_descriptor
+    from torchml_core.descriptors.registry import kinds
 
     read, errors = {}, {}
-    for name in KINDS:
+    for name in kinds():
         try:
             read[name] = read_descriptor(path, name)
         except TorchMLError as error:

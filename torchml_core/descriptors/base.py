@@ -8,7 +8,7 @@ import numpy as np
 
 from torchml_core import _descriptors, _memory, checks
 from torchml_core.configuration import Configuration
-from torchml_core.errors import InputError
+from torchml_core.errors import InputError, UnsupportedError
 from torchml_core.threads import resolve_threads
 
 if TYPE_CHECKING:
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
 
     from torchml_core.annotations import Doubles, Floats, PathLike
+    from torchml_core.descriptors.data_lines import DataLines
 
 
 class Descriptor:
     """One row of values for each contributing particle, and its derivatives.
 
-    A subclass is settings only: it is unchangeable, two of the same settings are equal, and it
-    can be pickled. A configuration's species are matched with the descriptor's by name. Entries
-    of its lists beyond the cutoff never count; lists known to end before it are refused.
+    A configuration's species are matched with the descriptor's by name. Entries of its lists beyond
+    the cutoff never count; lists known to end before it are refused.
 
     Attributes
     ----------
@@ -45,11 +45,16 @@ class Descriptor:
     Notes
     -----
     All verbs raise InputError for what is not a :class:`~torchml_core.Configuration`, for a
-    species that the descriptor has not, for arrays of the wrong shape or with numbers that are
-    not finite, and for two particles at the same place. ``n_threads``: None means as many as
+    species that the descriptor does not have, for arrays of the wrong shape or with numbers that
+    are not finite, and for two particles at the same place. ``n_threads``: None means as many as
     there is work for, up to OMP_NUM_THREADS, else the number of processors; see
     :func:`torchml_core.threads.resolve_threads`. Results do not depend on it, to the last bit.
     What the handler of a signal raises, as Ctrl-C does, ends a verb in a tenth of a second.
+
+    A subclass consists of settings: it does not change once it is made, two with the same settings
+    are equal, and it can be pickled. It has ``species``, ``cutoff``, ``width`` and ``labels``, as
+    attributes or properties, and defines ``_settings`` and ``_make_kernel``; with a file format,
+    also ``to_file`` and ``_from_lines``. CONTRIBUTING.md shows how one is made.
     """
 
     species: tuple[str, ...]
@@ -58,15 +63,13 @@ class Descriptor:
     std: Doubles | None = None
     rotation_invariant = True
 
-    @property
-    def cutoff(self) -> float:
-        """The largest cutoff."""
-        raise NotImplementedError
+    if TYPE_CHECKING:  # attributes or properties
 
-    @property
-    def labels(self) -> list[str]:
-        """What each value is."""
-        raise NotImplementedError
+        @property
+        def cutoff(self) -> float: ...
+
+        @property
+        def labels(self) -> list[str]: ...
 
     def compute(
         self,
@@ -90,11 +93,11 @@ class Descriptor:
         (n_centers, width) array of dtype
             Row k belongs to particle ``configuration.centers[k]``.
         """
-        lists = self._lists(configuration)
+        view = self._view(configuration)
         out = _memory.empty(
             (configuration.n_centers, self.width), checks.real_dtype("dtype", dtype)
         )
-        fault = self._kernel.compute(lists, out, resolve_threads(n_threads))
+        fault = self._kernel.compute(view, out, resolve_threads(n_threads))
         self._check_fault(configuration, fault, out.dtype)
         if self.mean is not None and self.std is not None:
             out -= self.mean.astype(out.dtype)
@@ -109,14 +112,14 @@ class Descriptor:
         virial: bool = False,
         n_threads: int | None = None,
     ) -> Any:
-        """Return the gradient of an energy that depends on the values, by all positions.
+        """Return the gradient with respect to positions of an energy that depends on the values.
 
         Parameters
         ----------
         configuration : Configuration
         dE_dD : (n_centers, width) array
-            The energy's gradient by the values. float32 is worked on in float32, anything else
-            in float64.
+            The energy's gradient with respect to the values. float32 is worked on in float32,
+            anything else in float64.
         virial : bool
             Whether the virial is returned too. It costs next to nothing here.
         n_threads : int, optional
@@ -132,11 +135,11 @@ class Descriptor:
             that of r_ij.
         """
         virial = checks.flag("virial", virial)
-        lists = self._lists(configuration)
+        view = self._view(configuration)
         weights = self._check_weights(configuration, dE_dD)
         out = np.zeros((configuration.n_particles, 3))
         W = np.zeros((3, 3)) if virial else None
-        fault = self._kernel.vjp(lists, weights, out, W, resolve_threads(n_threads))
+        fault = self._kernel.vjp(view, weights, out, W, resolve_threads(n_threads))
         self._check_fault(configuration, fault, weights.dtype)
         gradient = out.astype(weights.dtype, copy=False)
         return (gradient, W) if virial else gradient
@@ -159,13 +162,13 @@ class Descriptor:
         Returns
         -------
         (n_pairs, 3) array of dE_dD's precision
-            dE/dr_ij with r_ij = r_j - r_i, for the values of centre i alone: the entry of i in
+            dE/dr_ij with r_ij = r_j - r_i, for the values of center i alone: the entry of i in
             the row of j holds another part. 0 for entries beyond the cutoff.
         """
-        lists = self._lists(configuration)
+        view = self._view(configuration)
         weights = self._check_weights(configuration, dE_dD)
         out = _memory.empty((configuration.n_pairs, 3), weights.dtype)
-        fault = self._kernel.pair_gradients(lists, weights, out, resolve_threads(n_threads))
+        fault = self._kernel.pair_gradients(view, weights, out, resolve_threads(n_threads))
         self._check_fault(configuration, fault, out.dtype)
         return out
 
@@ -187,13 +190,13 @@ class Descriptor:
         (n_centers, width) array of dr's precision
             Sum over particles of dD/dr · dr.
         """
-        lists = self._lists(configuration)
+        view = self._view(configuration)
         direction = checks.real_numbers(
             "dr", dr, (configuration.n_particles, 3), "(n_particles, 3)", keep_float32=True
         )
         out = _memory.empty((configuration.n_centers, self.width), direction.dtype)
         fault = self._kernel.jvp(
-            lists, direction.astype(np.float64, copy=False), out, resolve_threads(n_threads)
+            view, direction.astype(np.float64, copy=False), out, resolve_threads(n_threads)
         )
         self._check_fault(configuration, fault, out.dtype)
         if self.std is not None:
@@ -207,7 +210,7 @@ class Descriptor:
         dtype: DTypeLike = np.float64,
         n_threads: int | None = None,
     ) -> Jacobian:
-        """Return the derivative of every value by every neighbor's position.
+        """Return the derivative of every value with respect to every neighbor's position.
 
         Forces do not need it: :meth:`vjp` is much smaller and faster. See
         :meth:`jacobian_nbytes` for what it costs.
@@ -222,10 +225,10 @@ class Descriptor:
         -------
         Jacobian
         """
-        lists = self._lists(configuration)
+        view = self._view(configuration)
         shape = (configuration.n_pairs, 3, self.width)
         out = _memory.empty(shape, checks.real_dtype("dtype", dtype))
-        fault = self._kernel.jacobian(lists, out, resolve_threads(n_threads))
+        fault = self._kernel.jacobian(view, out, resolve_threads(n_threads))
         self._check_fault(configuration, fault, out.dtype)
         if self.std is not None:
             out /= self.std.astype(out.dtype)
@@ -239,17 +242,32 @@ class Descriptor:
         itemsize = checks.real_dtype("dtype", dtype).itemsize
         return configuration.n_pairs * 3 * self.width * itemsize
 
+    # ---- what a subclass defines
+
+    def _settings(self) -> tuple:
+        """Return all settings: what makes two descriptors equal; can be hashed."""
+        raise NotImplementedError(f"{type(self).__name__} does not define _settings")
+
+    def _make_kernel(self) -> _descriptors.Kernel:
+        """Return the kernel with the parameters packed."""
+        raise NotImplementedError(f"{type(self).__name__} does not define _make_kernel")
+
     def to_file(self, path: PathLike) -> None:
-        """Write a ``.dat`` file that :func:`~torchml_core.read_descriptor` reads back equal."""
-        raise NotImplementedError
+        """Write a ``.dat`` file that :func:`~torchml_core.read_descriptor` reads back equal.
 
-    def _make_kernel(self):
-        """Pack the settings: a :class:`torchml_core._descriptors.Kernel`."""
-        raise NotImplementedError
+        Raises
+        ------
+        UnsupportedError
+            There is no such format for this descriptor.
+        """
+        raise UnsupportedError(f"{type(self).__name__}: there is no .dat format for it; pickle it")
 
-    def _settings(self):
-        """Everything that makes two descriptors equal: what a subclass was made with."""
-        raise NotImplementedError
+    @classmethod
+    def _from_lines(cls, lines: DataLines) -> Descriptor:
+        """Return the descriptor that is in the lines of a file."""
+        raise UnsupportedError(f"{cls.__name__}: there is no .dat format for it")
+
+    # ----
 
     @property
     def _kernel(self):
@@ -270,7 +288,7 @@ class Descriptor:
     def __hash__(self):
         return hash(self._settings())
 
-    def _lists(self, configuration):
+    def _view(self, configuration):
         _check_configuration(configuration)
         configuration.require_cutoff(self.cutoff, f"a descriptor of cutoff {self.cutoff:g}")
         return _descriptors.ConfigurationView(
@@ -323,14 +341,14 @@ def check_cutoff(name, value):
 
 
 class Jacobian:
-    """Derivatives of a descriptor's values by positions, one block for each pair.
+    """Derivatives of a descriptor's values with respect to positions, a block for each pair.
 
     Attributes
     ----------
     values : (n_pairs, 3, width) array
         ``values[p]`` is dD[row]/dr[neighbor] for entry p of the lists, whose row is that of its
-        centre; 0 beyond the cutoff. The derivative by the centre's own position is minus the sum
-        over its row.
+        center; 0 beyond the cutoff. The derivative with respect to the center's own position is
+        minus the sum over its row.
     configuration : Configuration
         The particles and lists.
     """
@@ -350,7 +368,7 @@ class Jacobian:
         """Return it as a scipy.sparse.csr_array of shape (n_centers * width, n_particles * 3).
 
         Row ``k * width + c`` is component c of row k, column ``3 * p + axis`` a coordinate of
-        particle p; the centre's own derivatives are in it.
+        particle p; the center's own derivatives are in it.
         """
         from scipy.sparse import coo_array  # slow to import, and for this alone
 

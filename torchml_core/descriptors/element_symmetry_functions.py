@@ -2,7 +2,7 @@
 
 from torchml_core.descriptors.symmetry_functions.element_symmetry_functions import (
     ElementSymmetryFunctions,
-    Function,
 )
+from torchml_core.descriptors.symmetry_functions.functions import Function
 
 __all__ = ["ElementSymmetryFunctions", "Function"]

@@ -5,19 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from torchml_core.descriptors.data_lines import DataLines
-from torchml_core.descriptors.density.dat_file import read_soap
-from torchml_core.descriptors.symmetry_functions.dat_file import read_symmetry_functions
-from torchml_core.errors import InputError, UnsupportedError
+from torchml_core.descriptors.registry import descriptor_class
+from torchml_core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torchml_core.annotations import PathLike
     from torchml_core.descriptors.base import Descriptor
-
-
-KINDS = ("SymmetryFunctions", "Bispectrum", "SOAP", "Xi")
-READERS = {"SymmetryFunctions": read_symmetry_functions, "SOAP": read_soap}
 
 
 def read_descriptor(path: PathLike, kind: str, species: Sequence[str] | None = None) -> Descriptor:
@@ -63,13 +58,7 @@ def read_descriptor(path: PathLike, kind: str, species: Sequence[str] | None = N
       begins with the cutoff type and a table of pairs, means species_density="cumulative" too: a
       warning says where KLIFF's numbers cannot be had (n_max 6 and 7).
     """
-    kinds = {name.lower(): name for name in KINDS}
-    known = kinds.get(kind.lower()) if isinstance(kind, str) else None
-    if known is None:
-        raise InputError(f"kind = {kind!r}: one of {', '.join(KINDS)} is needed")
-    if known not in READERS:
-        raise UnsupportedError(f"kind = {kind!r}: {known} cannot be read yet")
-    descriptor = READERS[known](DataLines(path))
+    descriptor = descriptor_class(kind)._from_lines(DataLines(path))
     if species is not None:
         _require_same_species(descriptor, species, path)
     return descriptor

@@ -19,12 +19,12 @@ from ase.data import atomic_numbers
 
 from torchml_core import files
 from torchml_core.checks import flag, one_of, positive, real_dtype, refuse, shown, whole
+from torchml_core.descriptors.registry import kind_named, kinds
 from torchml_core.errors import FileFormatError, InputError
 from torchml_core.portable.species_input import check_species_input
 from torchml_core.text_numbers import parse_number, parse_whole
 
 CONVENTIONS = {"none": "raw", "descriptor": "descriptor", "graph": "graph"}
-DESCRIPTORS = {k.lower(): k for k in ("SymmetryFunctions", "Bispectrum", "SOAP", "Xi")}
 LARGEST = 1_000_000  # bytes of a file
 LONGEST_NAME = 255  # bytes of a file's name
 # What could ever mean anything: networks have up to ten layers or so, and reach some tens of Å.
@@ -400,7 +400,7 @@ def check_layers(n_layers, cutoff):
 
 
 def _check_descriptor(name, convention):
-    allowed = tuple(DESCRIPTORS.values()) if convention == "descriptor" else (None,)
+    allowed = kinds() if convention == "descriptor" else (None,)
     if name not in allowed:
         refuse("descriptor", name, f"{' or '.join(map(str, allowed))} for a {convention} model")
     return name
@@ -463,4 +463,4 @@ def _parse_boolean(text):
 def _parse_descriptor(text, convention):
     if text.lower() == "none":
         return _check_descriptor(None, convention)
-    return _check_descriptor(DESCRIPTORS.get(text.lower(), text), convention)
+    return _check_descriptor(kind_named(text) or text, convention)

@@ -30,8 +30,7 @@ import numpy as np
 from torchml_core import files
 from torchml_core.checks import one_of, shown
 from torchml_core.descriptors.data_lines import BOOLEANS, check_names
-from torchml_core.descriptors.density.density import SMOOTHINGS
-from torchml_core.descriptors.density.soap import CROSS_BLOCKS, NORMALIZATIONS, SOAP
+from torchml_core.descriptors.density.density import CROSS_BLOCKS, NORMALIZATIONS, SMOOTHINGS
 from torchml_core.descriptors.pair_table import pair_table_lines, read_pair_table
 from torchml_core.text_numbers import is_number
 
@@ -63,24 +62,28 @@ PLACEHOLDERS = {
 }
 
 
-def read_soap(lines):
-    """Return the SOAP of a file's DataLines."""
+def read_soap(cls, lines):
+    """Return the descriptor of class ``cls``, SOAP, in a file's DataLines."""
+
+    def check(settings):
+        return lines.checked(lambda: cls(**settings))
+
     first = lines.peek()
     if first is None or any(map(is_number, first)):
-        settings = _read_libdescriptor(lines)
+        settings = _read_libdescriptor(lines, check)
     else:  # it begins with a word, the cutoff type
-        settings = _read_kliff(lines)
-    return lines.checked(_make, settings | LIBDESCRIPTOR | _read_others(lines, settings))
+        settings = _read_kliff(lines, check)
+    return check(settings | LIBDESCRIPTOR | _read_others(lines, settings, check))
 
 
-def _read_libdescriptor(lines):
+def _read_libdescriptor(lines, check):
     settings = {}
     for name in ("n_max", "l_max", "cutoff", "eta", "radial_basis", "species"):
-        _read_into(settings, lines, name)
+        _read_into(settings, lines, name, check)
     return settings
 
 
-def _read_kliff(lines):
+def _read_kliff(lines, check):
     species, cutoffs = read_pair_table(lines)
     (a, b), cutoff = next(iter(cutoffs.items()))
     for pair, other in cutoffs.items():
@@ -90,9 +93,9 @@ def _read_kliff(lines):
                 f" {' '.join(pair)} has {other:g}"
             )
     settings = {"species": species, "cutoff": cutoff, "species_density": "cumulative"}
-    lines.checked(_make, PLACEHOLDERS | settings)
+    check(PLACEHOLDERS | settings)
     for name in ("n_max", "l_max", "basis_cutoff", "radial_basis", "eta"):
-        _read_into(settings, lines, name)
+        _read_into(settings, lines, name, check)
     if settings["n_max"] in ERRORS_OF_LIBDESCRIPTOR:
         warnings.warn(
             f"{lines.path}: n_max = {settings['n_max']}: the radial functions of libdescriptor, on"
@@ -104,7 +107,7 @@ def _read_kliff(lines):
     return settings
 
 
-def _read_into(settings, lines, name):
+def _read_into(settings, lines, name, check):
     """Read a setting, and let the constructor check it while its line is known."""
     if name in ("n_max", "l_max"):
         settings[name] = lines.whole(name, None)
@@ -115,15 +118,11 @@ def _read_into(settings, lines, name):
     else:
         what = "cutoff (of the radial functions)" if name == "basis_cutoff" else name
         (settings[name],) = lines.numbers(what, 1)
-    lines.checked(_make, PLACEHOLDERS | settings)
-
-
-def _make(settings):
-    return SOAP(**settings)
+    check(PLACEHOLDERS | settings)
 
 
 def _last_word(lines, what, name):
-    """One word, alone or behind its name."""
+    """One word, alone or after its name."""
     words = lines.words(what)
     if len(words) == 2 and words[0] == name:
         return words[1]
@@ -141,8 +140,8 @@ def _read_species(lines):
     return names
 
 
-def _read_others(lines, required):
-    """The settings behind the names."""
+def _read_others(lines, required, check):
+    """The settings after those that every file has."""
     settings, line_of = {}, {}
     while lines.peek() is not None:
         words = lines.words("a setting")
@@ -156,7 +155,7 @@ def _read_others(lines, required):
         settings[name] = _read_setting(lines, name, words[1:], len(required["species"]))
         if name != "smoothing":  # its width may be elsewhere
             one = {"smoothing": "cosine" if name == "smoothing_width" else None}
-            lines.checked(_make, {**required, **one, name: settings[name]})
+            check({**required, **one, name: settings[name]})
     if "smoothing_width" in settings and settings.get("smoothing") is None:
         lines.line = line_of["smoothing_width"]
         raise lines.error("smoothing_width is given without 'smoothing cosine'")

@@ -13,6 +13,8 @@ from torchml_core.errors import InputError
 
 SMOOTHINGS = ("cosine", None)
 SPECIES_DENSITIES = ("separate", "cumulative")
+CROSS_BLOCKS = ("full", "upper")
+NORMALIZATIONS = ("dscribe", "libdescriptor")
 MOST_N, MOST_L = 16, 12
 SIGMA = 0.5
 MOST_VALUES = 10_000_000

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from torchml_core.checks import one_of
-from torchml_core.descriptors.density.density import DensityDescriptor, check_size
+from torchml_core.descriptors.density.dat_file import read_soap, write_soap
+from torchml_core.descriptors.density.density import (
+    CROSS_BLOCKS,
+    NORMALIZATIONS,
+    DensityDescriptor,
+    check_size,
+)
 from torchml_core.descriptors.density.packing import SoapKernel
 from torchml_core.errors import InputError
 
@@ -16,10 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from torchml_core.annotations import PathLike
-
-
-CROSS_BLOCKS: tuple[str, ...] = ("full", "upper")
-NORMALIZATIONS: tuple[str, ...] = ("dscribe", "libdescriptor")
+    from torchml_core.descriptors.data_lines import DataLines
 
 
 class SOAP(DensityDescriptor):
@@ -121,9 +124,11 @@ class SOAP(DensityDescriptor):
         UnsupportedError
             A species has a name with blanks or ``#``, or one that is a number.
         """
-        from torchml_core.descriptors.density.dat_file import write_soap  # it imports this
-
         write_soap(self, path)
+
+    @classmethod
+    def _from_lines(cls, lines: DataLines) -> SOAP:
+        return read_soap(cls, lines)
 
     def _n_pairs(self):
         """How many :meth:`_pairs` there are."""

@@ -8,12 +8,9 @@ import numpy as np
 
 from torchml_core.descriptors.density.density import DensityDescriptor, check_size
 from torchml_core.descriptors.density.packing import ExpansionKernel
-from torchml_core.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from torchml_core.annotations import PathLike
 
 
 class SphericalExpansion(DensityDescriptor):
@@ -121,10 +118,6 @@ class SphericalExpansion(DensityDescriptor):
             for l in range(self.l_max + 1)
             for m in range(-l, l + 1)
         ]
-
-    def to_file(self, path: PathLike) -> None:
-        """Raise UnsupportedError: no file format holds density coefficients."""
-        raise UnsupportedError("SphericalExpansion: there is no .dat format for it; pickle it")
 
     def _make_kernel(self):
         return ExpansionKernel(self._kernel_settings(np.ones(self.l_max + 1)))

@@ -2,8 +2,8 @@
 
 from torchml_core.descriptors.symmetry_functions.element_symmetry_functions import (
     ElementSymmetryFunctions,
-    Function,
 )
+from torchml_core.descriptors.symmetry_functions.functions import Function
 from torchml_core.descriptors.symmetry_functions.n2p2 import read_n2p2
 from torchml_core.descriptors.symmetry_functions.symmetry_functions import SymmetryFunctions
 

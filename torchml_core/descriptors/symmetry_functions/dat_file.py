@@ -6,21 +6,23 @@ from torchml_core import files
 from torchml_core.checks import shown
 from torchml_core.descriptors.data_lines import BOOLEANS, check_names
 from torchml_core.descriptors.pair_table import pair_table_lines, read_pair_table
-from torchml_core.descriptors.symmetry_functions.symmetry_functions import (
-    PARAMETERS,
-    SymmetryFunctions,
-    check_row,
-)
+from torchml_core.descriptors.symmetry_functions.functions import PARAMETERS, check_row
 from torchml_core.errors import UnsupportedError
 
 
 def read_symmetry_functions(lines):
-    """Return the SymmetryFunctions of a file's DataLines."""
+    """Return the arguments of SymmetryFunctions in a file's DataLines."""
     species, cutoffs = read_pair_table(lines)
     functions = _read_functions(lines)
     width = sum(len(rows) or 1 for _, rows in functions)
     mean, std = _read_normalization(lines, width)
-    return lines.checked(lambda: SymmetryFunctions(species, cutoffs, functions, mean=mean, std=std))
+    return {
+        "species": species,
+        "cutoff": cutoffs,
+        "functions": functions,
+        "mean": mean,
+        "std": std,
+    }
 
 
 def _read_functions(lines):

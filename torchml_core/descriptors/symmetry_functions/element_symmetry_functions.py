@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from torchml_core import checks
-from torchml_core.checks import one_of, refuse
+from torchml_core.checks import number, one_of, refuse
 from torchml_core.configuration_checks import check_species
-from torchml_core.descriptors.base import Descriptor, check_cutoff
-from torchml_core.descriptors.symmetry_functions.planning import Family, make_kernel
-from torchml_core.descriptors.symmetry_functions.symmetry_functions import (
+from torchml_core.descriptors.base import Descriptor
+from torchml_core.descriptors.symmetry_functions.functions import (
     CUTOFF_FUNCTIONS,
     atomic_number,
+    check_function,
 )
+from torchml_core.descriptors.symmetry_functions.n2p2_file import write_n2p2
+from torchml_core.descriptors.symmetry_functions.planning import Family, make_kernel
 from torchml_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,35 +24,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from torchml_core.annotations import PathLike
-
-
-class Function(NamedTuple):
-    """One symmetry function of one element.
-
-    Attributes
-    ----------
-    type : str
-        "g2", "g4" or "g5", see :class:`~torchml_core.SymmetryFunctions`.
-    neighbors : tuple of str, or None
-        The element of the neighbor (g2), or those of the two (g4, g5), in any order. None: all
-        elements, each neighbor weighted with its atomic number.
-    cutoff : float
-        In Å.
-    eta : float
-        In Å⁻².
-    shift : float
-        Rs in Å. In g4 and g5 the squares are ``(R - Rs)²``, of all three distances in g4.
-    zeta, lam : float
-        Of g4 and g5.
-    """
-
-    type: str
-    neighbors: tuple | None
-    cutoff: float
-    eta: float
-    shift: float = 0.0
-    zeta: float = 1.0
-    lam: float = 1.0
 
 
 class ElementSymmetryFunctions(Descriptor):
@@ -115,7 +86,7 @@ class ElementSymmetryFunctions(Descriptor):
             for element, own in functions.items()
         }
         self.cutoff_function = one_of("cutoff_function", cutoff_function, CUTOFF_FUNCTIONS)
-        self.inner = checks.number("inner", inner)
+        self.inner = number("inner", inner)
         if not 0 <= self.inner < 1:
             refuse("inner", inner, "at least 0 and less than 1")
         if inner and cutoff_function == "tanh3":
@@ -154,8 +125,6 @@ class ElementSymmetryFunctions(Descriptor):
         UnsupportedError
             n2p2 has no weighted g5.
         """
-        from torchml_core.descriptors.symmetry_functions.n2p2 import write_n2p2  # it imports this
-
         write_n2p2(self, path)
 
     def __repr__(self):
@@ -204,12 +173,12 @@ class ElementSymmetryFunctions(Descriptor):
         n = len(self.species)
         type, cutoff, shift = key
         numbers = np.full(n if type == 2 else (n, n), -1, dtype=np.int32)
-        for number, (neighbors, _) in enumerate(channels):
+        for channel, (neighbors, _) in enumerate(channels):
             if is_weighted:
-                numbers[...] = number
+                numbers[...] = channel
                 continue
             codes = [self.species.index(name) for name in neighbors]
-            numbers[tuple(codes)] = numbers[tuple(reversed(codes))] = number
+            numbers[tuple(codes)] = numbers[tuple(reversed(codes))] = channel
         weights = [atomic_number(name) if is_weighted else 1.0 for name in self.species]
         return Family(
             type=type,
@@ -238,30 +207,3 @@ def _check_functions(element, own, species):
     return tuple(
         check_function(f"functions: {element} number {k}", f, species) for k, f in enumerate(own)
     )
-
-
-def check_function(where, f, species):
-    """Return f as a Function whose values can be used; ``where`` begins the InputError."""
-    try:
-        f = Function(*f)
-    except TypeError:
-        refuse(where, f, "a Function")
-    one_of(f"{where}: type", f.type, ("g2", "g4", "g5"))
-    if f.neighbors is not None:
-        needed = 1 if f.type == "g2" else 2
-        neighbors = tuple(f.neighbors) if isinstance(f.neighbors, (tuple, list)) else ()
-        if len(neighbors) != needed or any(name not in species for name in neighbors):
-            refuse(f"{where}: neighbors", f.neighbors, f"a tuple of {needed} of {list(species)}")
-        f = f._replace(neighbors=neighbors)
-    for name in ("cutoff", "eta", "shift", "zeta", "lam"):
-        f = f._replace(**{name: checks.number(f"{where}: {name}", getattr(f, name))})
-    check_cutoff(f"{where}: cutoff", f.cutoff)
-    if f.zeta <= 0 or f.eta < 0:
-        raise InputError(
-            f"{where}: zeta = {f.zeta:g}, eta = {f.eta:g}: more than 0, and at least 0 are needed"
-        )
-    if f.zeta * math.log2((1 + abs(f.lam)) / 2) > 500:
-        raise InputError(
-            f"{where}: (1 + lambda cosθ)^zeta overflows for lambda = {f.lam:g}, zeta = {f.zeta:g}"
-        )
-    return f

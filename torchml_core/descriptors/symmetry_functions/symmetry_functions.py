@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -12,9 +11,18 @@ import numpy as np
 from torchml_core.checks import number, one_of
 from torchml_core.configuration_checks import check_species
 from torchml_core.descriptors.base import Descriptor, check_cutoff
+from torchml_core.descriptors.symmetry_functions.dat_file import (
+    read_symmetry_functions,
+    write_symmetry_functions,
+)
+from torchml_core.descriptors.symmetry_functions.functions import (
+    CUTOFF_FUNCTIONS,
+    PARAMETERS,
+    atomic_number,
+    check_functions,
+)
 from torchml_core.descriptors.symmetry_functions.planning import Family, make_kernel
 from torchml_core.errors import InputError
-from torchml_core.kernels import cutoff as kernel_cutoff
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,18 +30,10 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from torchml_core.annotations import Cutoffs, Functions, PathLike
+    from torchml_core.descriptors.data_lines import DataLines
 
 
-# The parameters in a row of each type, in their order in a row.
-PARAMETERS = {
-    "g1": (),
-    "g2": ("eta", "Rs"),
-    "g3": ("kappa",),
-    "g4": ("zeta", "lambda", "eta"),
-    "g5": ("zeta", "lambda", "eta"),
-}
 SPECIES_MODES = ("pooled", "resolved", "weighted")
-CUTOFF_FUNCTIONS = tuple(name for name in kernel_cutoff.CUTOFF_FUNCTIONS if name is not None)
 
 
 class SymmetryFunctions(Descriptor):
@@ -113,7 +113,7 @@ class SymmetryFunctions(Descriptor):
     ) -> None:
         self.species = check_species(species)
         self.cutoffs = _check_cutoffs(cutoff, self.species)
-        self.functions = _check_functions(functions)
+        self.functions = check_functions(functions)
         self.species_mode = one_of("species_mode", species_mode, SPECIES_MODES)
         self.cutoff_function = one_of("cutoff_function", cutoff_function, CUTOFF_FUNCTIONS)
         self.weights = _check_weights(weights, self.species, self.species_mode)
@@ -146,10 +146,12 @@ class SymmetryFunctions(Descriptor):
             The format has no words for resolved species, for polynomial cutoff functions, or for
             a species whose name has blanks or ``#`` or is a number.
         """
-        # It imports this.
-        from torchml_core.descriptors.symmetry_functions.dat_file import write_symmetry_functions
-
         write_symmetry_functions(self, path)
+
+    @classmethod
+    def _from_lines(cls, lines: DataLines) -> SymmetryFunctions:
+        settings = read_symmetry_functions(lines)
+        return lines.checked(lambda: cls(**settings))
 
     def __repr__(self):
         cutoffs = self.cutoffs if len(set(self.cutoffs.values())) > 1 else self.cutoff
@@ -281,67 +283,6 @@ def _check_weights(weights, species, mode):
     if not isinstance(weights, Mapping) or set(weights) != set(species):
         raise InputError(f"weights = {weights!r}: one for each of {list(species)} is needed")
     return {name: number(f"weights[{name!r}]", weights[name]) for name in species}
-
-
-def atomic_number(name):
-    """Return the atomic number of a chemical symbol, or raise InputError."""
-    from ase.data import atomic_numbers  # slow to import, and for this alone
-
-    known = atomic_numbers.get(name, 0)
-    if known < 1:
-        raise InputError(f"species: {name!r} is no chemical element; it has no atomic number")
-    return known
-
-
-def _check_functions(functions):
-    try:
-        pairs = [(type, rows) for type, rows in functions]
-    except (TypeError, ValueError):
-        raise InputError(
-            'functions: a list like [("g2", [[eta, Rs], ...]), ...] is needed'
-        ) from None
-    checked = {}
-    for type, rows in pairs:
-        one_of("functions: type", type, tuple(PARAMETERS))
-        if type in checked:
-            raise InputError(f"functions: {type} stands there twice; put its rows together")
-        checked[type] = _check_rows(type, rows)
-    if not checked:
-        raise InputError("functions: empty; at least one type is needed")
-    return tuple(checked.items())
-
-
-def _check_rows(type, rows):
-    names = PARAMETERS[type]
-    try:
-        rows = [tuple(row) for row in rows]
-    except TypeError:
-        raise InputError(f"functions: {type}: a list of rows is needed, not {rows!r}") from None
-    if type == "g1":
-        if rows:
-            raise InputError("functions: g1 has no parameters; an empty list is needed")
-        return ()
-    if not rows:
-        raise InputError(f"functions: {type} has no rows; [{', '.join(names)}] is one")
-    return tuple(check_row(f"functions: {type} row {k}", names, row) for k, row in enumerate(rows))
-
-
-def check_row(where, names, row):
-    """Return a row of parameters as finite floats that have a meaning, or raise InputError."""
-    if len(row) != len(names):
-        raise InputError(f"{where}: {list(row)} where [{', '.join(names)}] is needed")
-    values = {name: number(f"{where}: {name}", x) for name, x in zip(names, row, strict=True)}
-    if values.get("eta", 0.0) < 0:
-        raise InputError(f"{where}: eta = {values['eta']:g}: at least 0 is needed")
-    if "zeta" in values:
-        zeta, lam = values["zeta"], values["lambda"]
-        if zeta <= 0:
-            raise InputError(f"{where}: zeta = {zeta:g}: more than 0 is needed")
-        if zeta * math.log2((1 + abs(lam)) / 2) > 500:
-            raise InputError(
-                f"{where}: (1 + lambda cosθ)^zeta overflows for lambda = {lam:g}, zeta = {zeta:g}"
-            )
-    return tuple(values.values())
 
 
 def _check_normalization(mean, std, width):

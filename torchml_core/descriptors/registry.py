@@ -1,0 +1,89 @@
+"""The kinds of descriptors, by the names that files have for them.
+
+``read_descriptor``, ``.param`` files, ``torchml-core inspect`` and the public names of the package
+all come from here. A new descriptor is one line of ``FOLDERS``; one outside this package calls
+:func:`register_descriptor`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, TypeVar
+
+from torchml_core.errors import InputError, UnsupportedError
+
+if TYPE_CHECKING:
+    from torchml_core.descriptors.base import Descriptor
+
+AnyDescriptor = TypeVar("AnyDescriptor", bound="type[Descriptor]")
+
+# The folder of each, beside this file. None: files name it, but there is no such descriptor yet.
+FOLDERS: dict[str, str | None] = {
+    "SymmetryFunctions": "symmetry_functions",
+    "Bispectrum": None,
+    "SOAP": "density",
+    "Xi": None,
+}
+_registered: dict[str, type[Descriptor]] = {}  # classes from outside this package
+
+
+def kinds() -> tuple[str, ...]:
+    """Return the names of all kinds."""
+    return (*FOLDERS, *_registered)
+
+
+def kind_named(name: object) -> str | None:
+    """Return a kind as :func:`kinds` spells it, for its name in any case; None if unknown."""
+    spelled = {kind.lower(): kind for kind in kinds()}
+    return spelled.get(name.lower()) if isinstance(name, str) else None
+
+
+def descriptor_class(name: str) -> type[Descriptor]:
+    """Return the class of a kind.
+
+    Raises
+    ------
+    InputError
+        There is no such kind.
+    UnsupportedError
+        There is no such descriptor yet.
+    """
+    kind = kind_named(name)
+    if kind is None:
+        from torchml_core.checks import refuse  # loads numpy, which the package's names need not
+
+        refuse("kind", name, f"one of {', '.join(kinds())}")
+    if kind in _registered:
+        return _registered[kind]
+    folder = FOLDERS[kind]
+    if folder is None:
+        raise UnsupportedError(f"kind = {name!r}: {kind} cannot be read yet")
+    return getattr(importlib.import_module(f"torchml_core.descriptors.{folder}"), kind)
+
+
+def register_descriptor(cls: AnyDescriptor) -> AnyDescriptor:
+    """Make a descriptor that is not part of this package known by the name of its class.
+
+    In this process ``read_descriptor``, ``.param`` files and ``torchml-core inspect`` then know it.
+    It can be used as a decorator.
+
+    Parameters
+    ----------
+    cls : subclass of Descriptor
+        Defines ``_from_lines``, and ``to_file`` if it is to be saved with a model.
+
+    Returns
+    -------
+    cls
+
+    Raises
+    ------
+    InputError
+        There is another descriptor of this name, in any case.
+    """
+    known = kind_named(cls.__name__)
+    again = _registered.get(cls.__name__)  # of the same name in the same module: defined anew
+    if known is not None and (again is None or again.__module__ != cls.__module__):
+        raise InputError(f"cls = {cls!r}: another name is needed, {known} is a kind already")
+    _registered[cls.__name__] = cls
+    return cls
