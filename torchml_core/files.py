@@ -135,6 +135,21 @@ def require_text(value, path, line):
     return value
 
 
+def require_place(option, path):
+    """Raise an error of ours, before long work, unless a file can be written at a path.
+
+    Parameters
+    ----------
+    option : str
+        Of the command, for the message.
+    path : pathlib.Path
+    """
+    if not path.absolute().parent.is_dir():
+        raise MissingFileError(f"{option} {path}: no such folder to write it to")
+    if path.is_fifo():  # to open it could last for ever
+        raise FileAccessError(f"{option} {path}: a pipe; a file is needed")
+
+
 def write_text(name, value, text):
     """Write a text to the file that an argument names, in UTF-8.
 

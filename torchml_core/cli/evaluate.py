@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from torchml_core.errors import InputError, MissingFileError, TorchMLError
+from torchml_core import files
+from torchml_core.errors import InputError, TorchMLError
 
 STREAM = "-"  # standard input, or output
 
@@ -203,8 +204,7 @@ def _check_output(output, sources):
     path = Path(output)
     if path.suffix not in {".extxyz", ".xyz"}:
         raise InputError(f"-o {output}: extended XYZ is written; name it .extxyz or .xyz")
-    if not path.absolute().parent.is_dir():
-        raise MissingFileError(f"-o {output}: no such folder to write it to")
+    files.require_place("-o", path)
     for source in sources:
         names = {source, source.rpartition("@")[0]} - {""}
         if path.exists() and any(Path(n).exists() and path.samefile(n) for n in names):

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from torchml_core import files
 from torchml_core.cli.comparison import UNITS
-from torchml_core.errors import InputError, MissingFileError, UnsupportedError
+from torchml_core.errors import InputError, UnsupportedError
 
 AXIS_UNITS = {"energy": "eV/atom", "forces": "eV/Å", "stress": "eV/Å³"}
 
@@ -22,8 +23,7 @@ def check_plot_file(path):
     kinds = sorted(FigureCanvasBase.get_supported_filetypes())
     if path.suffix[1:].lower() not in kinds:
         raise InputError(f"--plot {path}: its name must end in one of .{', .'.join(kinds)}")
-    if not path.absolute().parent.is_dir():
-        raise MissingFileError(f"--plot {path}: no such folder to write it to")
+    files.require_place("--plot", path)
 
 
 def write_parity_plot(comparison, path):

@@ -15,6 +15,7 @@ from torchml_core.kim.installed import MARK
 from torchml_core.kim.system import COLLECTIONS, DEFAULT_DRIVER
 
 HERE = Path(__file__).parent
+NAME = r"[A-Za-z_][A-Za-z0-9_]{0,199}"  # KIM's rule, that of C; and short enough for a file
 
 
 def install_driver(name=DEFAULT_DRIVER, collection="user"):
@@ -78,7 +79,7 @@ def install_model(folder, name=None, *, driver=DEFAULT_DRIVER, collection="user"
         The model cannot be loaded.
     """
     folder = files.as_path("folder", folder)
-    if not folder.is_file():
+    if files.is_folder(folder):
         return _install_folder(folder, folder.resolve().name, name, driver, collection)
     with tempfile.TemporaryDirectory() as unpacked:
         own_name = tarball.unpack(folder, Path(unpacked))
@@ -155,9 +156,11 @@ def _run(source, *command):
 
 
 def _kim_name(argument, name):
-    """Return a name that follows KIM's rule, that of C identifiers."""
-    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-        requirement = "a name of letters, digits and underscores that does not begin with a digit"
+    """Return a name that follows KIM's rule."""
+    if not isinstance(name, str) or not re.fullmatch(NAME, name):
+        requirement = (
+            "a name of at most 200 letters, digits and underscores that does not begin with a digit"
+        )
         refuse(argument, name, f"{requirement}, as KIM takes it,")
     return name
 

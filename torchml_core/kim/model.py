@@ -64,8 +64,6 @@ class KimModel:
     """
 
     def __init__(self, folder, length=1.0, energy=1.0):
-        files = sorted(f for f in Path(folder).iterdir() if f.is_file())
-        self._files = {file.name: file.read_bytes() for file in files}
         self._model = PortableModel.load(folder, device=device_of_this_rank())
         self._length, self._energy = length, energy
         self.species = self._model.species
@@ -97,9 +95,7 @@ class KimModel:
 
     def write(self, folder):
         """Write the model's files into a folder, as they were read; return their names."""
-        for name, content in self._files.items():
-            Path(folder, name).write_bytes(content)
-        return list(self._files)
+        return self._model.write_files(Path(folder))
 
     def _fill(self, results, found):
         energy = self._energy

@@ -30,6 +30,7 @@ from torchml_core.portable.species_input import ELEMENTS_MAP, decide
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
     from typing import Any
 
     from torchml_core.annotations import Evaluated, PathLike
@@ -296,10 +297,19 @@ class PortableModel:
         FileAccessError
             If it cannot be written to.
         """
-        made = _new_folder(folder)
+        self.write_files(_new_folder(folder))
+
+    def write_files(self, folder: Path) -> list[str]:
+        """Write the files over those of the same names, if any, in a folder; return their names.
+
+        Parameters
+        ----------
+        folder : pathlib.Path
+        """
         for name, content in self._contents.items():
             content = self._executor.content if content is None else content
-            files.write_bytes("folder", made / name, content)
+            files.write_bytes("folder", folder / name, content)
+        return list(self._contents)
 
     def evaluate(
         self,
