@@ -1,14 +1,24 @@
 """Paths and files: whatever is given for one, the error is ours and says what is needed."""
 
 import os
+import shutil
 import socket
 from pathlib import Path
 
 import pytest
+import small_models
+import torch
+from click.testing import CliRunner
 
 import torchml_core as tm
 from torchml_core import files
+from torchml_core.ase import TorchMLCalculator
+from torchml_core.cli import main
 from torchml_core.descriptors.symmetry_functions import Function
+from torchml_core.kim.install import install_model
+from torchml_core.kim.model import KimModel
+from torchml_core.portable.executors import load_executor
+from torchml_core.portable.model_file import model_facts
 from torchml_core.portable.parameters import (
     ModelParameters,
     find_faults,
@@ -69,6 +79,84 @@ def test_paths_without_a_file_that_can_be_read(name, tmp_path):
     loop.symlink_to(loop)
     with pytest.raises(tm.FileAccessError, match="loop"):
         read(loop)
+
+
+# ---- models
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "raw"
+    arguments = {"species": ["Si", "C"], "cutoff": small_models.CUTOFF, "convention": "raw"}
+    tm.PortableModel.create(folder, model=small_models.PairNet(), **arguments)
+    return folder
+
+
+def create(folder):
+    arguments = {"species": ["Si"], "cutoff": 3.0, "convention": "raw"}
+    tm.PortableModel.create(folder, model=small_models.PairNet(), **arguments)
+
+
+MODEL_READERS = {
+    "load": tm.PortableModel.load,
+    "TorchMLCalculator": TorchMLCalculator,
+    "KimModel": KimModel,
+    "install_model": install_model,
+    "model_facts": model_facts,
+    "load_executor": lambda path: load_executor(path, torch.device("cpu")),
+}
+
+
+@pytest.mark.parametrize("name", MODEL_READERS)
+def test_what_is_no_path_of_a_model(name):
+    for value in (None, 3, b"model", "", "a\0b", "\ud800", ["model"], NoPath()):
+        with pytest.raises(tm.InputError, match=r"(path|folder) = .*: a path.* is needed"):
+            MODEL_READERS[name](value)
+
+
+@pytest.mark.parametrize("name", MODEL_READERS)
+def test_paths_without_a_model(name, tmp_path):
+    read = MODEL_READERS[name]
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "none", tmp_path, tmp_path / "pipe", "/dev/zero", "x" * 5000):
+        with pytest.raises((tm.MissingFileError, tm.FileAccessError)):
+            read(path)
+
+
+@pytest.mark.parametrize("kind", ["model.param", "model.pt"])
+def test_folders_with_a_pipe_for_a_file(kind, folder, tmp_path):
+    here = tmp_path / "model"
+    shutil.copytree(folder, here)
+    (here / kind).unlink()
+    os.mkfifo(here / kind)
+    with pytest.raises(tm.MissingFileError, match=kind.removeprefix("model")):
+        tm.PortableModel.load(here)
+
+
+def test_folders_that_cannot_be_written(folder, tmp_path):
+    (tmp_path / "file").write_text("")
+    model = tm.PortableModel.load(folder)
+    for write in (model.save, create):
+        for value in (None, 3, b"model", "", "a\0b", NoPath()):
+            with pytest.raises(tm.InputError, match="folder = .*: a path.* is needed"):
+                write(value)
+        for path in (tmp_path / "file", tmp_path / "file" / "deeper", "/dev/null"):
+            with pytest.raises(tm.InputError, match="folder = .*no file of that name"):
+                write(path)
+        with pytest.raises(tm.FileAccessError, match="too long"):
+            write("x" * 5000)
+
+
+def test_outputs_of_the_command_that_are_pipes(folder, examples, tmp_path):
+    structures = examples / "structures" / "silicon.extxyz"
+    for option, name in (("-o", "out.xyz"), ("--plot", "plot.png")):
+        os.mkfifo(tmp_path / name)
+        arguments = ["evaluate", folder, structures, option, tmp_path / name]
+        result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+        assert result.exit_code == 1
+        assert f"{name}: a pipe; a file is needed" in result.output
+    result = CliRunner().invoke(main, ["evaluate", str(folder), str(structures), "--plot", ""])
+    assert result.exit_code == 1
 
 
 def test_sockets(tmp_path, monkeypatch):

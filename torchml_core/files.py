@@ -57,7 +57,7 @@ def require_file(path, what):
     return found.st_size
 
 
-def is_folder(path):
+def is_folder(path, what="file or folder"):
     """Return whether a path leads to a folder; an error of ours if to nothing, or nobody may look.
 
     Raises
@@ -67,7 +67,7 @@ def is_folder(path):
     try:
         return stat.S_ISDIR(path.stat().st_mode)
     except OSError as error:
-        raise _told(error, path, "file or folder") from None
+        raise _told(error, path, what) from None
 
 
 def read_bytes(path, what):

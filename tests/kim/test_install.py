@@ -81,7 +81,10 @@ def test_a_model_that_is_none(run, example_folders, tmp_path):
     assert "model.pt" in result.stderr
     result = run("install", tmp_path / "nowhere", "--collection", "environment")
     assert result.exit_code == 1
-    assert "nowhere: no such folder" in result.stderr
+    assert (
+        "nowhere: there is no such file; a portable model's folder or tarball is needed"
+        in result.stderr
+    )
 
 
 def test_a_driver_that_is_not_installed(run, example_folders):

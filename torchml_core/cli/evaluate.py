@@ -70,7 +70,7 @@ def command(ctx, model, structures, output, resume, keep_going, device, trust, t
     """
     _check_options(output, resume, options)
     _check_output(output, structures)
-    if options["plot"]:
+    if options["plot"] is not None:  # an empty name is refused like any other
         from torchml_core.cli.parity import check_plot_file
 
         check_plot_file(options["plot"])

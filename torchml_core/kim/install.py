@@ -79,7 +79,7 @@ def install_model(folder, name=None, *, driver=DEFAULT_DRIVER, collection="user"
         The model cannot be loaded.
     """
     folder = files.as_path("folder", folder)
-    if files.is_folder(folder):
+    if files.is_folder(folder, "portable model's folder or tarball"):
         return _install_folder(folder, folder.resolve().name, name, driver, collection)
     with tempfile.TemporaryDirectory() as unpacked:
         own_name = tarball.unpack(folder, Path(unpacked))
@@ -159,7 +159,7 @@ def _kim_name(argument, name):
     """Return a name that follows KIM's rule."""
     if not isinstance(name, str) or not re.fullmatch(NAME, name):
         requirement = (
-            "a name of at most 200 letters, digits and underscores that does not begin with a digit"
+            "a name of letters, digits and underscores, at most 200, that begins with no digit"
         )
         refuse(argument, name, f"{requirement}, as KIM takes it,")
     return name
