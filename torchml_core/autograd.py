@@ -22,7 +22,7 @@ import torch
 
 from torchml_core import checks
 from torchml_core.errors import InputError, UnsupportedError
-from torchml_core.forks import settle_torch
+from torchml_core.torch_threads import settle_torch
 
 if TYPE_CHECKING:
     from torchml_core.configuration import Configuration

@@ -19,10 +19,10 @@ from torchml_core.configuration_checks import (
     check_species,
 )
 from torchml_core.errors import InputError
-from torchml_core.forks import settle_torch
 from torchml_core.graph import MOST_LAYERS, graph_of_checked
 from torchml_core.pairs import most_particles, search_pairs
 from torchml_core.structure import as_structure
+from torchml_core.torch_threads import settle_torch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

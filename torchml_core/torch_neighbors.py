@@ -14,8 +14,8 @@ import torch
 
 from torchml_core.batch import as_batch
 from torchml_core.errors import InputError
-from torchml_core.forks import settle_torch
 from torchml_core.neighbors import neighbor_list, neighbor_lists
+from torchml_core.torch_threads import settle_torch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,18 +1,17 @@
 """A portable model as KIM sees it: its lengths and results in the units of the simulator."""
 
-import contextlib
 import os
 import traceback
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from torchml_core.errors import InputError, TorchMLError
 from torchml_core.kim.ranks import device_of_this_rank
 from torchml_core.portable.model import PortableModel
 from torchml_core.portable.prediction import VOIGT
+from torchml_core.torch_threads import torch_threads
 
 THREADS = "TORCHML_CORE_KIM_THREADS"
 
@@ -84,7 +83,7 @@ class KimModel:
         if self._length != 1:
             configuration.positions = configuration.positions / self._length
         virial = results.virial is not None or results.particle_virials is not None
-        with _torch_threads(self.n_threads):
+        with torch_threads(self.n_threads):
             found = self._model.evaluate(
                 configuration,
                 forces=results.forces is not None,
@@ -128,17 +127,3 @@ def _n_threads():
     if not text.isdigit() or int(text) == 0:
         raise InputError(f"{THREADS} = {text!r}: a whole number of threads, at least 1, is needed")
     return int(text)
-
-
-@contextlib.contextmanager
-def _torch_threads(n_threads):
-    """So many threads of torch for a while: the process may be somebody else's."""
-    before = torch.get_num_threads()
-    if before == n_threads:
-        yield
-        return
-    try:  # the switch within, too: Ctrl-C may come at once after it
-        torch.set_num_threads(n_threads)
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -8,8 +8,10 @@ import numpy as np
 import torch
 
 from torchml_core.errors import ModelError, UnsupportedError
-from torchml_core.forks import settle_torch
 from torchml_core.portable.executors import reason
+from torchml_core.torch_threads import settle_torch, torch_threads
+
+SMALL_WORK = 2e7  # about 10 ms, with gradients
 
 # What torch's messages about tensors of different floating types have in common.
 ABOUT_DTYPES = re.compile(
@@ -77,7 +79,10 @@ def run(executor, inputs, *, gradient, returns_forces, given):
     # A model that differentiates its own energy needs this always, one that returns forces made
     # in another way must not have it (it may work in place), for others we differentiate.
     differentiable = executor.uses_autograd or (gradient and not returns_forces)
-    with torch.set_grad_enabled(differentiable):  # whatever the caller's mode is
+    with (
+        torch.set_grad_enabled(differentiable),  # whatever the caller's mode is
+        torch_threads(_n_threads(executor, inputs)),
+    ):
         _require_grad(variable, differentiable)
         try:
             returned = executor(*inputs.tensors)
@@ -96,6 +101,16 @@ def run(executor, inputs, *, gradient, returns_forces, given):
         else:
             result = None
     return Outcome(inputs, _as_array(energies), result)
+
+
+def _n_threads(executor, inputs):
+    """One thread for small work, which it does as fast; else those that torch is set to.
+
+    Work is judged by what is always the same for the same structure, since results may depend on
+    the number of threads in the last bit: rows or edges times the numbers of the model.
+    """
+    rows = max(max(tensor.shape, default=1) for tensor in inputs.tensors)
+    return 1 if rows * (executor.n_numbers + 1000) < SMALL_WORK else torch.get_num_threads()
 
 
 def refuses_dtype(error):

@@ -19,11 +19,11 @@ import torch
 
 from torchml_core import files
 from torchml_core.errors import InputError, ModelError
-from torchml_core.forks import settle_torch
 from torchml_core.portable import scatter_ops
 from torchml_core.portable.device import execution_device
 from torchml_core.portable.model_file import content_to_load
 from torchml_core.portable.torchscript_file import refuse_compiled
+from torchml_core.torch_threads import settle_torch
 
 
 def load_executor(path, device, *, trust=False, content=None):
@@ -127,6 +127,8 @@ class TorchScriptExecutor(_Executor):
         The names of what ``forward`` takes.
     weights_dtype : torch.dtype
         The floating type of the model's weights. It may be given float64 all the same.
+    n_numbers : int
+        How many numbers its weights are.
     uses_autograd : bool
         Whether ``forward`` calls ``torch.autograd.grad`` itself: its inputs must then require
         gradients, whatever the caller wants.
@@ -164,7 +166,9 @@ class TorchScriptExecutor(_Executor):
         except RuntimeError as error:
             self.not_frozen_because = reason(error)
         graph = module.inlined_graph
-        self.weights_dtype = _floating_type(*weights, _constants(graph))
+        constants = _constants(graph)  # weights among them, where the module is frozen
+        self.weights_dtype = _floating_type(*weights, constants)
+        self.n_numbers = max(_n_numbers(*weights), _n_numbers(constants))
         self.uses_autograd = any(
             graph.findAllNodes(kind, True) for kind in ("aten::grad", "aten::backward")
         )
@@ -201,7 +205,9 @@ class ExportedExecutor(_Executor):
         nodes = self._module.graph.nodes
         self.arguments = tuple(node.name for node in nodes if node.op == "placeholder")
         buffers = [t for t in program.constants.values() if isinstance(t, torch.Tensor)]
-        self.weights_dtype = _floating_type(program.state_dict.values(), buffers)
+        weights = [program.state_dict.values(), buffers]
+        self.weights_dtype = _floating_type(*weights)
+        self.n_numbers = _n_numbers(*weights)
 
     def __call__(self, *tensors):
         return self._module(*tensors)
@@ -250,6 +256,10 @@ def _floating_type(*groups):
         if types:
             return functools.reduce(torch.promote_types, types)
     return torch.float64
+
+
+def _n_numbers(*groups):
+    return sum(tensor.numel() for group in groups for tensor in group)
 
 
 def _constants(graph):

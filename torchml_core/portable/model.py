@@ -349,9 +349,10 @@ class PortableModel:
         Notes
         -----
         Neither depends on nor changes torch's global state: gradient mode, inference mode,
-        autocast, default type, threads; torch.compile leaves it as it is. But in a forked process,
-        as workers of multiprocessing are, torch gets one thread, since with more it may hang there.
-        A configuration without contributing particles, as a rank of a parallel run may have, gives
+        autocast, default type; torch.compile leaves it as it is. Torch has one thread while it does
+        small work, and its own number of threads for more; in a forked process, as workers of
+        multiprocessing are, it gets one thread for good, since with more it may hang there. A
+        configuration without contributing particles, as a rank of a parallel run may have, gives
         zeros without a call of the model.
         """
         if torch.compiler.is_compiling():  # somebody compiles the caller; this is no tensor code

@@ -1,4 +1,4 @@
-"""Torch's work in forked children, whose parent has used several threads of torch."""
+"""Threads of torch: one for small work; forked children, whose parent has used several."""
 
 import os
 import threading
@@ -13,8 +13,7 @@ from structures import rattled_silicon
 import torchml_core as tm
 from torchml_core.ase import TorchMLCalculator
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 LARGE = torch.zeros(10**6)  # torch takes several threads for it
 
 
@@ -54,6 +53,7 @@ def in_a_thread(work):
     return done[0]
 
 
+@forks
 def test_evaluate(models):
     expected = energies(models)
 
@@ -70,12 +70,14 @@ def test_evaluate(models):
     assert torch.get_num_threads() == 2
 
 
+@forks
 def test_load(examples):
     folder = examples / "models" / "Graph_Si"
     expected = energies([tm.PortableModel.load(folder)])
     assert in_child(lambda: energies([tm.PortableModel.load(folder)]) == expected) == 1
 
 
+@forks
 def test_a_calculator(models):
     atoms = rattled_silicon()
     atoms.calc = TorchMLCalculator(models[0])
@@ -88,6 +90,7 @@ def test_a_calculator(models):
     assert in_child(work) == 1
 
 
+@forks
 def test_autograd_and_lists_of_tensors():
     c = tm.Configuration.from_atoms(rattled_silicon(), 3.2)
     descriptor = tm.SymmetryFunctions(["Si"], 3.2, [("g2", [[0.3, 0.01 * k] for k in range(600)])])
@@ -103,3 +106,35 @@ def test_autograd_and_lists_of_tensors():
 
     expected = work()
     assert in_child(lambda: all(map(np.array_equal, work(), expected))) == 1
+
+
+class Watched:
+    """A model that writes down how many threads torch has while it runs."""
+
+    def __init__(self, executor):
+        self.executor, self.threads = executor, []
+        self.n_numbers = executor.n_numbers
+
+    def __getattr__(self, name):
+        return getattr(self.executor, name)
+
+    def __call__(self, *tensors):
+        self.threads.append(torch.get_num_threads())
+        if self.n_numbers < 0:
+            raise RuntimeError("for a test")
+        return self.executor(*tensors)
+
+
+@pytest.mark.parametrize("which", range(4))
+def test_small_work_has_one_thread(models, which, monkeypatch):
+    model = models[which]
+    watched = Watched(model._executor)
+    monkeypatch.setattr(model, "_executor", watched)
+    model.evaluate(rattled_silicon())
+    watched.n_numbers = 10**9
+    model.evaluate(rattled_silicon())
+    assert watched.threads[:2] == [1, 2]
+    watched.n_numbers = -1
+    with pytest.raises(tm.ModelError, match="for a test"):
+        model.evaluate(rattled_silicon())
+    assert torch.get_num_threads() == 2
