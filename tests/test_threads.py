@@ -64,6 +64,14 @@ def test_processors_are_those_of_affinity_and_container(monkeypatch, allowed, ex
     assert threads.n_processors() == expected
 
 
+@pytest.mark.parametrize(("idle", "expected"), [(0, 1), (1, 2), (5, 3)])
+def test_searches_take_idle_processors_only(monkeypatch, idle, expected):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.setattr(threads._parallel, "idle_processors", lambda: idle)
+    assert threads.resolve_n_threads() == expected
+    assert threads.resolve_n_threads(4) == 4  # what is asked for is done
+
+
 def test_no_more_than_are_of_use(monkeypatch):
     limit = max(16, 4 * os.cpu_count())
     assert resolve_threads(10**6) == resolve_threads(2**70) == (limit, False)

@@ -10,10 +10,16 @@ cdef extern from "parallel.h" nogil:
     )
     int set_up()
     int helpers_there "pool.n_helpers"
+    int count_idle "idle_processors"()
 
 
 if set_up() != 0:
     raise MemoryError("pthread_atfork")
+
+
+def idle_processors():
+    """Return how many processors of the machine do nothing at the moment."""
+    return count_idle()
 
 
 def n_helpers():

@@ -6,7 +6,7 @@ import os
 import threading
 from typing import NamedTuple
 
-from torchml_core import checks
+from torchml_core import _parallel, checks
 from torchml_core.control_groups import control_groups, text_of
 
 MOST_THREADS = max(16, 4 * (os.cpu_count() or 1))
@@ -65,9 +65,17 @@ def resolve_threads(n_threads=None):
 
 
 def resolve_n_threads(n_threads=None):
-    """Return the number of threads of OpenMP to use: 1 in a forked child."""
+    """Return the number of threads of OpenMP, which searches use.
+
+    It is 1 in a forked child. Where no number was asked for, each but the caller's needs an idle
+    processor: OpenMP's threads wait for each other, and may wait long where others work too.
+    """
     threads = resolve_threads(n_threads)
-    return 1 if _forked else threads.most
+    if _forked:
+        return 1
+    if threads.by_work and threads.most > 1:
+        return min(threads.most, 1 + _parallel.idle_processors())
+    return threads.most
 
 
 def n_processors():
