@@ -1,8 +1,8 @@
-# What people and CI call. `make demo` and `make test` set up all they need, once.
+# Commands for people and for CI. The first `make demo` or `make test` sets up all that they need.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# a worker for each core; tests of one group (the KIM driver's) share theirs
+# One worker per core. Tests of the same group (those of the KIM driver) run in the same worker.
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup
 INSTALLED := $(VENV)/installed
 COMPILED_FROM := setup.py pyproject.toml constraints.txt \
@@ -11,13 +11,15 @@ COMPILED_FROM := setup.py pyproject.toml constraints.txt \
 .PHONY: help setup kimpy demo test test-quick test-gpu bench lint format clean
 
 help:
-	@echo "make demo        set up, evaluate an example model on a structure, check its forces"
-	@echo "make test        set up, run all tests"
-	@echo "make test-quick  set up, run the tests that take seconds"
-	@echo "make test-gpu    set up, run the tests that need a CUDA device (skipped where there is none)"
-	@echo "make bench       set up, run the benchmarks"
-	@echo "make kimpy       set up, and kimpy, for the tests that use it (needs the KIM-API)"
-	@echo "make lint        style and types;  make format  repairs it;  make clean  removes what was built"
+	@echo "make demo        evaluates an example model on a structure, checks its forces"
+	@echo "make test        runs all tests"
+	@echo "make test-quick  runs all tests but the slow ones"
+	@echo "make test-gpu    runs the tests that need a CUDA device (skipped if there is none)"
+	@echo "make bench       runs the benchmarks"
+	@echo "make kimpy       installs kimpy, for the tests that use it (needs the KIM-API)"
+	@echo "make lint        checks style and types;  make format  repairs the style"
+	@echo "make setup       installs everything into .venv; each of the above does this first"
+	@echo "make clean       removes everything that was built"
 
 setup: $(INSTALLED)
 
@@ -25,13 +27,13 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV)
 
 $(INSTALLED): $(COMPILED_FROM) | $(BIN)/python
-	@echo "installing torchml_core and what it needs into $(VENV) (minutes the first time)"
+	@echo "installing torchml_core and its dependencies into $(VENV) (takes minutes the first time)"
 	@PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check \
 		--editable ".[dev]"
 	@touch $@
 
-# For tests of the KIM driver from Python, which others skip. pip compiles it for minutes, beside
-# everything else with `make -j2 kimpy`.
+# For tests of the KIM driver from Python; they are skipped without kimpy. pip takes minutes to
+# compile it. With `make -j2 kimpy` this happens in parallel with everything else.
 kimpy: setup $(VENV)/wheels
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps $(VENV)/wheels/*.whl
 

@@ -4,9 +4,9 @@ Environment variables, read at build time:
 
 TORCHML_CORE_MARCH   processor to compile for (gcc's -march); default ``native``, the machine
                      that builds. ``x86-64-v3`` runs on any x86 processor with AVX2;
-                     ``none`` gives no -march at all, the compiler's own baseline.
-TORCHML_CORE_BUILD   ``debug`` restores bounds checks and None checks in all kernels, with
-                     -O1 -g instead of -O3. Slow; for finding a bug, and for CI.
+                     ``none`` passes no -march, so the compiler uses its own baseline.
+TORCHML_CORE_BUILD   ``debug`` enables bounds checks and None checks in all kernels, with
+                     -O1 -g instead of -O3. Slow; for finding bugs, and for CI.
 """
 
 import os
@@ -29,14 +29,14 @@ MARCH = os.environ.get("TORCHML_CORE_MARCH") or "native"
 
 OPENMP_PROBE = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
 
-# The one module that runs on any processor of the kind: it tells whether the others can.
+# The only module that runs on any processor of the architecture: it checks whether the others can.
 PROCESSOR = "torchml_core._processor"
 OLDEST = {"__x86_64__": "x86-64", "__aarch64__": "armv8-a"}
-SETTINGS = Path("build/settings.txt")  # of the last build; others compile everything again
+SETTINGS = Path("build/settings.txt")  # of the last build; a change recompiles everything
 
 
 class BuildExt(build_ext):
-    """build_ext with the flags above, and OpenMP where the compiler has it."""
+    """build_ext with the flags above, and with OpenMP if the compiler supports it."""
 
     def build_extensions(self):
         if self.compiler.compiler_type == "unix":
@@ -57,24 +57,27 @@ class BuildExt(build_ext):
         super().build_extensions()
 
     def processors(self, flags):
-        """Return the flags for the oldest processor, and the macros of what ``flags`` add to it."""
+        """Return flags for the oldest processor, and the macros that ``flags`` add to those."""
         try:
             kind = next((kind for kind in OLDEST if kind in self.macros([])), None)
             oldest = [] if kind is None else [f"-march={OLDEST[kind]}"]
             return oldest, self.macros(flags) - self.macros(oldest)
         except (OSError, subprocess.CalledProcessError) as error:
             told = getattr(error, "stderr", "")
-            print(f"{error} {told}\nprocessors will not be checked at import", file=sys.stderr)
+            print(f"{error} {told}\nthe processor will not be checked at import", file=sys.stderr)
             return [], set()
 
     def macros(self, flags):
-        """Return the names of the macros that the compiler defines by itself."""
+        """Return the names of the macros that the compiler predefines with these flags."""
         command = [*self.compiler.compiler_so, *flags, "-dM", "-E", "-x", "c", os.devnull]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         return {line.split()[1] for line in done.stdout.splitlines()}
 
     def remember(self, settings):
-        """Write what is being built; older results count as out of date where it is another."""
+        """Write the settings of this build to a file on which all extensions depend.
+
+        If the settings have changed, all extensions are compiled again.
+        """
         text = "\n".join(settings) + "\n"
         if not SETTINGS.exists() or SETTINGS.read_text() != text:
             SETTINGS.parent.mkdir(exist_ok=True)
@@ -101,7 +104,7 @@ class BuildExt(build_ext):
 
 
 def compile_flags():
-    # the same processor in a debug build: other branches of the kernels would be looked at
+    # also in a debug build: for another processor, other branches of the kernels would be compiled
     march = [] if MARCH == "none" else [f"-march={MARCH}"]
     return [*(["-O1", "-g"] if DEBUG else ["-O3"]), "-fno-math-errno", *march]
 

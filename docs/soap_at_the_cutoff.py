@@ -1,4 +1,4 @@
-"""Draw soap_at_the_cutoff.svg: a value of SOAP and its slope as a neighbor leaves.
+"""Draw soap_at_the_cutoff.svg: a value of SOAP and its slope while a neighbor leaves.
 
 python docs/soap_at_the_cutoff.py        (needs matplotlib)
 """
@@ -10,12 +10,12 @@ import numpy as np
 import torchml_core as tm
 
 CUTOFF, WIDTH = 4.0, 0.5
-LEAVES = np.array([0.6, 0.0, 0.8])  # the way of one neighbor
+LEAVES = np.array([0.6, 0.0, 0.8])  # the direction in which one neighbor moves
 STAYS = np.array([0.3, 1.9, 0.2])
 
 
 def values_and_slopes(descriptor, distance):
-    """Values of the atom at the origin, and their derivatives by the distance of the neighbor."""
+    """Values of the atom at the origin, and their slopes with respect to the distance."""
     c = tm.Configuration(
         [[0, 0, 0], distance * LEAVES, STAYS],
         [0, 0, 0],
@@ -29,7 +29,10 @@ def values_and_slopes(descriptor, distance):
 
 
 def curves(smoothing):
-    """(distances, value, slope) of the largest value without the neighbor; gaps at jumps."""
+    """Return distances, value and slope, of the value that is largest without the neighbor.
+
+    NaN at the cutoff makes a gap in the curve, where it jumps.
+    """
     descriptor = tm.SOAP(["Si"], CUTOFF, 4, 3, smoothing=smoothing, smoothing_width=WIDTH)
     inside = np.append(np.linspace(3.2, CUTOFF, 61)[:-1], CUTOFF - 1e-9)
     distances = np.concatenate([inside, [np.nan], np.linspace(CUTOFF + 1e-9, 4.3, 2)])
@@ -47,7 +50,7 @@ def main():
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    # the same file each time, and a small one
+    # the file is the same each time, and small
     matplotlib.rcParams |= {"svg.hashsalt": "soap", "svg.fonttype": "none"}
     figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
     styles = {None: ("no smoothing", "tab:red", "--"), "cosine": ("cosine", "tab:blue", "-")}
@@ -56,7 +59,7 @@ def main():
         for ax, y in zip(axes, (value, slope), strict=True):
             ax.plot(distances, y, line, color=color, label=name)
     axes[0].set_ylabel(label)
-    axes[1].set_ylabel("its derivative by the distance (1/Å)")
+    axes[1].set_ylabel("its slope (1/Å)")
     for ax in axes:
         ax.axvline(CUTOFF, color="0.6", linewidth=0.8)
         ax.axvline(CUTOFF - WIDTH, color="0.8", linewidth=0.8, linestyle=":")

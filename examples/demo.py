@@ -1,4 +1,4 @@
-"""Evaluate a portable model on a structure, and check its forces and stress by differences.
+"""Evaluate a portable model on a structure; check forces and stress by finite differences.
 
 Run it as ``python demo.py [MODEL] [STRUCTURE]``: a folder with a portable model, and a file that
 ASE can read.
@@ -40,7 +40,7 @@ def main():
 
 
 def show(model, atoms):
-    """Print what the model says about the atoms."""
+    """Print the results of the model for the atoms."""
     periodic = all(atoms.pbc)
     console.print(f"[bold]model[/]      {model!r}")
     console.print(f"[bold]structure[/]  {atoms.get_chemical_formula()}, pbc {atoms.pbc.tolist()}\n")
@@ -49,7 +49,7 @@ def show(model, atoms):
     console.print(f"energy     {prediction.energy:14.6f} eV")
     console.print(f"           {prediction.energy / len(atoms):14.6f} eV per atom")
     console.print(
-        f"time       {1e3 * seconds:14.2f} ms an evaluation with neighbor lists, forces and virial:"
+        f"time       {1e3 * seconds:14.2f} ms with neighbor lists, forces and virial:"
         f" {len(atoms) / seconds:,.0f} atoms/s\n"
     )
     console.print(force_table(atoms, prediction.forces))
@@ -65,7 +65,7 @@ def show(model, atoms):
 
 
 def timed(model, atoms):
-    """The prediction over atoms, and the shortest of a few times in seconds."""
+    """Return the prediction per atom, and the shortest of a few times in seconds."""
     times = []
     for _ in range(N_TIMED):
         start = time.perf_counter()
@@ -101,7 +101,7 @@ def report(what, unit, values, differences, how_many):
     scale = np.abs(differences).max()
     relative = f" ({error / scale:.1e} of the largest)" if scale > 0 else ""
     console.print(
-        f"{what} against differences of the energy, {how_many}:"
+        f"{what} compared with differences of the energy, {how_many}:"
         f" error at most {error:.1e} {unit}{relative}"
     )
 

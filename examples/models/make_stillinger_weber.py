@@ -40,9 +40,9 @@ class StillingerWeber(torch.nn.Module):
 
     def forward(self, species, coords, n_neigh, nlist, contributing):
         n_centers = n_neigh.shape[0]
-        row = torch.repeat_interleave(n_neigh)  # of each neighbor: which contributing particle
+        row = torch.repeat_interleave(n_neigh)  # of each neighbor: the row it is in
         center = torch.nonzero(contributing == 1)[:, 0][row]
-        # index_select, not coords[...]: its backward adds in a fixed order, with threads too
+        # index_select, not coords[...]: its backward adds in a fixed order, also with threads
         r_ij = coords.index_select(0, nlist) - coords.index_select(0, center)
         near = torch.nonzero((r_ij**2).sum(1) < self.cutoff**2)[:, 0]  # lists may reach further
         row, r_ij = row[near], r_ij.index_select(0, near)
@@ -63,9 +63,9 @@ class StillingerWeber(torch.nn.Module):
         return self.A * (self.B * s**self.p - s**self.q) * torch.exp(self.sigma / (r - self.cutoff))
 
     def triplets(self, row, n_centers: int):
-        """Every two neighbors of the same row, once: their places in it, first < second.
+        """Return all pairs of neighbors in the same row as two index arrays, first < second.
 
-        Row by row, neighbor by neighbor, the partners of a neighbor are those that follow it.
+        Each neighbor is paired with those that follow it in its row.
         """
         ends = torch.bincount(row, minlength=n_centers).cumsum(0)
         place = torch.arange(row.shape[0], device=row.device)

@@ -1,14 +1,14 @@
-"""The silicon training set: read it, divide it, and say how far a model is from it.
+"""The silicon training set: read it, split it, and compute the errors of a model on it.
 
 The set is the public one of the KLIFF project (openkim/kliff, ``Si_training_set``): 750 periodic
 cells of 64 and 8 atoms with energies (eV) and forces (eV/Å), frames of molecular dynamics at 300,
 600 and 900 K and perturbed crystals at lattice constants from 4.9 to 6.0 Å. It is not part of this
 repository; the training scripts take it as one extended XYZ file.
 
-The energies of the molecular dynamics frames are not functions of the positions: they are higher
-than what the same set's forces and crystals lead to by 3/2 kT an atom, with the spread of a kinetic
-energy, so the kinetic energy seems to be in them (README.md has the figures). Their forces are
-fitted, their energies are not.
+The energies of the molecular dynamics frames are not functions of the positions. They are higher
+than the forces and crystals of the same set imply, by 3/2 kT per atom and with the spread of a
+kinetic energy, so they seem to include the kinetic energy (README.md has the figures). The forces
+of these frames are fitted, the energies are not.
 """
 
 import gzip
@@ -20,26 +20,26 @@ from pathlib import Path
 import ase.io
 import numpy as np
 
-TEST, VALIDATION = 0.2, 0.1  # shares of the blocks; the rest is for training
+TEST, VALIDATION = 0.2, 0.1  # fractions of the blocks; the rest is for training
 STEPS_IN_BLOCK = 1000
 
 
 @dataclass
 class Example:
-    """A structure and the reference for it: energy in eV, forces (n_atoms, 3) in eV/Å."""
+    """A structure and its reference values: energy in eV, forces (n_atoms, 3) in eV/Å."""
 
     atoms: ase.Atoms
     energy: float
     forces: np.ndarray
-    temperature: int | None  # K, of a molecular dynamics frame; its energy is not to be used
-    block: str  # examples of a block resemble each other
+    temperature: int | None  # K, for molecular dynamics frames, whose energy is not used
+    block: str  # examples in the same block are similar
 
 
 def read(path):
     """Read an extended XYZ file, compressed with gzip or not, into a list of examples."""
     content = Path(path).read_bytes()
     if content[:2] == b"\x1f\x8b":
-        content = gzip.decompress(content)  # ASE seeks in the file, which is slow if compressed
+        content = gzip.decompress(content)  # ASE seeks, which is slow in a compressed file
     return [
         Example(
             atoms, atoms.get_potential_energy(), atoms.get_forces(), *_origin(atoms.info["name"])
@@ -49,11 +49,12 @@ def read(path):
 
 
 def split(examples, seed=0):
-    """Divide examples into train, validation and test sets.
+    """Split examples into train, validation and test sets.
 
-    Frames that are nearly the same stay together, or the test would ask for what was learnt by
-    heart: a block of successive frames of a trajectory, or all perturbations of one lattice
-    constant, goes into one set as a whole. Each temperature, and the crystals, are divided alike.
+    Frames that are nearly the same stay together, because otherwise the test set would contain
+    what the model has memorized: a block of successive frames of a trajectory, or all
+    perturbations of one lattice constant, goes into one set as a whole. Each temperature, and
+    the crystals, are split in the same proportions.
 
     Returns
     -------
@@ -73,15 +74,15 @@ def split(examples, seed=0):
 
 
 def errors(model, examples):
-    """Return how far a PortableModel is from the reference, over a list of examples.
+    """Return the errors of a PortableModel on a list of examples.
 
     Returns
     -------
     dict
-        Root mean square (rmse) and mean absolute (mae) errors: of energies of the crystals in
-        meV/atom, each cell counting once, and of force components of all examples in meV/Å. And
-        by how much the energies of the molecular dynamics frames lie above the model's, mean and
-        standard deviation in meV/atom by temperature.
+        Root mean square (rmse) and mean absolute (mae) errors: for the energies of the crystals
+        in meV/atom, with the same weight for each cell, and for the force components of all
+        examples in meV/Å. Also the excess of the energies of the molecular dynamics frames over
+        the model's: mean and standard deviation in meV/atom for each temperature.
     """
     energy, forces, excess = [], [], {}
     for example in examples:
@@ -109,7 +110,7 @@ def _rmse_and_mae(errors):
 
 
 def _origin(name):
-    """Temperature and block: of ``NVT_runs/T300_step4400`` or ``varying_alat/Si_alat5.4_...``."""
+    """Temperature and block of ``NVT_runs/T300_step4400`` or ``varying_alat/Si_alat5.4_...``."""
     frame = re.search(r"T(\d+)_step(\d+)", name)
     if frame:
         return int(frame[1]), f"{frame[1]} K, {int(frame[2]) // STEPS_IN_BLOCK}"

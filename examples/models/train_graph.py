@@ -1,7 +1,7 @@
 """Train the portable model Graph_Si: a small message-passing network for silicon.
 
 Run it as ``python train_graph.py si.extxyz.gz [--output FOLDER]``; it takes a few minutes on one
-core. ``README.md`` says what came out, ``errors.json`` in the model's folder has the figures.
+core. The results are in ``README.md``, and all errors in ``errors.json`` in the model's folder.
 """
 
 import argparse
@@ -26,14 +26,14 @@ class Convolution(torch.nn.Module):
     """Every particle gathers its neighbors' features, weighted by distance and direction.
 
     With weights w(r) from a radial basis and the spherical harmonics Y_lm of the direction, the
-    moments of a particle are M_lm = Σ_j Y_lm(r_ij) w(r_ij) h_j; what goes on is Σ_m M_lm², which
-    no rotation changes and which knows the angles between neighbors.
+    moments of a particle are M_lm = Σ_j Y_lm(r_ij) w(r_ij) h_j. The next step uses Σ_m M_lm²,
+    which is invariant under rotation and depends on the angles between neighbors.
     """
 
     def __init__(self, cutoff: float):
         super().__init__()
         self.cutoff = cutoff
-        # no constant in it: a weight must vanish at the cutoff
+        # without a constant term: a weight must vanish at the cutoff
         self.weights = _linear(N_RADIAL, N_FEATURES, bias=False)
         torch.nn.init.normal_(self.weights.weight)
         self.mix = torch.nn.Sequential(
@@ -71,8 +71,8 @@ def harmonics(unit):
 class GraphNetwork(torch.nn.Module):
     """``forward`` in the graph convention for two convolutions.
 
-    The outermost graph, the last one given, serves the first convolution: it reaches the neighbors
-    of neighbors, whose features the second one needs; graph_1 serves the second.
+    The first convolution uses the outermost graph, which is the last argument: it includes the
+    neighbors of neighbors, whose features the second convolution needs. The second uses graph_1.
     """
 
     def __init__(self, cutoff: float, energy: float):
@@ -94,7 +94,7 @@ class GraphNetwork(torch.nn.Module):
 
     def energies(self, n: int, edges_1, vectors_1, edges_2, vectors_2):
         """The energy of each of n particles, from the edges of the first and second convolution."""
-        features = self.start.expand(n, -1)  # one species: all particles begin alike
+        features = self.start.expand(n, -1)  # one species: all particles start alike
         features = self.first(features, edges_1, vectors_1)
         features = self.second(features, edges_2, vectors_2)
         return self.energy + self.read(features)[:, 0]
@@ -107,8 +107,8 @@ def _linear(n_in, n_out, bias=True):
 class Sample:
     """An example with the edges of its periodic graph.
 
-    No ghosts here: an edge leads to the atom itself, with the image's vector, so that both
-    convolutions use one small graph. What the staged graph with ghosts gives is the same.
+    There are no ghosts: an edge leads to the atom itself, with the vector to its image, so both
+    convolutions use one small graph. The result is the same as with the staged graph and ghosts.
     """
 
     def __init__(self, example):

@@ -1,8 +1,8 @@
 """Train the portable model SymmetryFunctions_Si: symmetry functions and a small network.
 
 Run it as ``python train_symmetry_functions.py si.extxyz.gz [--output FOLDER]``; it takes about
-five minutes on one core. Energies and forces are fitted together. ``README.md`` says what came
-out, ``errors.json`` in the model's folder has the figures.
+five minutes on one core. Energies and forces are fitted together. The results are in
+``README.md``, and all errors in ``errors.json`` in the model's folder.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import torchml_core as tm
 
 CUTOFF = 5.0  # Å: three shells of neighbors in the crystal
 RADIAL = [[0.01, 0.0], [0.1, 0.0], [0.3, 0.0]] + [[4.0, 2.0 + 0.4 * k] for k in range(7)]
-# without zeta 1, lambda -1: those of zeta 1 and 2 add up to the same three functions of the angle
+# without zeta 1, lambda -1: it is a linear combination of the others with zeta 1 and 2
 ANGLES = [(1, 1), (2, -1), (2, 1), (4, -1), (4, 1), (12, -1), (12, 1)]
 ANGULAR = [[zeta, lam, eta] for eta in (0.003, 0.03, 0.09) for zeta, lam in ANGLES]
 HIDDEN = 32
@@ -27,10 +27,10 @@ SMALL_VARIANCE = 1e-4
 class Network(torch.nn.Module):
     """``forward(descriptor)``: the energy of each atom from its row of values.
 
-    Symmetry functions are much alike, which makes training slow. So the network sees them along
-    their principal axes, each with mean 0 and standard deviation 1 (less along axes that hardly
-    vary, which would be noise). That is done here and not by mean and deviations in the ``.dat``
-    file, which the original driver ignores.
+    Symmetry functions are strongly correlated, which makes training slow. So the network takes
+    their components along principal axes, each with mean 0 and standard deviation 1 (less for
+    components that hardly vary, which would be noise). This is done here, not by means and
+    deviations in the ``.dat`` file, because the original driver ignores those.
     """
 
     def __init__(self, values, energy):
@@ -53,7 +53,7 @@ class Network(torch.nn.Module):
 
 
 class Sample:
-    """An example with what stays the same through the training: its particles and lists."""
+    """An example with the data that do not change during training: its particles and lists."""
 
     def __init__(self, example, descriptor):
         atoms = example.atoms
@@ -76,7 +76,7 @@ def atom_energies(network, sample):
 
 
 def make_network(samples, seed=0):
-    """A network with random weights that knows the mean and the axes of the samples' values."""
+    """Return a network with random weights, and with mean and axes of the samples' values."""
     torch.manual_seed(seed)
     with torch.no_grad():
         values = torch.cat([sample.features() for sample in samples])

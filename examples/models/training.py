@@ -1,8 +1,8 @@
-"""What the two training scripts share: the fit to energies and forces, and writing the model.
+"""The parts that both training scripts share: fitting energies and forces, writing the model.
 
-A *sample* is an example made ready: it has the ``example``, and its ``positions`` as a tensor
-that requires a gradient. A function ``atom_energies(network, sample)`` gives what the network makes
-of it.
+A *sample* is an example prepared for training: it has the ``example``, and its ``positions`` as a
+tensor that requires a gradient. A function ``atom_energies(network, sample)`` returns the energies
+of its atoms.
 """
 
 import copy
@@ -15,14 +15,16 @@ import torch
 
 import torchml_core as tm
 
-RATE = 0.003  # of the first steps; falls to nearly nothing along a cosine
-ENERGY_WEIGHT = 100.0  # Å⁻²: of the squared error per atom, beside that of a force component
+RATE = 0.003  # of the first steps; decreases to nearly zero along a cosine
+# Å⁻²: weight of the squared energy error per atom, relative to that of a force component
+ENERGY_WEIGHT = 100.0
 
 
 def fit(network, atom_energies, samples, *, epochs, seed=0, report=print):
     """Fit a network's energies and forces to ``samples["train"]``, with Adam, one at a time.
 
-    The network ends with the weights of the epoch that was best on ``samples["validation"]``.
+    At the end the network has the weights of the epoch with the lowest loss on
+    ``samples["validation"]``.
 
     Returns
     -------
@@ -40,7 +42,7 @@ def fit(network, atom_energies, samples, *, epochs, seed=0, report=print):
         for k in random.permutation(len(samples["train"])):
             optimizer.zero_grad()
             value = loss(network, atom_energies, samples["train"][k])
-            # by the parameters only: the forces' derivatives by positions do not exist
+            # with respect to the parameters only: second derivatives in positions do not exist
             value.backward(inputs=parameters)
             optimizer.step()
             schedule.step()
@@ -60,7 +62,7 @@ def fit(network, atom_energies, samples, *, epochs, seed=0, report=print):
 
 
 def loss(network, atom_energies, sample):
-    """Mean square error of force components, and the weighted one of the energy per atom."""
+    """Mean square error of the force components, plus the weighted one of the energy per atom."""
     example, energy = sample.example, atom_energies(network, sample).sum()
     (gradient,) = torch.autograd.grad(energy, sample.positions, create_graph=True)
     value = ((gradient + torch.from_numpy(example.forces)) ** 2).mean()
@@ -71,13 +73,13 @@ def loss(network, atom_energies, sample):
 
 
 def mean_loss(network, atom_energies, samples):
-    """The mean of the loss over samples, as a number."""
+    """Return the mean loss over the samples, as a number."""
     values = [float(loss(network, atom_energies, sample).detach()) for sample in samples]
     return float(np.mean(values))
 
 
 def mean_energy(examples):
-    """The energy per atom, in eV, of those examples that have one to be used."""
+    """Return the mean energy per atom, in eV, of the examples whose energies are used."""
     crystals = [e for e in examples if e.temperature is None]
     return sum(e.energy for e in crystals) / sum(len(e.atoms) for e in crystals)
 

@@ -17,7 +17,7 @@ def silicon():
 
 
 def silicon_cluster():
-    """The 29 atoms of silicon around one of them, rattled, without a cell."""
+    """A silicon atom and its 28 nearest neighbors, rattled, without a cell."""
     atoms = ase.build.bulk("Si", "diamond", a=5.43, cubic=True) * (3, 3, 3)
     center = atoms.positions[np.argmin(((atoms.positions - atoms.cell.sum(0) / 2) ** 2).sum(1))]
     distances = np.linalg.norm(atoms.positions - center, axis=1)
