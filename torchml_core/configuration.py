@@ -427,7 +427,7 @@ class Configuration:
 
 def _placed(atoms, ghosts, moves, atom_positions):
     """Positions of particles that are those of atoms, and ghosts moved from there."""
-    positions = atom_positions[atoms]
+    positions = atom_positions.take(atoms, axis=0)
     positions[ghosts] += moves
     return positions
 

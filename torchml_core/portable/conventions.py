@@ -88,8 +88,8 @@ class Raw:
         place = np.empty(c.n_particles, dtype=np.int32)
         place[particles] = np.arange(c.n_particles)
         species = self._species_input().numbers(self._species)[c.codes(self._species)[particles]]
-        coords = _coordinates(c.positions[particles], dtype, device)
-        rest = (species, n_neigh, place[nlist], c.contributing[particles].astype(np.int64))
+        coords = _coordinates(c.positions.take(particles, axis=0), dtype, device)
+        rest = (species, n_neigh, place.take(nlist), c.contributing[particles].astype(np.int64))
         species, n_neigh, nlist, contributing = (torch.from_numpy(a).to(device) for a in rest)
         tensors = (species, coords, n_neigh, nlist, contributing)
         return Inputs(tensors, coords, particles[: c.n_centers], len(nlist) > 0, particles)
@@ -218,7 +218,7 @@ def _rows_within(c, cutoff):
     """Rows of the lists in particle order, without entries beyond the cutoff: sizes, neighbors."""
     i, j = c.pair_centers(), c.neighbors
     near = _squares(c, i, j) <= np.nextafter(cutoff**2, np.inf)
-    i, j = i[near], j[near]
+    i, j = i.compress(near), j.compress(near)  # like take, much faster than an index
     if (np.diff(c.centers) < 0).any():
         by_center = np.argsort(i, kind="stable")
         i, j = i[by_center], j[by_center]
@@ -228,7 +228,7 @@ def _rows_within(c, cutoff):
 
 def _squares(c, i, j):
     """Squared distances of pairs (i, j); InputError if two particles are at the same place."""
-    r_ij = c.positions[j] - c.positions[i]
+    r_ij = c.positions.take(j, axis=0) - c.positions.take(i, axis=0)
     squares = np.einsum("pa,pa->p", r_ij, r_ij)
     if not squares.all():
         pair = int(np.argmin(squares))
