@@ -1,4 +1,4 @@
-"""Structures to search, from large and dense to small and sparse, each with its cutoff."""
+"""Structures for neighbor lists, dense and sparse, large and small, each with its cutoff."""
 
 import numpy as np
 from ase import Atoms
@@ -20,7 +20,7 @@ def slab():
 
 
 def random_atoms(n, density, pbc, seed=0):
-    """Atoms anywhere in a cube, so many per Å³."""
+    """Atoms at random positions in a cube, with the given number per Å³."""
     length = (n / density) ** (1 / 3)
     positions = np.random.default_rng(seed).uniform(0, length, (n, 3))
     return Atoms(f"H{n}", positions, cell=[length] * 3, pbc=pbc)

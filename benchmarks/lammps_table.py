@@ -1,11 +1,12 @@
-"""Print the speed of a model in LAMMPS beside the library alone, and of two ranks beside one.
+"""Print the speed of a model in LAMMPS, compared with the library alone, and on two ranks.
 
     python benchmarks/lammps_table.py [repeat ...]
 
-Symmetry functions (set51) and a small network, silicon of repeat³ cells of 8 atoms; a time step of
-LAMMPS beside energy and forces of the library on the same kind of lists (cutoff and a skin of 2 Å,
-which LAMMPS has by default). Needs the KIM-API and LAMMPS. In turns, one thread a rank, medians;
-LAMMPS's own loop time, without its start.
+The model is set51 (symmetry functions) and a small network; the structure is silicon with repeat³
+cells of 8 atoms. A time step of LAMMPS is compared with energy and forces of the library on the
+same kind of lists (cutoff and a skin of 2 Å, LAMMPS's default). Both run in turns, with one thread
+per rank; times are medians. LAMMPS's time is that of its loop, without its start. Needs the
+KIM-API and LAMMPS.
 """
 
 import os
@@ -45,7 +46,9 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         model = make_model(Path(folder, "Set51"))
         environment = install(Path(folder))
-        print("| atoms | library, ms | LAMMPS, ms a step | of its speed | 2 ranks | 2 ranks / 1 |")
+        print(
+            "| atoms | library, ms | LAMMPS, ms per step | library / LAMMPS | 2 ranks | 2 ranks / 1 |"
+        )
         print("|---" * 6 + "|")
         for repeat in [int(word) for word in sys.argv[1:]] or [3, 10]:
             turns = [turn(model, folder, environment, repeat) for _ in range(TURNS)]
@@ -58,7 +61,7 @@ def main():
 
 
 def turn(model, folder, environment, repeat):
-    """Seconds of the library, and of LAMMPS on one rank and on two."""
+    """Return the seconds of the library, and of LAMMPS on one rank and on two ranks."""
     steps = max(10, 20000 // repeat**3)
     on = [lammps(folder, environment, repeat, steps, ranks) for ranks in (1, 2)]
     return library(model, repeat), *on
@@ -97,7 +100,7 @@ def install(folder):
 
 
 def library(model, repeat):
-    """Seconds of one evaluation, lists given."""
+    """Return the seconds of one evaluation, without making the lists."""
     atoms = bulk("Si", cubic=True) * (repeat, repeat, repeat)
     atoms.rattle(0.03, seed=0)
     c = tm.Configuration.from_atoms(atoms, CUTOFF + SKIN, ["Si"], n_threads=1)
@@ -110,7 +113,7 @@ def library(model, repeat):
 
 
 def lammps(folder, environment, repeat, steps, ranks):
-    """Seconds of one step."""
+    """Return the seconds of one step."""
     Path(folder, "in.lammps").write_text(INPUT.format(repeat=repeat, steps=steps))
     command = [*(["mpirun", "-np", str(ranks)] if ranks > 1 else []), "lmp", "-in", "in.lammps"]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)

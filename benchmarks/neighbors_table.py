@@ -1,10 +1,11 @@
-"""Print the speed of neighbor lists beside their peers: a table in Markdown.
+"""Print the speed of neighbor lists, ours and other packages', as a table in Markdown.
 
     python benchmarks/neighbors_table.py [case ...]
 
-All in one process and one thread, in turns, medians of several turns after a first that is not
-counted. Full lists with ijSDd from all (neighborlist_rs: half lists without vectors). "fresh" makes
-new arrays in each call, as the peers do; "reused" writes into those of the call before.
+All run in one process with one thread, in turns. Figures are medians of several turns; the first
+turn is not counted. All make full lists with ijSDd (neighborlist_rs: half lists without vectors).
+"fresh" makes new arrays in each call, as the other packages do; "reused" writes into the arrays of
+the previous call.
 """
 
 import statistics
@@ -17,7 +18,7 @@ from peers import PEERS, ours, ours_reused
 import torchml_core as tm
 
 SECONDS, FEWEST, MOST = 4.0, 5, 200
-SLOW = {"ase": 100}  # not for more atoms than this
+SLOW = {"ase": 100}  # the largest number of atoms it is run with
 
 
 def ij_only(atoms, cutoff):
@@ -45,7 +46,7 @@ def main():
 
 
 def measure(functions, atoms, cutoff):
-    """Median seconds of each, taken in turns so that a slow minute is slow for all."""
+    """Return the median seconds of each; they run in turns, so a slow minute is slow for all."""
     times = {name: [] for name in functions}
     begin = time.perf_counter()
     for turn in range(MOST):

@@ -1,6 +1,6 @@
-"""Neighbor lists by other packages: each a function of (atoms, cutoff) that returns full ijSDd.
+"""Neighbor lists of other packages: functions of (atoms, cutoff) that return full ijSDd lists.
 
-Those that are not installed (``pip install torchml_core[peers]``) are left out.
+Packages that are not installed are left out (``pip install torchml_core[peers]``).
 """
 
 import functools
@@ -48,7 +48,7 @@ def matscipy_neighbours(atoms, cutoff):
 
 
 def neighborlist_rs(atoms, cutoff):
-    """A half list, and no vectors: less than the others do."""
+    """Return a half list without vectors, which is less than the others return."""
     import neighborlist_rs
 
     neighborlist_rs.set_num_threads(1)

@@ -18,5 +18,5 @@ G4 = [[zeta, lam, eta * PER_SQUARE_BOHR] for zeta, lam, eta in G4]
 
 
 def set51():
-    """Return the descriptor, of silicon."""
+    """Return the descriptor, for silicon."""
     return tm.SymmetryFunctions(["Si"], CUTOFF, [("g2", G2), ("g4", G4)])

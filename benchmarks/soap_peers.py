@@ -1,7 +1,7 @@
-"""SOAP by other packages: each a function of (atoms, cutoff) for n_max 8, l_max 6, sigma 0.5 Å.
+"""SOAP of other packages: functions of (atoms, cutoff) for n_max 8, l_max 6, sigma 0.5 Å.
 
-Those that are not installed (``pip install torchml_core[peers]``) are left out. All search their
-own neighbors. None has a vector-Jacobian product: their gradients are those of every component.
+Packages that are not installed are left out (``pip install torchml_core[peers]``). All make their
+own neighbor lists. None has a vector-Jacobian product: they return the gradients of all components.
 """
 
 import functools

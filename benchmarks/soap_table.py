@@ -1,9 +1,10 @@
-"""Print the speed of SOAP beside its peers: a table in Markdown.
+"""Print the speed of SOAP, ours and other packages', as a table in Markdown.
 
     RAYON_NUM_THREADS=1 OMP_NUM_THREADS=1 taskset -c 0 python benchmarks/soap_table.py
 
-1000 rattled silicon atoms, 28 neighbors, n_max 8, l_max 6, all in one process and one thread, in
-turns, medians of several turns after a first that is not counted.
+The structure has 1000 rattled silicon atoms with 28 neighbors each; n_max is 8, l_max is 6. All run
+in one process with one thread, in turns. Figures are medians of several turns; the first turn is
+not counted.
 """
 
 import numpy as np
@@ -17,7 +18,7 @@ CUTOFF = 5.0
 
 
 def ours(d, c, dtype, gradients):
-    """{what: function of (atoms, cutoff)}, neighbor lists given or made."""
+    """Return {name: function of (atoms, cutoff)}, with and without making neighbor lists."""
     weights = np.random.default_rng(0).standard_normal((c.n_centers, d.width)).astype(dtype)
 
     def work(c):
@@ -29,7 +30,10 @@ def ours(d, c, dtype, gradients):
         work(tm.Configuration.from_atoms(atoms, cutoff, d.species, n_threads=1))
 
     bits = np.dtype(dtype).itemsize * 8
-    return {f"ours, float{bits}": lambda *_: work(c), f"ours, float{bits}, lists made": with_lists}
+    return {
+        f"ours, float{bits}": lambda *_: work(c),
+        f"ours, float{bits}, lists included": with_lists,
+    }
 
 
 def jacobian(d, c):
@@ -38,7 +42,7 @@ def jacobian(d, c):
 
 def report(title, functions, atoms, first):
     times = measure(functions, atoms, CUTOFF)
-    print(f"\n| {title} | atoms/s | {first} is so many times as fast |\n|---|---|---|")
+    print(f"\n| {title} | atoms/s | times as fast: {first} |\n|---|---|---|")
     for name, seconds in times.items():
         print(
             f"| {name} | {len(atoms) / seconds:,.0f} | {seconds / times[first]:.1f} |", flush=True

@@ -1,6 +1,6 @@
-"""Portable models: energy, forces and virial of rattled silicon, neighbor lists included or not.
+"""Portable models: energy, forces and virial of rattled silicon, with and without neighbor lists.
 
-Run by ``make bench``. One thread, for torch too.
+Run by ``make bench``, with one thread, also in torch.
 """
 
 from pathlib import Path

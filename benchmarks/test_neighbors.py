@@ -1,4 +1,4 @@
-"""Neighbor lists beside their peers, one group a structure. Run by ``make bench``.
+"""Neighbor lists, compared with other packages; one group per structure. Run by ``make bench``.
 
 ``python benchmarks/neighbors_table.py`` prints ratios.
 """
@@ -18,7 +18,7 @@ def test_full_list(benchmark, case, function):
     make, cutoff = CASES[case]
     atoms = make()
     if function.__name__ == "ase" and len(atoms) > 2000:
-        pytest.skip("minutes")
+        pytest.skip("takes minutes")
     benchmark.group = case
     benchmark(function, atoms, cutoff)
 

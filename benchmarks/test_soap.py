@@ -1,12 +1,13 @@
-"""SOAP beside DScribe, featomic, MDescriptor and quippy (`pip install torchml_core[peers]`).
+"""SOAP, compared with DScribe, featomic, MDescriptor and quippy.
 
-1000 rattled silicon atoms, cutoff 5 Å, 28 neighbors each; n_max 8, l_max 6. One thread, in one
-process, so that ratios mean something on a machine that others use too. Ours with and without
-making the neighbor lists, since peers make theirs. That values are DScribe's is for the tests to
-say: in a crystal it counts neighbors beyond the cutoff too. ``python benchmarks/soap_table.py``
-prints ratios.
+The structure has 1000 rattled silicon atoms with 28 neighbors each; the cutoff is 5 Å, n_max 8 and
+l_max 6. All run in one process with one thread, so that ratios are meaningful on a shared machine.
+Ours run with and without making the neighbor lists, because the other packages make theirs. The
+values are not compared with DScribe's here but in the tests: in a crystal, DScribe also includes
+neighbors beyond the cutoff. ``python benchmarks/soap_table.py`` prints ratios.
 
-Threads of peers: set RAYON_NUM_THREADS=1 for featomic, OMP_NUM_THREADS=1 for quippy.
+``pip install torchml_core[peers]`` installs the other packages. To set their number of threads, use
+RAYON_NUM_THREADS=1 for featomic and OMP_NUM_THREADS=1 for quippy.
 """
 
 import numpy as np
@@ -29,7 +30,7 @@ def atoms():
 
 @pytest.fixture(scope="module")
 def mixed(atoms):
-    """The same places, four species."""
+    """The same positions with four species."""
     mixed = atoms.copy()
     mixed.symbols = np.random.default_rng(0).choice(FOUR, len(atoms))
     return mixed
@@ -109,7 +110,7 @@ def test_unit_norm(benchmark, configuration):
 @pytest.mark.parametrize("what", ["values", "values and vjp"])
 @pytest.mark.parametrize("channels", [None, 1])
 def test_four_species(benchmark, mixed, channels, what):
-    """3696 values an atom with full cross blocks; 252 with one channel."""
+    """3696 values per atom with full cross blocks; 252 with one channel."""
     weights = None if channels is None else random((len(FOUR), channels))
     d = tm.SOAP(FOUR, CUTOFF, N_MAX, L_MAX, sigma=SIGMA, species_weights=weights)
     c = tm.Configuration.from_atoms(mixed, CUTOFF, FOUR)
@@ -130,7 +131,7 @@ def test_expansion(benchmark, configuration):
 
 
 def test_construction(benchmark):
-    """Bases and tables: of another cutoff each time, since equal settings share theirs."""
+    """Bases and tables; with a new cutoff each time, because equal settings share their table."""
     cutoffs = iter(np.linspace(4.5, 5.5, 100000))
     c = tm.Configuration.from_atoms(bulk("Si", cubic=True), 5.5, ["Si"])
     benchmark.pedantic(
@@ -146,7 +147,7 @@ def test_peers(benchmark, atoms, peer):
 
 @pytest.mark.parametrize("peer", PEERS_GRADIENTS.values(), ids=lambda p: p.__name__)
 def test_peers_with_gradients(benchmark, atoms, peer):
-    """All components' derivatives: what is nearest to our Jacobian, and what forces are made of."""
+    """Derivatives of all components, from which forces are computed; comparable to our Jacobian."""
     benchmark.group = "values and gradients"
     benchmark.pedantic(peer, (atoms, CUTOFF), rounds=3, warmup_rounds=1)
 

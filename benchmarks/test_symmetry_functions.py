@@ -1,9 +1,10 @@
-"""Symmetry functions beside MDescriptor and DScribe (`pip install torchml_core[peers]`).
+"""Symmetry functions, compared with MDescriptor and DScribe.
 
-1000 rattled silicon atoms, cutoff 5 Å, 28 neighbors each; set51: 8 g2 and 43 g4. One thread, in
-one process, so that ratios mean something on a machine that others use too. Ours with and without
-making the neighbor lists, since peers make theirs. n2p2 has no Python face: build it, and compare
-its `nnp-symfunc` by hand with the figures here.
+The structure has 1000 rattled silicon atoms with 28 neighbors each; the cutoff is 5 Å. The set51 of
+functions has 8 g2 and 43 g4. All run in one process with one thread, so that ratios are meaningful on
+a shared machine. Ours run with and without making the neighbor lists, because the other packages
+make theirs. ``pip install torchml_core[peers]`` installs the other packages. n2p2 has no Python
+interface: build it, and compare its `nnp-symfunc` with these figures by hand.
 """
 
 import numpy as np
@@ -84,7 +85,7 @@ def test_values_and_lists(benchmark, descriptor, atoms):
 
 @pytest.mark.parametrize("mode", ["pooled", "resolved"])
 def test_three_species(benchmark, atoms, mode):
-    """18 g4 a triplet in either mode: 18 values, or 108."""
+    """18 g4 per triplet in both modes; 18 values (pooled) or 108 (resolved)."""
     mixed = atoms.copy()
     mixed.symbols = np.random.default_rng(0).choice(["Si", "C", "Ge"], len(atoms))
     rows = [[z, lam, eta] for eta in (0.01, 0.05, 0.1) for z in (1, 2, 4) for lam in (-1, 1)]
