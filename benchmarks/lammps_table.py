@@ -46,9 +46,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         model = make_model(Path(folder, "Set51"))
         environment = install(Path(folder))
-        print(
-            "| atoms | library, ms | LAMMPS, ms per step | library / LAMMPS | 2 ranks | 2 ranks / 1 |"
-        )
+        print("| atoms | library, ms | LAMMPS, ms per step | ratio | 2 ranks | 2 ranks / 1 |")
         print("|---" * 6 + "|")
         for repeat in [int(word) for word in sys.argv[1:]] or [3, 10]:
             turns = [turn(model, folder, environment, repeat) for _ in range(TURNS)]

@@ -1,8 +1,8 @@
 """Symmetry functions, compared with MDescriptor and DScribe.
 
 The structure has 1000 rattled silicon atoms with 28 neighbors each; the cutoff is 5 Å. The set51 of
-functions has 8 g2 and 43 g4. All run in one process with one thread, so that ratios are meaningful on
-a shared machine. Ours run with and without making the neighbor lists, because the other packages
+functions has 8 g2 and 43 g4. All run in one process with one thread, so that ratios are meaningful
+on a shared machine. Ours run with and without making the neighbor lists, because the other packages
 make theirs. ``pip install torchml_core[peers]`` installs the other packages. n2p2 has no Python
 interface: build it, and compare its `nnp-symfunc` with these figures by hand.
 """
