@@ -304,7 +304,7 @@ def test_a_driver_brings_its_own_particles_and_lists():
         ({"pbc": "False"}, "pbc = 'False'"),
         ({"n_layers": 0}, "n_layers = 0"),
         ({"n_layers": "many"}, "n_layers = 'many'"),
-        ({"species_names": 7}, "species = 7"),
+        ({"species_names": 7}, "species_names = 7"),
         ({"all_rows": 3}, "all_rows = 3"),
         ({"all_rows": ([0], [0])}, "all_rows = "),
         ({"cell": np.eye(3)}, "pbc: say it"),

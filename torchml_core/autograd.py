@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from torchml_core import checks
+from torchml_core.descriptors.base import Descriptor, check_configuration
 from torchml_core.errors import InputError, UnsupportedError
 from torchml_core.torch_threads import settle_torch
 
@@ -78,6 +79,9 @@ def compute(
     ``torch.autograd.grad(loss, parameters)``. A plain ``loss.backward()`` raises UnsupportedError,
     because ``positions.grad`` would lack a part without anybody noticing.
     """
+    if not isinstance(descriptor, Descriptor):
+        checks.refuse("descriptor", descriptor, "a Descriptor")
+    check_configuration(configuration)
     if not isinstance(positions, torch.Tensor) or not positions.is_floating_point():
         what = getattr(positions, "dtype", type(positions).__name__)
         raise InputError(f"positions is a {what}; a torch.Tensor of floating type is needed")

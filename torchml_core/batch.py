@@ -1,6 +1,5 @@
 """Batches: many structures as one set of arrays."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,10 +84,10 @@ def as_batch(structures=None, *, positions=None, atom_offsets=None, cells=None, 
 
 
 def _join(structures):
-    if not isinstance(structures, Iterable):
-        checks.refuse("structures", structures, "a sequence of ASE Atoms")
     found = []
-    for number, structure in enumerate(structures):
+    for number, structure in enumerate(
+        checks.sequence("structures", structures, "a sequence of ASE Atoms")
+    ):
         try:
             found.append(as_structure(structure))
         except InputError as error:

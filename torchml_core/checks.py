@@ -10,6 +10,7 @@ import contextlib
 import math
 import operator
 import reprlib
+from collections.abc import Set
 from typing import NoReturn
 
 import numpy as np
@@ -93,10 +94,10 @@ def whole(name, value, least=None, most=None):
     return checked
 
 
-def one_of(name, value, allowed):
-    """Return value, which must be one of those allowed."""
+def one_of(name, value, allowed, where=""):
+    """Return value, which must be one of those allowed; ``where`` says where just these are."""
     if getattr(value, "ndim", 0) or not any(value is k or value == k for k in allowed):
-        refuse(name, value, f"one of {', '.join(map(repr, allowed))}")
+        refuse(name, value, f"one of {', '.join(map(repr, allowed))}{where and f', {where},'}")
     return value
 
 
@@ -113,11 +114,21 @@ def real_dtype(name, dtype):
     """Return float64 or float32 as a NumPy dtype."""
     try:
         checked = None if dtype is None else np.dtype(dtype)  # NumPy takes None for float64
-    except TypeError:
+    except (TypeError, ValueError):
         checked = None
     if checked not in (np.float64, np.float32) or checked is None:
         refuse(name, dtype, "float64 or float32")
     return checked
+
+
+def sequence(name, values, requirement="a sequence"):
+    """Return a list of what is in a sequence; text is none, and a set has no order."""
+    if isinstance(values, (str, bytes, Set)):
+        refuse(name, values, requirement)
+    try:
+        return list(values)
+    except TypeError:  # an array without dimensions says so only when it is asked
+        refuse(name, values, requirement)
 
 
 # ---- arrays
@@ -207,8 +218,8 @@ def real_numbers(name, values, shape, meaning=None, *, keep_float32=False):
 
     Parameters
     ----------
-    shape : tuple of int or None
-        What it must be; None for a dimension of any length.
+    shape : tuple of int or None, or None
+        What it must be; None for a dimension of any length, or for any shape.
     meaning : str, optional
         The shape in words, for messages: ``(n_centers, width)``.
     keep_float32 : bool
@@ -219,16 +230,15 @@ def real_numbers(name, values, shape, meaning=None, *, keep_float32=False):
         if array.dtype.kind == "O":
             array = array.astype(np.float64)
     except (TypeError, ValueError, OverflowError, RuntimeError) as error:
-        wanted = meaning or _shape(shape)
-        raise InputError(
-            f"{name}: an array of shape {wanted} of real numbers is needed: {error}"
-        ) from None
+        wanted = "" if shape is None else f" of shape {meaning or _shape(shape)}"
+        raise InputError(f"{name}: an array{wanted} of real numbers is needed: {error}") from None
     if array.size == 0 and array.shape == (0,) and shape and shape[0] in (None, 0):
         array = array.reshape((0, *(n or 0 for n in shape[1:])))  # an empty list
     if array.dtype.kind not in "fiub":
         raise InputError(f"{name} is of dtype {array.dtype}; real numbers are needed")
-    if array.ndim != len(shape) or any(
-        n not in (None, m) for n, m in zip(shape, array.shape, strict=True)
+    if shape is not None and (
+        array.ndim != len(shape)
+        or any(n not in (None, m) for n, m in zip(shape, array.shape, strict=True))
     ):
         wanted = f"{meaning} = {_shape(shape)}" if meaning else _shape(shape)
         raise InputError(f"{name} has shape {array.shape}; {wanted} is needed")

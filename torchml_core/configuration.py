@@ -123,11 +123,13 @@ class Configuration:
         if parents is not None:
             self.parents = check_parents(parents, self.contributing)
         self.shifts = None if shifts is None else check_shifts(shifts, self.contributing)
-        self.species_names = None if species_names is None else check_species(species_names)
+        if species_names is not None:
+            species_names = check_species(species_names, "species_names")
+        self.species_names = species_names
         if self.species_names is not None and n and self.species.max() >= len(self.species_names):
             raise InputError(
                 f"species: code {self.species.max()} of particle {self.species.argmax()} names"
-                f" none of {list(self.species_names)}"
+                f" none of {checks.shown(list(self.species_names))}"
             )
         self.cell, self.pbc = check_cell(cell, pbc)
         self.cutoff = None if cutoff is None else checks.positive("cutoff", cutoff)
@@ -262,9 +264,9 @@ class Configuration:
         atom_positions : (n_atoms, 3) float64
             New positions of the contributing particles, in the order of the particles.
         """
-        positions = checks.positions("positions", atom_positions)
+        positions = checks.positions("atom_positions", atom_positions)
         if len(positions) != self.n_centers:
-            raise InputError(f"positions: {len(positions)} of them for {self.n_centers} atoms")
+            raise InputError(f"atom_positions: {len(positions)} of them for {self.n_centers} atoms")
         return self._with(self._place(positions))
 
     def codes(self, names: Sequence[str]) -> Array:
@@ -286,12 +288,12 @@ class Configuration:
         InputError
             A particle's species is not among the names.
         """
-        names = check_species(names)
+        names = check_species(names, "names")
         if self.species_names is None:
             if self.n_particles and self.species.max() >= len(names):
                 raise InputError(
                     f"species: code {self.species.max()} of particle {self.species.argmax()} is"
-                    f" none of the {len(names)} species {list(names)}"
+                    f" none of the {len(names)} species {checks.shown(list(names))}"
                 )
             return self.species
         if names == self.species_names:
@@ -304,15 +306,18 @@ class Configuration:
         if (codes < 0).any():
             particle = int(np.argmax(codes < 0))
             name = self.species_names[self.species[particle]]
-            raise InputError(f"species: particle {particle} is {name}, not one of {list(names)}")
+            raise InputError(
+                f"species: particle {particle} is {name}, not one of {checks.shown(list(names))}"
+            )
         return codes
 
     def require_cutoff(self, cutoff: float, what: str) -> None:
         """Raise InputError if the lists are known to end before the cutoff that ``what`` needs."""
+        cutoff = checks.number("cutoff", cutoff)
         if self.cutoff is not None and self.cutoff < cutoff:
             raise InputError(
                 f"the configuration's lists end at cutoff {self.cutoff:g}, but {what} needs"
-                f" {cutoff:g}: make it with that"
+                f" {cutoff:g}: a configuration made with at least this cutoff is needed"
             )
 
     def require_parents(self) -> None:
@@ -445,5 +450,7 @@ def _species_codes(structure, species):
     if (codes < 0).any():
         atom = int(np.argmax(codes < 0))
         symbol = structure.kind_names[structure.kinds[atom]]
-        raise InputError(f"species: atom {atom} is {symbol}, not one of {list(names)}")
+        raise InputError(
+            f"species: atom {atom} is {symbol}, not one of {checks.shown(list(names))}"
+        )
     return codes, names

@@ -1,7 +1,5 @@
 """Checks of what a Configuration is made of: each returns the array in the dtype that is kept."""
 
-from collections.abc import Iterable, Set
-
 import numpy as np
 
 from torchml_core import checks, structure
@@ -92,14 +90,12 @@ def check_all_rows(all_rows, n_particles):
     return particles, *check_lists(particles, offsets, neighbors, n_particles)
 
 
-def check_species(names):
+def check_species(names, argument="species"):
     """Return species names as a tuple; InputError unless they are different strings."""
     requirement = "a sequence of chemical symbols, at least one,"
-    if not isinstance(names, Iterable) or isinstance(names, (bytes, Set)):  # a set has no order
-        checks.refuse("species", names, requirement)
-    names = [names] if isinstance(names, str) else list(names)
-    if not names or not all(isinstance(name, str) and name for name in names):
-        checks.refuse("species", names, requirement)
+    names = [names] if isinstance(names, str) else checks.sequence(argument, names, requirement)
+    if not names or not all(isinstance(k, str) and k and k.isprintable() for k in names):
+        checks.refuse(argument, names, requirement)
     if len(set(names)) < len(names):
-        checks.refuse("species", names, "each symbol only once")
+        checks.refuse(argument, names, "each symbol only once")
     return tuple(map(str, names))  # plain strings, also where NumPy's were given

@@ -9,6 +9,7 @@ from torchml_core import checks
 from torchml_core.errors import FileAccessError, FileFormatError, MissingFileError
 
 LARGEST_TEXT = 10_000_000  # bytes; the largest that are known are below a hundredth of it
+LONGEST_NAME = 255  # bytes; of a file or folder, on every system in use
 SURROGATES = "surrogateescape"  # how Python keeps bytes that cannot be decoded
 CONTROL = re.compile(r"[^\t\n\v\f -\x7e\x80-\U0010ffff]")  # characters that no text has
 
@@ -32,8 +33,10 @@ def as_path(name, value):
     if not path or "\0" in path:
         checks.refuse(name, value, "a path that is not empty and has no NUL in it")
     try:
-        os.fsencode(path)
+        encoded = os.fsencode(path)
     except UnicodeEncodeError:
+        encoded = None
+    if encoded is None or any(len(part) > LONGEST_NAME for part in encoded.split(b"/")):
         checks.refuse(name, value, "a path that the file system can hold")
     return Path(path)
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # Central differences of fourth order: f'(0) = sum of weight × f(step × point) / step.
 POINTS = np.array([-2, -1, 1, 2])
 WEIGHTS = np.array([1, -8, 8, -1]) / 12
+# Of positions in Å, or of strain: others are lost in rounding errors, or are no small changes.
+SMALLEST_STEP, LARGEST_STEP = 1e-8, 0.1
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))  # ASE's order
 
 
@@ -47,8 +49,10 @@ def finite_difference_forces(
     (n_indices, 3) float64
         In eV/Å, to be compared with ``model.evaluate(atoms).fold().forces[indices]``.
     """
-    step = checks.positive("step", step)
-    chosen = np.arange(len(atoms)) if indices is None else np.asarray(indices, dtype=int)
+    step = _check_arguments(model, atoms, step)
+    n_atoms = len(atoms)
+    chosen = np.arange(n_atoms) if indices is None else indices
+    chosen = checks.integers("indices", chosen, least=-n_atoms, most=n_atoms - 1)
     forces = np.empty((len(chosen), 3))
     for row, atom in enumerate(chosen):
         for axis in range(3):
@@ -85,7 +89,7 @@ def finite_difference_stress(model: Any, atoms: Atoms, *, step: float = 1e-4) ->
     InputError
         If no direction is periodic, or the cell has no volume.
     """
-    step = checks.positive("step", step)
+    step = _check_arguments(model, atoms, step)
     volume = volume_of_stress(atoms.cell, atoms.pbc)
     if volume is None:
         raise InputError(
@@ -102,6 +106,19 @@ def finite_difference_stress(model: Any, atoms: Atoms, *, step: float = 1e-4) ->
 
         stress[component] = _derivative(energy, step) / volume
     return stress
+
+
+def _check_arguments(model: Any, atoms: Atoms, step: float) -> float:
+    """Return the step; InputError for what cannot be used."""
+    if not callable(getattr(model, "evaluate", None)):
+        checks.refuse("model", model, "a PortableModel, or what evaluates structures as it does,")
+    if not hasattr(atoms, "get_positions"):
+        checks.refuse("atoms", atoms, "an ase.Atoms")
+    requirement = f"a number from {SMALLEST_STEP:g} to {LARGEST_STEP:g}"
+    step = checks.number("step", step, requirement)
+    if not SMALLEST_STEP <= step <= LARGEST_STEP:
+        checks.refuse("step", step, requirement)
+    return step
 
 
 def strained(atoms: Atoms, strain: ArrayLike) -> Atoms:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from torchml_core import checks
 from torchml_core.configuration import Configuration
+from torchml_core.descriptors.base import Descriptor
 from torchml_core.finite_differences import (
     POINTS,
     WEIGHTS,
@@ -57,6 +59,9 @@ def check_descriptor(
     AssertionError
         Something does not hold; the message says what, and by how much.
     """
+    if not isinstance(descriptor, Descriptor):
+        checks.refuse("descriptor", descriptor, "a Descriptor")
+    seed = checks.whole("seed", seed, 0)
     configuration: Configuration
     if isinstance(atoms, Configuration):
         configuration = atoms

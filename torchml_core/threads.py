@@ -40,6 +40,11 @@ class Threads(NamedTuple):
     by_work: bool
 
 
+def check_n_threads(n_threads):
+    """Return None, or a number of threads of at least 1; InputError for anything else."""
+    return None if n_threads is None else checks.whole("n_threads", n_threads, least=1)
+
+
 def resolve_threads(n_threads=None):
     """Return the threads to use.
 
@@ -56,7 +61,7 @@ def resolve_threads(n_threads=None):
     Threads
     """
     if n_threads is not None:
-        return Threads(min(checks.whole("n_threads", n_threads, least=1), MOST_THREADS), False)
+        return Threads(min(check_n_threads(n_threads), MOST_THREADS), False)
     setting = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if not (setting.isdecimal() and setting.isascii() and setting.strip("0")):
         return Threads(n_processors(), True)

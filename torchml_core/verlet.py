@@ -13,6 +13,7 @@ from torchml_core.configuration import Configuration
 from torchml_core.configuration_checks import check_species
 from torchml_core.graph import MOST_LAYERS
 from torchml_core.structure import Structure, as_structure
+from torchml_core.threads import check_n_threads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,7 +63,7 @@ class VerletList:
         self.skin = checks.not_negative("skin", skin)
         self.species = None if species is None else check_species(species)
         self.n_layers = checks.whole("n_layers", n_layers, 1, MOST_LAYERS)
-        self.n_threads = n_threads
+        self.n_threads = check_n_threads(n_threads)
         self.n_builds = 0
         # The structure that the lists were made for, and they: read and replaced together, since
         # other threads do so too.

@@ -101,7 +101,7 @@ G2 = Function("g2", ("C",), 4.0, 0.1)
 @pytest.mark.parametrize(
     ("functions", "settings", "message"),
     [
-        ({}, {}, "species"),
+        ({}, {}, "functions = "),
         ({"C": []}, {}, "every list is empty"),
         ({"C": [G2]}, {"cutoff_function": "sin"}, "cutoff_function = 'sin'"),
         ({"C": [G2]}, {"inner": 1.0}, "inner = 1.0"),

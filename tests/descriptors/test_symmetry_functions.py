@@ -429,14 +429,14 @@ GOOD = {"species": ["Si", "C"], "cutoff": 4.0, "functions": [("g2", [[0.1, 0.0]]
         ({"functions": [("g3", [[1]]), ("g3", [[2]])]}, "g3 is given twice"),
         ({"species_mode": "both"}, "species_mode = 'both'"),
         ({"weights": {"Si": 1, "C": 1}}, "weights: only species_mode='weighted'"),
-        ({"species_mode": "weighted", "weights": {"Si": 1.0}}, r"one for each of \['Si', 'C'\]"),
+        ({"species_mode": "weighted", "weights": {"Si": 1.0}}, r"one for each of \('Si', 'C'\)"),
         ({"species_mode": "weighted", "weights": {"Si": 1, "C": "x"}}, r"weights\['C'\] = 'x'"),
         ({"species_mode": "weighted", "species": ["Si", "Q"]}, "'Q' is no chemical element"),
-        ({"mean": [1.0, 2.0]}, r"mean has shape \(2,\); one number or \(1,\)"),
-        ({"mean": np.nan}, "mean has nan"),
+        ({"mean": [1.0, 2.0]}, r"mean has shape \(2,\); one number, or one for each value"),
+        ({"mean": np.nan}, r"mean\[0\] = nan: a finite number"),
         ({"std": 0.0}, r"std\[0\] = 0: more than 0"),
         ({"std": [-1.0]}, r"std\[0\] = -1"),
-        ({"std": "wide"}, "std: numbers are needed"),
+        ({"std": "wide"}, "std is of dtype .*; real numbers are needed"),
     ],
 )
 def test_wrong_settings_are_named(changed, message):

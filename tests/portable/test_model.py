@@ -78,7 +78,7 @@ def test_save_and_load_again(tmp_path):
         copy = tm.PortableModel.load(str(tmp_path / "copies" / name))
         assert copy.parameters == model.parameters
         assert copy.evaluate(atoms).energy == model.evaluate(atoms).energy
-        with pytest.raises(tm.InputError, match=r"holds \w+\.\w+ already"):
+        with pytest.raises(tm.InputError, match=r"it has \w+\.\w+; a folder without a model"):
             model.save(tmp_path / "copies" / name)
         with pytest.raises(tm.InputError, match="folder = .*no file of that name"):
             model.save(tmp_path / name / "CMakeLists.txt")
@@ -106,8 +106,8 @@ def test_other_files_are_left_alone(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"convention": None}, "convention = None: 'raw' or 'graph'"),
-        ({"convention": "descriptor"}, "convention = 'descriptor': 'raw' or 'graph'"),
+        ({"convention": None}, "convention = None: one of 'raw', 'graph', without a descriptor"),
+        ({"convention": "descriptor"}, "convention = 'descriptor': one of 'raw', 'graph'"),
         ({"cutoff": None}, "cutoff = None"),
         ({"cutoff": -1.0}, "cutoff = -1.0"),
         ({"species": ["Silicon"]}, "species[0] = 'Silicon': the symbol of an element"),
@@ -122,7 +122,7 @@ def test_create_checks_its_arguments(changes, message, tmp_path):
 
 def test_create_checks_the_descriptor(tmp_path):
     for changes, message in (
-        ({"convention": "raw"}, "convention = 'raw': 'descriptor'"),
+        ({"convention": "raw"}, "convention = 'raw': one of None, 'descriptor', with a descriptor"),
         ({"species": ["Si", "C"]}, "its species are Si, those of the model Si, C"),
         ({"cutoff": CUTOFF - 0.1}, "cutoff 3.2 is beyond that of the model, 3.1"),
     ):

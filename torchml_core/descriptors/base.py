@@ -238,7 +238,7 @@ class Descriptor:
         self, configuration: Configuration, *, dtype: DTypeLike = np.float64
     ) -> int:
         """Return the size of ``jacobian(configuration).values`` in bytes, before it is made."""
-        _check_configuration(configuration)
+        check_configuration(configuration)
         itemsize = checks.real_dtype("dtype", dtype).itemsize
         return configuration.n_pairs * 3 * self.width * itemsize
 
@@ -289,7 +289,7 @@ class Descriptor:
         return hash(self._settings())
 
     def _view(self, configuration):
-        _check_configuration(configuration)
+        check_configuration(configuration)
         configuration.require_cutoff(self.cutoff, f"a descriptor of cutoff {self.cutoff:g}")
         return _descriptors.ConfigurationView(
             configuration.positions,
@@ -404,7 +404,8 @@ class Jacobian:
         return dense
 
 
-def _check_configuration(configuration):
+def check_configuration(configuration):
+    """Raise InputError for what is not a Configuration."""
     if not isinstance(configuration, Configuration):
         raise InputError(
             f"configuration is a {type(configuration).__name__}; a Configuration is needed:"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from torchml_core.checks import shown
+from torchml_core.configuration_checks import check_species
 from torchml_core.descriptors.data_lines import DataLines
 from torchml_core.descriptors.registry import descriptor_class
 from torchml_core.errors import InputError
@@ -65,10 +67,12 @@ def read_descriptor(path: PathLike, kind: str, species: Sequence[str] | None = N
 
 
 def _require_same_species(descriptor, species, path):
-    species = [species] if isinstance(species, str) else list(species)
+    species = check_species(species)
     missing = [name for name in species if name not in descriptor.species]
     if missing:
-        raise InputError(f"species: {path} has no {missing[0]}, only {list(descriptor.species)}")
+        raise InputError(
+            f"species = {shown(species)}: {path} has {', '.join(descriptor.species)} only"
+        )
     extra = [name for name in descriptor.species if name not in species]
     if extra:
-        raise InputError(f"species = {species}: {path} has {extra[0]} too")
+        raise InputError(f"species = {shown(species)}: {path} has {extra[0]} too")

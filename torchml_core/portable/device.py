@@ -4,6 +4,7 @@ import os
 
 import torch
 
+from torchml_core.checks import shown
 from torchml_core.errors import InputError
 
 VARIABLE = "KIM_MODEL_EXECUTION_DEVICE"
@@ -37,6 +38,6 @@ def execution_device(device=None):
         torch.zeros(1, device=found).item()
     except Exception as error:  # torch raises whatever the backend does, assertions too
         reason = str(error).partition("\n")[0].partition(". ")[0] or repr(error)
-        message = f"{origin} = {str(device)!r} cannot be used here ({reason})"
+        message = f"{origin} = {shown(str(device))} cannot be used here ({reason:.200})"
         raise InputError(f"{message}; 'cpu' always works") from error
     return found

@@ -358,6 +358,7 @@ class PortableModel:
         if torch.compiler.is_compiling():  # somebody compiles the caller; this is no tensor code
             evaluate = torch.compiler.disable(PortableModel.evaluate)
             return evaluate(self, structure, forces=forces, virial=virial, n_threads=n_threads)
+        forces, virial = checks.flag("forces", forces), checks.flag("virial", virial)
         c = self._configuration(structure, n_threads)
         if c.n_centers == 0:
             return _nothing(c, forces, virial)
@@ -388,6 +389,10 @@ class PortableModel:
         forces, virial, n_threads
             As for :meth:`evaluate`.
         """
+        try:
+            structures = iter(structures)
+        except TypeError:
+            checks.refuse("structures", structures, "an iterable of ASE Atoms or Configurations")
         for structure in structures:
             yield self.evaluate(structure, forces=forces, virial=virial, n_threads=n_threads)
 
@@ -534,16 +539,14 @@ def _new_folder(folder):
     folder = files.make_folder("folder", folder)
     for file in files.files_in(folder, "a portable model is one"):
         if file.suffix in {".param", ".pt", ".pt2", ".dat"}:
-            raise InputError(f"folder = {str(folder)!r}: holds {file.name} already; an empty one")
+            raise InputError(
+                f"folder = {str(folder)!r}: it has {file.name}; a folder without a model is needed"
+            )
     return folder
 
 
 def _choose_convention(convention, descriptor):
     if descriptor is None:
-        if convention not in {"raw", "graph"}:
-            raise InputError(
-                f"convention = {convention!r}: 'raw' or 'graph' where no descriptor is given"
-            )
-    elif convention not in {None, "descriptor"}:
-        raise InputError(f"convention = {convention!r}: 'descriptor' where a descriptor is given")
-    return convention or "descriptor"
+        return checks.one_of("convention", convention, ("raw", "graph"), "without a descriptor")
+    checks.one_of("convention", convention, (None, "descriptor"), "with a descriptor")
+    return "descriptor"

@@ -18,7 +18,16 @@ from pathlib import Path
 from ase.data import atomic_numbers
 
 from torchml_core import files
-from torchml_core.checks import flag, one_of, positive, real_dtype, refuse, shown, whole
+from torchml_core.checks import (
+    flag,
+    one_of,
+    positive,
+    real_dtype,
+    refuse,
+    sequence,
+    shown,
+    whole,
+)
 from torchml_core.descriptors.registry import kind_named, kinds
 from torchml_core.errors import FileFormatError, InputError
 from torchml_core.portable.species_input import check_species_input
@@ -362,13 +371,10 @@ def _without_comment(line):
 
 def check_species(symbols):
     """Return ``symbols`` as a tuple of str; InputError unless they are elements, each once."""
-    try:
-        given = () if isinstance(symbols, (str, bytes)) else tuple(symbols)
-    except TypeError:
-        given = ()
-    if not given:
-        refuse("species", symbols, "a list of element symbols, at least one,")
-    symbols = given
+    requirement = "a sequence of element symbols, at least one,"
+    symbols = tuple(sequence("species", symbols, requirement))
+    if not symbols:
+        refuse("species", symbols, requirement)
     for place, symbol in enumerate(symbols):
         if not isinstance(symbol, str) or atomic_numbers.get(symbol, 0) < 1:
             refuse(f"species[{place}]", symbol, "the symbol of an element (Si, Al, ...)")

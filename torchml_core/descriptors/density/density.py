@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from torchml_core.checks import number, one_of, positive, refuse, whole
+from torchml_core.checks import number, one_of, positive, real_numbers, refuse, shown, whole
 from torchml_core.configuration_checks import check_species
 from torchml_core.descriptors.base import Descriptor
 from torchml_core.descriptors.density.radial_basis import RADIAL_BASES, radial_table
@@ -209,7 +209,8 @@ def _check_width(sigma, eta, cutoff):
     """sigma or None, as given, and eta."""
     if sigma is not None and eta is not None:
         raise InputError(
-            f"sigma = {sigma!r} and eta = {eta!r}: one of them is needed; eta = 1/(2 sigma²)"
+            f"sigma = {shown(sigma)} and eta = {shown(eta)}: one of them is needed;"
+            " eta = 1/(2 sigma²)"
         )
     if eta is None:
         sigma = positive("sigma", SIGMA if sigma is None else sigma)
@@ -241,20 +242,9 @@ def _check_species_weights(weights, species):
     """A read-only (n_species, n_channels) array, or None."""
     if weights is None:
         return None
-    try:
-        array = np.array(weights, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InputError(f"species_weights: numbers are needed, not {weights!r}") from None
-    if array.ndim != 2 or len(array) != len(species) or array.shape[1] < 1:
-        raise InputError(
-            f"species_weights has shape {array.shape}; ({len(species)}, n_channels), a row for each"
-            " of the species, is needed"
-        )
-    finite = np.isfinite(array)
-    if not finite.all():
-        where = tuple(int(k) for k in np.argwhere(~finite)[0])
-        raise InputError(
-            f"species_weights[{where[0]}, {where[1]}] = {array[where]}: it must be finite"
-        )
+    meaning = "(n_species, n_channels)"
+    array = real_numbers("species_weights", weights, (len(species), None), meaning).copy()
+    if not array.size:
+        raise InputError(f"species_weights has shape {array.shape}; at least one channel is needed")
     array.flags.writeable = False
     return array

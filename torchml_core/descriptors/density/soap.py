@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from torchml_core.checks import one_of
+from torchml_core.checks import flag, one_of
 from torchml_core.descriptors.density.dat_file import read_soap, write_soap
 from torchml_core.descriptors.density.density import (
     CROSS_BLOCKS,
@@ -16,7 +16,6 @@ from torchml_core.descriptors.density.density import (
     check_size,
 )
 from torchml_core.descriptors.density.packing import SoapKernel
-from torchml_core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -96,9 +95,7 @@ class SOAP(DensityDescriptor):
         )  # fmt: skip
         self.cross_blocks = one_of("cross_blocks", cross_blocks, CROSS_BLOCKS)
         self.normalization = one_of("normalization", normalization, NORMALIZATIONS)
-        if not isinstance(unit_norm, (bool, np.bool_)):
-            raise InputError(f"unit_norm = {unit_norm!r}: True or False is needed")
-        self.unit_norm = bool(unit_norm)
+        self.unit_norm = flag("unit_norm", unit_norm)
         self.width = self._n_pairs() * (self.l_max + 1)
         check_size(self)
 

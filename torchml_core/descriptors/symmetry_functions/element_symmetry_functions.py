@@ -80,7 +80,7 @@ class ElementSymmetryFunctions(Descriptor):
     ) -> None:
         if not isinstance(functions, Mapping):
             refuse("functions", functions, "a dict of lists of Function")
-        self.species = check_species(functions)
+        self.species = check_species(functions, "functions")
         self.functions = {
             element: _check_functions(element, own, self.species)
             for element, own in functions.items()

@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple
 
-from torchml_core.checks import number, one_of, refuse
+from torchml_core.checks import number, one_of, refuse, shown
 from torchml_core.descriptors.base import check_cutoff
 from torchml_core.errors import InputError
 from torchml_core.kernels import cutoff
@@ -54,7 +54,7 @@ def atomic_number(name):
 
     known = atomic_numbers.get(name, 0)
     if known < 1:
-        raise InputError(f"species: {name!r} is no chemical element; it has no atomic number")
+        raise InputError(f"species: {shown(name)} is no chemical element; it has no atomic number")
     return known
 
 
@@ -82,7 +82,9 @@ def _check_rows(type, rows):
     try:
         rows = [tuple(row) for row in rows]
     except TypeError:
-        raise InputError(f"functions: {type}: a list of rows is needed, not {rows!r}") from None
+        raise InputError(
+            f"functions: {type}: a list of rows is needed, not {shown(rows)}"
+        ) from None
     if type == "g1":
         if rows:
             raise InputError("functions: g1 has no parameters; an empty list is needed")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from torchml_core.checks import number, one_of
+from torchml_core.checks import number, one_of, real_numbers, shown
 from torchml_core.configuration_checks import check_species
 from torchml_core.descriptors.base import Descriptor, check_cutoff
 from torchml_core.descriptors.symmetry_functions.dat_file import (
@@ -258,7 +258,7 @@ def _check_cutoffs(cutoff, species):
     for pair, value in cutoff.items():
         if not isinstance(pair, tuple) or len(pair) != 2 or not names.issuperset(pair):
             raise InputError(
-                f"cutoff: {pair!r} is no pair of the species {list(species)}; keys like"
+                f"cutoff: {shown(pair)} is no pair of the species {shown(species)}; keys like"
                 f" {pairs[-1]!r} are needed"
             )
         key = pair if pair in cutoffs else pair[::-1]
@@ -276,12 +276,12 @@ def _check_weights(weights, species, mode):
     """{name: weight} in the order of species, or None where there are none."""
     if mode != "weighted":
         if weights is not None:
-            raise InputError(f"weights: only species_mode='weighted' has them, not {mode!r}")
+            raise InputError(f"weights: only species_mode='weighted' has them, not {shown(mode)}")
         return None
     if weights is None:
         return {name: float(atomic_number(name)) for name in species}
     if not isinstance(weights, Mapping) or set(weights) != set(species):
-        raise InputError(f"weights = {weights!r}: one for each of {list(species)} is needed")
+        raise InputError(f"weights = {shown(weights)}: one for each of {shown(species)} is needed")
     return {name: number(f"weights[{name!r}]", weights[name]) for name in species}
 
 
@@ -298,16 +298,12 @@ def _check_normalization(mean, std, width):
 
 
 def _per_component(name, values, width):
-    try:
-        array = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InputError(f"{name}: numbers are needed, not {values!r}") from None
+    array = real_numbers(name, values, None)
     if array.shape not in ((), (1,), (width,)):
         raise InputError(
-            f"{name} has shape {array.shape}; one number or ({width},), one a value, is needed"
+            f"{name} has shape {array.shape}; one number, or one for each value, ({width},), is"
+            " needed"
         )
-    if not np.isfinite(array).all():
-        raise InputError(f"{name} has {array[~np.isfinite(array)].flat[0]}; finite is needed")
     array = np.array(np.broadcast_to(array, (width,)))
     array.flags.writeable = False
     return array
