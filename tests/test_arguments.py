@@ -127,6 +127,7 @@ def calls(tmp_path_factory):
     functions = [("g2", [[0.5, 1.0]]), ("g4", [[2, 1, 0.05]])]
     descriptor = tm.SymmetryFunctions(["Si", "C"], 3.0, functions)
     descriptor.to_file(folder / "descriptor.dat")
+    (folder / "model_files").mkdir()
     elements = tm.ElementSymmetryFunctions({"Si": [_function()]})
     settings = folder / "input.nn"
     settings.write_text("elements Si\ncutoff_type 1\nsymfunction_short Si 2 Si 0.1 0.0 5.0\n")
@@ -227,6 +228,7 @@ def calls(tmp_path_factory):
             | {"species_input": "codes", "dtype": "float64"},
         ),
         (model.save, {"folder": folder / "saved"}),
+        (model.write_files, {"folder": folder / "model_files"}),
         (model.evaluate, {"structure": atoms, **run}),
         (model.evaluate_many, {"structures": [atoms], **run}),
         (tm.ase.TorchMLCalculator, {"model": model, "skin": 0.5, "n_threads": 1}),
@@ -258,7 +260,7 @@ def _pair_cutoff(cutoff):
 
 
 def _function():
-    from torchml_core.descriptors.symmetry_functions.element_symmetry_functions import Function
+    from torchml_core.descriptors.symmetry_functions.functions import Function
 
     return Function("g2", ("Si",), 4.0, 0.1)
 

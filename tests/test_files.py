@@ -73,8 +73,9 @@ def test_paths_without_a_file_that_can_be_read(name, tmp_path):
         read(pipe)
     with pytest.raises(tm.FileAccessError, match="/dev/zero: a pipe or device"):
         read("/dev/zero")
-    with pytest.raises(tm.InputError, match="a path that the file system can hold is needed"):
+    with pytest.raises(tm.FileAccessError, match="too long") as error:
         read("x" * 5000)
+    assert len(str(error.value)) < 300
     loop = tmp_path / "loop"
     loop.symlink_to(loop)
     with pytest.raises(tm.FileAccessError, match="loop"):

@@ -1,5 +1,6 @@
 """Files that users name: paths checked, contents read and written, failures told as our errors."""
 
+import errno
 import os
 import re
 import stat
@@ -9,7 +10,6 @@ from torchml_core import checks
 from torchml_core.errors import FileAccessError, FileFormatError, MissingFileError
 
 LARGEST_TEXT = 10_000_000  # bytes; the largest that are known are below a hundredth of it
-LONGEST_NAME = 255  # bytes; of a file or folder, on every system in use
 SURROGATES = "surrogateescape"  # how Python keeps bytes that cannot be decoded
 CONTROL = re.compile(r"[^\t\n\v\f -\x7e\x80-\U0010ffff]")  # characters that no text has
 
@@ -33,10 +33,8 @@ def as_path(name, value):
     if not path or "\0" in path:
         checks.refuse(name, value, "a path that is not empty and has no NUL in it")
     try:
-        encoded = os.fsencode(path)
+        os.fsencode(path)
     except UnicodeEncodeError:
-        encoded = None
-    if encoded is None or any(len(part) > LONGEST_NAME for part in encoded.split(b"/")):
         checks.refuse(name, value, "a path that the file system can hold")
     return Path(path)
 
@@ -174,9 +172,9 @@ def write_bytes(name, value, content):
 
 
 def _write(path, content):
-    if path.is_fifo():
-        raise FileAccessError(f"{path}: a pipe; a file is needed")
     try:
+        if path.is_fifo():
+            raise FileAccessError(f"{path}: a pipe; a file is needed")
         path.write_bytes(content)
     except (FileNotFoundError, NotADirectoryError):
         raise MissingFileError(f"{path}: there is no folder {path.parent} to write it to") from None
@@ -205,7 +203,7 @@ def make_folder(name, value):
     except (FileExistsError, NotADirectoryError):
         checks.refuse(name, str(path), "a folder, where there is no file of that name,")
     except OSError as error:
-        raise FileAccessError(f"{path}: {error.strerror or error}") from None
+        raise _no_access(error, path) from None
 
 
 def files_in(path, what):
@@ -225,11 +223,18 @@ def files_in(path, what):
     except FileNotFoundError:
         raise MissingFileError(f"{path}: no such folder; {what}") from None
     except OSError as error:
-        raise FileAccessError(f"{path}: {error.strerror or error}") from None
+        raise _no_access(error, path) from None
 
 
 def _told(error, path, what):
     """The error of ours for one of the operating system."""
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
         return MissingFileError(f"{path}: there is no such file; a {what} is needed")
-    return FileAccessError(f"{path}: {error.strerror or error}")
+    return _no_access(error, path)
+
+
+def _no_access(error, path):
+    if isinstance(error, FileAccessError):
+        return error
+    name = checks.shown(str(path)) if error.errno == errno.ENAMETOOLONG else path
+    return FileAccessError(f"{name}: {error.strerror or error}")

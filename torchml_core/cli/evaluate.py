@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 
-from torchml_core import files
 from torchml_core.errors import InputError, TorchMLError
 
 STREAM = "-"  # standard input, or output
@@ -201,6 +200,8 @@ def _check_output(output, sources):
     """Refuse an output that cannot be written, or is one of the files that are read."""
     if output in (None, STREAM):
         return
+    from torchml_core import files
+
     path = Path(output)
     if path.suffix not in {".extxyz", ".xyz"}:
         raise InputError(f"-o {output}: extended XYZ is written; name it .extxyz or .xyz")

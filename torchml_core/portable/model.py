@@ -30,7 +30,6 @@ from torchml_core.portable.species_input import ELEMENTS_MAP, decide
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
     from typing import Any
 
     from torchml_core.annotations import Evaluated, PathLike
@@ -299,13 +298,14 @@ class PortableModel:
         """
         self.write_files(_new_folder(folder))
 
-    def write_files(self, folder: Path) -> list[str]:
+    def write_files(self, folder: PathLike) -> list[str]:
         """Write the files over those of the same names, if any, in a folder; return their names.
 
         Parameters
         ----------
-        folder : pathlib.Path
+        folder : path-like
         """
+        folder = files.as_path("folder", folder)
         for name, content in self._contents.items():
             content = self._executor.content if content is None else content
             files.write_bytes("folder", folder / name, content)
