@@ -75,6 +75,12 @@ class SeesTheThreads(Right):
         return values * (1 + 2.3e-16 * ((n_threads or 1) - 1))
 
 
+class SeesOtherRows(Right):
+    def compute(self, configuration, **kwargs):
+        values = super().compute(configuration, **kwargs)
+        return values * (1 + 2.3e-16 * (configuration.n_centers == 1))
+
+
 class WritesToTheInput(Right):
     def jvp(self, configuration, dr, **kwargs):
         tangent = super().jvp(configuration, dr, **kwargs)
@@ -109,6 +115,7 @@ def test_takes_a_configuration():
         (SeesTheOrder, r"permutation: values: .* off by"),
         (SeesTheSkin, r"skin: values: not the same bits"),
         (SeesTheThreads, r"threads: values: not the same bits"),
+        (SeesOtherRows, r"1 rows of 8: values: not the same bits"),
         (WritesToTheInput, r"input untouched: dr: not the same bits"),
         (AlwaysDouble, r"float32: values have dtypes float64"),
     ],

@@ -23,6 +23,7 @@ _HOME = {
     "TorchMLError": "errors",
     "UnsupportedError": "errors",
     "VerletList": "verlet",
+    "extension_arguments": "building",
     "neighbor_graph": "torch_neighbors",
     "neighbor_list": "neighbors",
     "neighbor_lists": "neighbors",

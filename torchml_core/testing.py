@@ -40,9 +40,10 @@ def check_descriptor(
     """Check that a descriptor's values and derivatives are what they should be.
 
     Values do not change under rotation, translation, a new order of particles, rows or list
-    entries, with entries beyond the cutoff, or with the number of threads; float32 is near
-    float64; jvp and vjp are derivatives of compute (finite differences of positions, and of
-    strain), are each other's adjoint, and agree with the Jacobian; the input stays untouched.
+    entries, with entries beyond the cutoff, with the number of threads, or with what other rows
+    there are; float32 is near float64; jvp and vjp are derivatives of compute (finite differences
+    of positions, and of strain), are each other's adjoint, and agree with the Jacobian; the input
+    stays untouched.
 
     Parameters
     ----------
@@ -192,6 +193,40 @@ def check_threads(descriptor: Descriptor, c: Configuration, rng: np.random.Gener
             _check_same(f"{n_threads} threads: {name}", verb(n_threads), verb(1))
 
 
+def check_rows(descriptor: Descriptor, c: Configuration, rng: np.random.Generator) -> None:
+    """Each row has the same bits whatever other rows there are, and in whatever order."""
+    weights, _ = _weights(descriptor, c, rng)
+    direction = rng.standard_normal(c.positions.shape)
+    whole = _rowwise(descriptor, c, weights, direction)
+    shuffled = rng.permutation(c.n_centers)
+    for rows in (shuffled, shuffled[: c.n_centers // 2], shuffled[:1]):
+        entries = np.concatenate(
+            [np.empty(0, dtype=int)]
+            + [np.arange(c.offsets[row], c.offsets[row + 1]) for row in rows]
+        )
+        some = with_arrays(
+            c,
+            contributing=np.isin(np.arange(c.n_particles), c.centers[rows]),
+            centers=c.centers[rows],
+            offsets=np.concatenate([[0], np.cumsum(np.diff(c.offsets)[rows])]),
+            neighbors=c.neighbors[entries],
+        )
+        found = _rowwise(descriptor, some, weights[rows], direction)
+        for name, of_rows in (("values", True), ("jvp", True), ("vjp", False), ("jacobian", False)):
+            expected = whole[name][rows if of_rows else entries]
+            _check_same(f"{len(rows)} rows of {c.n_centers}: {name}", found[name], expected)
+
+
+def _rowwise(descriptor, c, weights, direction):
+    """What each verb makes of single rows, or of their entries."""
+    return {
+        "values": descriptor.compute(c),
+        "jvp": descriptor.jvp(c, direction),
+        "vjp": descriptor.pair_gradients(c, weights),
+        "jacobian": descriptor.jacobian(c).values,
+    }
+
+
 def check_input_untouched(
     descriptor: Descriptor, c: Configuration, rng: np.random.Generator
 ) -> None:
@@ -297,6 +332,7 @@ DESCRIPTOR_CHECKS = (
     check_strain,
     check_adjoint,
     check_jacobian,
+    check_rows,
 )
 
 _ARRAYS = ("positions", "species", "contributing", "centers", "offsets", "neighbors")

@@ -1,14 +1,13 @@
 """The contract between the loop over atoms and a kernel: what a kernel is given, what it fills.
 
 A kernel is the mathematics of one descriptor: four functions, the *verbs*, which the loop in
-``_descriptors.pyx`` calls with a few atoms at a time. It knows neither lists nor threads nor
-Python.
+``loop.pyx`` calls with a few atoms at a time. It knows neither lists nor threads nor Python.
 
 PLAN     the descriptor's parameters, in a struct of the kernel's own. The class that packs it
          (a subclass of ``_descriptors.Kernel``) keeps it alive; the verbs only read it.
-GROUP    the environments of 1 ... ``Verbs.group`` atoms, which are neighbors in the lists. Where
-         groups begin does not depend on the number of threads.
-OUT      filled by the verb, in its precision, the environments of the group one after another:
+GROUP    the environments of 1 ... ``Verbs.group`` atoms: consecutive rows of the lists. Where groups
+         begin does not depend on the number of threads.
+OUT      filled by the verb, in its precision, for the environments of the group in their order:
              value, jvp   (width,) for each environment
              vjp          (3,) for each list entry: neighbor j of an environment is entry slot[j]
              jacobian     (3, width) for each list entry, as in vjp
@@ -43,11 +42,11 @@ cdef struct Environment:
     const void *dE_dD           # (width,) dE/dD of a vjp, in the kernel's precision; only there
 
 
-# What a kernel computes of the neighbors; each includes what the one before needs.
+# What parts of a kernel are asked for.
 cdef enum Purpose:
     VALUES
-    GRADIENTS                   # derivatives with respect to positions too
-    TANGENTS                    # changes along the directions too
+    GRADIENTS                   # values, and what derivatives with respect to positions need
+    TANGENTS                    # values, and their changes along the directions
 
 
 ctypedef void (*Verb)(

@@ -1,0 +1,56 @@
+"""Gaussians: a sum over neighbors, as an example of a descriptor."""
+
+from torchml_core import checks
+from torchml_core.configuration_checks import check_species
+from torchml_core.descriptors.base import Descriptor
+
+from .kernel import GaussiansKernel
+
+
+class Gaussians(Descriptor):
+    """Sums of Gaussians over all neighbors: ``D_k = Σ_j exp(-eta_k R_j²) fc(R_j)``.
+
+    Parameters
+    ----------
+    species : sequence of str
+        The species that may occur; each counts alike.
+    cutoff : float
+        In Å; ``fc = (cos(π R/cutoff) + 1)/2``.
+    eta : sequence of float
+        In Å⁻², positive.
+    """
+
+    def __init__(self, species, cutoff, eta):
+        self.species = check_species(species)
+        self.cutoff = checks.positive("cutoff", cutoff)
+        self.eta = tuple(checks.positive(f"eta[{k}]", x) for k, x in enumerate(eta))
+        if not self.eta:
+            checks.refuse("eta", eta, "at least one number")
+        self.width = len(self.eta)
+
+    @property
+    def labels(self):
+        """What each value is, e.g. ``gaussian(eta=0.5)``."""
+        return [f"gaussian(eta={eta:.6g})" for eta in self.eta]
+
+    def __repr__(self):
+        return f"Gaussians({list(self.species)}, {self.cutoff!r}, {list(self.eta)})"
+
+    def to_file(self, path):
+        """Write three lines: the species, the cutoff, eta."""
+        lines = [" ".join(self.species), repr(self.cutoff), " ".join(map(repr, self.eta))]
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+
+    @classmethod
+    def _from_lines(cls, lines):
+        species = lines.words("the species")
+        (cutoff,) = lines.numbers("the cutoff", 1)
+        eta = lines.numbers("eta")
+        return lines.checked(lambda: cls(species, cutoff, eta))
+
+    def _settings(self):
+        return self.species, self.cutoff, self.eta
+
+    def _make_kernel(self):
+        return GaussiansKernel(len(self.species), self.cutoff, self.eta)
