@@ -47,11 +47,9 @@ def test_wrong_usage_exits_2(run, arguments):
     assert "Usage: " in result.stderr
 
 
-def test_errors_are_one_line_and_exit_1(tmp_path):
-    done = subprocess.run(
-        [*COMMAND, "evaluate", str(tmp_path / "none"), "file"], capture_output=True, text=True
-    )
-    assert done.returncode == 1
+def test_errors_are_one_line_and_exit_1(run, tmp_path):
+    done = run("evaluate", tmp_path / "none", "file")
+    assert done.exit_code == 1
     assert done.stderr == f"error: {tmp_path}/none: no such folder; a portable model is one\n"
     assert done.stdout == ""
 
