@@ -1,4 +1,4 @@
-"""Memory for results that is used again once nobody has them.
+"""A pool of result buffers, each reused once no array refers to it.
 
 A fresh array of some megabytes costs more than what is computed into it: the system hands out its
 pages one by one, each filled with zeros first. So the memory of dropped results is kept, up to a
@@ -20,7 +20,7 @@ cdef extern from "huge_pages.h" nogil:
 
 cdef enum:
     SLOTS = 32                    # blocks that are kept at most
-    WORTH_KEEPING = 65536         # smaller ones are quickly had anew
+    WORTH_KEEPING = 65536         # smaller ones are cheap to allocate
 
 cdef:
     void *kept[SLOTS]             # NULL where a slot is free; all under the GIL

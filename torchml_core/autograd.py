@@ -62,7 +62,7 @@ def compute(
         If positions is not such a tensor, or not finite.
     UnsupportedError
         From the backward pass: if a gradient that was taken with ``create_graph=True`` (a force)
-        is differentiated by positions. See Notes.
+        is differentiated with respect to positions. See Notes.
 
     Notes
     -----
@@ -209,9 +209,9 @@ class _Jvp(_OfVerbs):
 class _NoSecondDerivative(torch.autograd.Function):
     """The identity, which cannot be differentiated.
 
-    It stands between x and the functions that are linear in something else. A function cannot know
-    in its backward whether the gradient with respect to x is wanted, but the engine does: it runs
-    this node only if somebody asked for a derivative that passes through it.
+    It is placed between x and the functions that are linear in something else. In its backward a
+    function cannot know whether the gradient with respect to x is needed, but the engine does: it
+    runs this node only if a derivative that passes through it is requested.
     """
 
     generate_vmap_rule = True

@@ -37,7 +37,7 @@ def memory_left(root="/"):
     root = Path(root)
     left = [_machine(root), _address_space(root)]
     for limit, usage, statistics, name in _limits(root):
-        # pages of files that nobody has used lately are counted, but given back at once
+        # pages of files that were not used lately are counted, but are freed on demand
         left.append(limit - usage + _fields(statistics).get(name, 0))
     return max(0, min(n_bytes for n_bytes in left if n_bytes is not None))
 

@@ -102,7 +102,7 @@ def _join(structures):
 
 
 def _check_cells(cells, pbc):
-    """All at once where all are well; else the first that is not speaks for itself."""
+    """All at once if all are right; otherwise the check of the first wrong one raises its error."""
     vectors = cells * pbc[:, :, None]
     lengths = np.linalg.norm(vectors, axis=2)
     with np.errstate(all="ignore"):

@@ -44,7 +44,7 @@ class Configuration:
     """What a model is evaluated on: particles, some of them ghosts, and neighbor lists.
 
     The KIM-API's word and meaning. *Contributing* particles are the real atoms, whose energy
-    counts; the others are *ghosts*, periodic images or atoms of another rank. They may stand in
+    counts; the others are *ghosts*, periodic images or atoms of another rank. They may come in
     any order. Use :meth:`from_atoms` for a structure; call the constructor from a driver that
     has particles and lists already.
 
@@ -169,7 +169,7 @@ class Configuration:
     ) -> Configuration:
         """Make the configuration of a structure: its atoms, the ghosts they need, and the lists.
 
-        The atoms are the first particles, in their order and where they stand; ghosts follow.
+        The atoms are the first particles, in their order and at their positions; ghosts follow.
 
         Parameters
         ----------
@@ -321,7 +321,7 @@ class Configuration:
             )
 
     def require_parents(self) -> None:
-        """Raise InputError if there are ghosts of which nobody knows what they are images of."""
+        """Raise InputError if the parents of ghosts are not known."""
         if self.parents is None and not self.contributing.all():
             raise InputError("parents: this configuration does not know its ghosts' parents")
 

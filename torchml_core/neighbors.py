@@ -83,7 +83,7 @@ def neighbor_list(
         ``D`` vector, ``d`` distance.
     structure : ase.Atoms, optional
         Or positions, cell and pbc as arrays; with positions (and cell) as torch tensors, tensors
-        come back, and D and d can be differentiated by them.
+        are returned, and D and d can be differentiated with respect to them.
     cutoff : float
         In Å; pairs with d < cutoff are listed.
     half : bool
@@ -213,7 +213,7 @@ def neighbor_lists(
 
 
 class _GrowingLists:
-    """Lists of which nobody knows the length before the end."""
+    """Lists whose length is not known before the last structure."""
 
     def __init__(self, quantities, n_atoms):
         self._buffers = {quantity: _memory.empty(*_form(quantity, 0)) for quantity in quantities}
@@ -224,7 +224,7 @@ class _GrowingLists:
         """Write what a search found after what is there."""
         n = self.n_pairs + search.n_pairs
         if n > self._room:
-            # all others have as many pairs an atom as these, and 5% more
+            # all others have as many pairs per atom as these, and 5% more
             n_atoms = len(search.offsets) - 1
             self._room = n + int(1.05 * search.n_pairs * self._atoms_to_come / max(n_atoms, 1))
             for quantity, old in self._buffers.items():

@@ -21,7 +21,7 @@ BYTES_PER_PARTICLE = 200  # of a configuration, and of the table that its ghosts
 # The memory of a search is kept for the next one up to so many atoms (of some 300 bytes) and pairs.
 KEPT_ATOMS, KEPT_PAIRS = 200_000, 10_000_000
 
-# Searches that nobody uses now. Taking one, and putting it back, is a single step for all threads
+# Searches that are not in use. Taking one, and putting it back, is a single step for all threads
 # and signal handlers, so no two ever have the same.
 _idle: deque[PairSearch] = deque(maxlen=8)
 

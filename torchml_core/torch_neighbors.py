@@ -1,7 +1,7 @@
 """Neighbor lists from torch tensors, differentiable in positions and cell; graphs for networks.
 
 Searches are done on the processor in float64. What they find is whole numbers; vectors and
-distances are computed from them, where positions are, and can be differentiated by torch as often
+distances are computed from them, where positions are, and torch can differentiate them as often
 as one likes (distances not where they are 0).
 """
 

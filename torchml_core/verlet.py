@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class VerletList:
-    """Configurations for the steps of a simulation, searched anew only when needed.
+    """Configurations for the steps of a simulation, rebuilt only when needed.
 
     Lists are made with ``cutoff + skin``. Until an atom has moved by half the skin, no pair
     that was farther than that can have come within the cutoff: two atoms approach each other by

@@ -246,7 +246,7 @@ def _holds_one(path):
 def _plain(path):
     """The path of a file, or of a temporary one that has it uncompressed.
 
-    ASE's readers go back and forth in a file, which in a compressed one means to unpack it anew
+    ASE's readers go back and forth in a file, which in a compressed one means unpacking it again
     each time: thirty times slower for a file of 750 structures.
     """
     if Path(path).suffix not in COMPRESSED:

@@ -82,7 +82,7 @@ def register_descriptor(cls: AnyDescriptor) -> AnyDescriptor:
         There is another descriptor of this name, in any case.
     """
     known = kind_named(cls.__name__)
-    again = _registered.get(cls.__name__)  # of the same name in the same module: defined anew
+    again = _registered.get(cls.__name__)  # of the same name in the same module: redefined
     if known is not None and (again is None or again.__module__ != cls.__module__):
         raise InputError(f"cls = {cls!r}: another name is needed, {known} is a kind already")
     _registered[cls.__name__] = cls

@@ -17,7 +17,7 @@ THREADS = "TORCHML_CORE_KIM_THREADS"
 
 
 class Results(NamedTuple):
-    """The simulator's arrays to be filled, None where nobody asked.
+    """The simulator's arrays to be filled, None where not requested.
 
     Attributes
     ----------

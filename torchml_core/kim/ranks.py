@@ -40,7 +40,7 @@ def device_of_rank(device, rank, n_devices):
         Among the ranks of the node.
     n_devices : int
         Devices of that kind that this process sees. The number that is returned counts those:
-        the runtime has numbered them anew, whatever CUDA_VISIBLE_DEVICES calls them.
+        the runtime has renumbered them, whatever CUDA_VISIBLE_DEVICES calls them.
 
     Returns
     -------

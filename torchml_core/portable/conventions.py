@@ -5,7 +5,7 @@ it turns the energy's gradient in one of them into forces and a virial. What lie
 the model, is the same for all (``evaluation.py``).
 
 Signs: forces are -dE/dr. The virial is W = -sum over pairs of r_ij ⊗ dE/dr_ij, which is minus the
-derivative of the energy by strain.
+derivative of the energy with respect to strain.
 """
 
 import copy
@@ -164,7 +164,7 @@ class Descriptor:
     """``forward(descriptor)``, descriptor (n_c, width): one row a contributing particle.
 
     The model gives dE/dD; the chain rule is the descriptor's ``vjp``. A pair's virial goes half to
-    each of its two particles, from ``pair_gradients``, when somebody looks at it.
+    each of its two particles, from ``pair_gradients``, when it is first read.
     """
 
     no_particle_virials = None

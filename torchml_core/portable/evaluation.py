@@ -161,7 +161,7 @@ def _unpack(returned, file):
 def _require_grad(variable, differentiable):
     try:
         variable.requires_grad_(differentiable)
-    except RuntimeError as error:  # torch's message speaks of requires_grad_
+    except RuntimeError as error:  # torch's message mentions requires_grad_
         raise UnsupportedError(
             "a model cannot be evaluated inside of a function that torch.func transforms: its "
             "results are NumPy's, through which torch does not differentiate"
@@ -190,7 +190,7 @@ def _backward(energies, inputs, file, given):
             ) from error
     if gradient is not None:
         return _as_array(gradient)
-    if inputs.interacting:  # zero forces would be wrong, and nobody would notice
+    if inputs.interacting:  # zero forces would be wrong without any sign of it
         raise ModelError(
             f"{file}: the energy does not depend on what it was given ({given}) in a way "
             "that torch can differentiate; a model that detaches it must return forces itself"

@@ -139,7 +139,7 @@ class TorchScriptExecutor(_Executor):
     Notes
     -----
     The optimising (profiling) executor of TorchScript is switched off for our calls. It compiles
-    in the second and third call and anew for new shapes, which a list of neighbors has at every
+    in the second and third call, and again for new shapes, which a list of neighbors has at every
     step, and what it compiles differs in the last bit from what the first call ran: the same
     structure would give two answers. Measured on the CPU: nothing is lost on models made of tensor
     operations (1000 atoms, three convolutions: 80 ms either way, where the optimiser takes 130 ms

@@ -2,7 +2,7 @@
 
 Such a file is an archive of a program, as JSON, and of numbers; since torch 2.8 these are plain
 bytes, before they were pickles. ``torch.export.load`` unpickles what pickles there are, whatever
-they do, and evaluates parts of the JSON. What it is given here is an archive written anew: of the
+they do, and evaluates parts of the JSON. What it is given here is a rewritten archive: of the
 program, cleaned; of plain numbers; and of what torch's safe loader makes of pickles. Sample
 inputs, which are always a pickle and of no use here, are replaced by empty ones.
 """
@@ -167,7 +167,7 @@ class ExportedFile:
             for described in json.loads(self.archive.text(config))["config"].values():
                 name = f"{folder}/{described['path_name']}"
                 if not re.fullmatch(r"(weight|tensor)_\d+", described["path_name"]):
-                    raise Refused(f"{name} is an object of a class of somebody's own")
+                    raise Refused(f"{name} is an object of a user-defined class")
                 if described["use_pickle"]:
                     found.append(name)
                 elif self.archive.size(name) == 0 and _n_numbers(described["tensor_meta"]):

@@ -84,7 +84,7 @@ def _cleaned(key, value):
     """A value of the JSON in which each text is what its key stands for."""
     if isinstance(value, dict):
         if "custom_obj" in value or "as_custom_obj" in value:
-            raise Refused("it holds an object of a class of somebody's own")
+            raise Refused("it holds an object of a user-defined class")
         if key == "metadata":
             return {}
         for name in value:
@@ -190,7 +190,7 @@ def _is_small(exponents):
 
 
 def _tree_text(text):
-    """The text of a tree of tuples, lists and dicts, written anew."""
+    """The text of a tree of tuples, lists and dicts, rewritten."""
     try:
         version, tree = json.loads(text)
         return json.dumps([int(version), _tree(tree)])

@@ -34,10 +34,10 @@ class Prediction:
         The model's energy of each particle, 0 for ghosts; their sum is ``energy``.
         UnsupportedError where the model returns a total only.
     forces : (n_particles, 3) float64
-        -dE/dr in eV/Å, ghosts included: the energy's derivative by each particle on its own.
+        -dE/dr in eV/Å, for ghosts too: minus the derivative of the energy with respect to each particle's position.
     virial : (3, 3) float64
         W = -sum over pairs of r_ij ⊗ dE/dr_ij = sum over particles of r ⊗ f, in eV: minus the
-        derivative of the energy by strain.
+        derivative of the energy with respect to strain.
     particle_virials : (n_particles, 3, 3) float64
         Half of each pair's share of the virial, for each of its two particles; their sum is
         ``virial``. Descriptor models only, UnsupportedError for others.
@@ -82,7 +82,7 @@ class Prediction:
         Returns
         -------
         Prediction
-            Its arrays have one row an atom, in the order of the contributing particles; energy,
+            Its arrays have one row per atom, in the order of the contributing particles; energy,
             virial and stress are the same.
 
         Raises
@@ -106,7 +106,9 @@ class Prediction:
     def _get(self, name):
         value = self._values[name]
         if isinstance(value, Exception):
-            raise type(value)(*value.args)  # anew: one raised twice would keep its first traceback
+            raise type(value)(
+                *value.args
+            )  # a new one: one that is raised twice keeps its first traceback
         if callable(value):
             value = self._values[name] = value()
         return value

@@ -52,7 +52,7 @@ def register():
     -----
     Torch ends the process (``terminate called ... multiple times``) if a compiled package is loaded
     when its operators exist already. This can happen only to a package that is installed,
-    or put on the path, after this function was called: start Python anew.
+    or put on the path, after this function was called: restart Python.
     """
     with _lock:
         for package, operators in _OPERATORS.items():

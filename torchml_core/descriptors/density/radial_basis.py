@@ -254,7 +254,7 @@ def _polynomials(n_max, cutoff, rho, mp):
 
 
 class _Integrals:
-    """f_nl / (R/rc)^l and its derivatives by q, as sums over Gauss-Legendre nodes.
+    """f_nl / (R/rc)^l and its derivatives with respect to q, as sums over Gauss-Legendre nodes.
 
     In double precision: nothing cancels once g_nl is known. With x = 2 eta ρ R and s = 2 eta ρ rc,
     so that x² = s² q, and k_l(x) = i_l(x) / x^l:  d k_l/dq = s²/2 k_(l+1).

@@ -17,7 +17,7 @@ class SphericalExpansion(DensityDescriptor):
     """Coefficients of the atomic density in radial functions and spherical harmonics.
 
     Each neighbor j of species z within the cutoff adds a Gaussian at its place r_j, as seen from
-    the centre, which is not in the density itself::
+    the center, which is not in the density itself::
 
         ρ_z(r) = Σ_{j of z} fc(R_j) exp(-eta |r - r_j|²),    eta = 1/(2 sigma²)
         c_znlm = ∫ ρ_z(r) g_nl(|r|) Y_lm(r) d³r
@@ -48,7 +48,7 @@ class SphericalExpansion(DensityDescriptor):
         1 Å to the cutoff, integrals up to infinity, as in DScribe (L. Himanen et al., Comput.
         Phys. Commun. 247, 106949 (2020)). polynomial: ``(cutoff - ρ)^(n+2)``, n = 1 ... n_max,
         for every l, integrals up to the cutoff, as in DScribe and libdescriptor. Both
-        orthonormalised by S^(-1/2), S the overlap matrix, in extended precision.
+        orthonormalized by S^(-1/2), S the overlap matrix, in extended precision.
     basis_cutoff : float, optional
         In Å; what stands for the cutoff in radial_basis, default the cutoff. Neighbors count up to
         the cutoff in any case; the density of those beyond basis_cutoff reaches into it.

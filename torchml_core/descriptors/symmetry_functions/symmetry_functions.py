@@ -39,7 +39,7 @@ SPECIES_MODES = ("pooled", "resolved", "weighted")
 class SymmetryFunctions(Descriptor):
     """Behler-Parrinello symmetry functions g1-g5, and weighted ones (wACSF).
 
-    With R_j the distance of neighbor j from the centre i, θ the angle between neighbors j and k
+    With R_j the distance of neighbor j from the center i, θ the angle between neighbors j and k
     at i, and fc the cutoff function of a pair of species::
 
         g1 = Σ_j fc(R_j)
