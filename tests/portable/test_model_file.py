@@ -274,7 +274,7 @@ def attack_a_guard(path, program):
         (attack_samples, None),
         (attack_all_weights, r"weights/model\.pt is a pickle that torch does not load safely"),
         (attack_a_weight, r"weight_0 is a pickle that torch does not load safely"),
-        (attack_a_constant, "opaque_obj_0 is an object of a class of somebody's own"),
+        (attack_a_constant, "opaque_obj_0 is an object of a user-defined class"),
         (attack_a_size, r"the expression .__import__.* is none of sizes"),
         (attack_a_guard, r"the expression .__import__.* is none of sizes"),
     ],

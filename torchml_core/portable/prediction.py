@@ -34,7 +34,8 @@ class Prediction:
         The model's energy of each particle, 0 for ghosts; their sum is ``energy``.
         UnsupportedError where the model returns a total only.
     forces : (n_particles, 3) float64
-        -dE/dr in eV/Å, for ghosts too: minus the derivative of the energy with respect to each particle's position.
+        -dE/dr in eV/Å, for ghosts too: minus the derivative of the energy with respect to the
+        position of each particle alone.
     virial : (3, 3) float64
         W = -sum over pairs of r_ij ⊗ dE/dr_ij = sum over particles of r ⊗ f, in eV: minus the
         derivative of the energy with respect to strain.
@@ -106,9 +107,7 @@ class Prediction:
     def _get(self, name):
         value = self._values[name]
         if isinstance(value, Exception):
-            raise type(value)(
-                *value.args
-            )  # a new one: one that is raised twice keeps its first traceback
+            raise type(value)(*value.args)  # a copy: its traceback is new, too
         if callable(value):
             value = self._values[name] = value()
         return value
