@@ -1,4 +1,4 @@
-"""Compiles the example: ``python setup.py build_ext --inplace``."""
+"""Compile the example: ``python setup.py build_ext --inplace``."""
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup

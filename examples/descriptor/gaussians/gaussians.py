@@ -13,7 +13,7 @@ class Gaussians(Descriptor):
     Parameters
     ----------
     species : sequence of str
-        The species that may occur; each counts alike.
+        The species that may occur; all have the same weight.
     cutoff : float
         In Å; ``fc = (cos(π R/cutoff) + 1)/2``.
     eta : sequence of float
@@ -30,14 +30,14 @@ class Gaussians(Descriptor):
 
     @property
     def labels(self):
-        """What each value is, e.g. ``gaussian(eta=0.5)``."""
+        """The name of each value, e.g. ``gaussian(eta=0.5)``."""
         return [f"gaussian(eta={eta:.6g})" for eta in self.eta]
 
     def __repr__(self):
         return f"Gaussians({list(self.species)}, {self.cutoff!r}, {list(self.eta)})"
 
     def to_file(self, path):
-        """Write three lines: the species, the cutoff, eta."""
+        """Write three lines: the species, the cutoff, and eta."""
         lines = [" ".join(self.species), repr(self.cutoff), " ".join(map(repr, self.eta))]
         with open(path, "w", encoding="utf-8") as file:
             file.write("\n".join(lines) + "\n")

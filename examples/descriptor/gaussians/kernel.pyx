@@ -1,9 +1,9 @@
-"""Sums of Gaussians over the neighbors of one atom: the kernel, and its parameters packed.
+"""Sums of Gaussians over the neighbors of one atom: the kernel, and the class that packs it.
 
     D_k = Σ_j exp(-η_k R_j²) fc(R_j)
 
-With R² as the variable, dD_k/dr_j = 2 r_j s_kj with s_kj = d(exp(-η_k R²) fc)/d(R²). What a kernel
-is given and what it fills is in torchml_core/kernels/verbs.pxd, how to read one in
+With R² as the variable, dD_k/dr_j = 2 r_j s_kj with s_kj = d(exp(-η_k R²) fc)/d(R²). The inputs and
+outputs of a kernel are described in torchml_core/kernels/verbs.pxd, and how to read a kernel in
 torchml_core/simd/vectors.pxd.
 """
 
@@ -29,7 +29,7 @@ from torchml_core.simd.vectors cimport (
 cdef struct GaussiansPlan:
     Py_ssize_t width
     const double *eta           # (width,)
-    const int32_t *classes      # (n_species,) all 0: every neighbor counts alike
+    const int32_t *classes      # (n_species,) all 0: every neighbor has the same weight
     double far                  # a distance beyond the cutoff, for padding
     PairCutoff pair_cutoff
 
@@ -54,7 +54,7 @@ cdef class GaussiansKernel(Kernel):
 
 
 cdef Py_ssize_t scratch_size(const GaussiansPlan *plan, Py_ssize_t n) noexcept nogil:
-    """How many bytes the neighborhood of n neighbors needs."""
+    """Return the number of bytes that the neighborhood of n neighbors needs."""
     cdef Neighborhood unused
     cdef char *free_bytes = NULL
     lay_out_neighborhood(&unused, n, 1, &free_bytes)
@@ -65,7 +65,7 @@ cdef inline void begin(
     const GaussiansPlan *plan, const Environment *env, bint with_directions, void *scratch,
     Neighborhood *neighborhood, const vec *type_tag,
 ) noexcept nogil:
-    """Neighbors as vectors, with fc and its slope."""
+    """Lay out the neighbors as vectors, with fc and its slope."""
     cdef char *free_bytes = <char *> scratch
     lay_out_neighborhood(neighborhood, env.n, 1, &free_bytes)
     sort_into_classes(neighborhood, env, plan.classes, plan.far, with_directions, type_tag)
@@ -76,7 +76,7 @@ cdef inline vec gaussian(
     const GaussiansPlan *plan, Py_ssize_t k, const Neighborhood *neighborhood, Py_ssize_t v,
     vec *slope, const vec *type_tag,
 ) noexcept nogil:
-    """exp(-η_k R²) fc of a vector of neighbors and, in ``slope``, s."""
+    """Return exp(-η_k R²) fc for a vector of neighbors, and s in ``slope``."""
     cdef vec eta = splat(plan.eta[k], type_tag)
     cdef vec value = vexp(-eta * (<const vec *> neighborhood.square)[v])
     cdef vec fc = (<const vec *> neighborhood.fc)[v]
@@ -158,7 +158,7 @@ cdef inline void put_vector(
     const Neighborhood *neighborhood, const Environment *env, Py_ssize_t i, double along, vec *out,
     Py_ssize_t component, Py_ssize_t width,
 ) noexcept nogil:
-    """Put along * r_j of entry i, if it is no padding, where its neighbor belongs in ``out``."""
+    """Write along * r_j of entry i to its neighbor's place in ``out``, unless it is padding."""
     cdef Py_ssize_t j = neighborhood.source[i], at
     if j >= 0:
         at = 3 * env.slot[j] * width + component
