@@ -227,14 +227,11 @@ cdef class PairSearch:
         double most_points,
         int n_threads,
     ):
-        cdef int64_t k
+        cdef int64_t k, n = self.n_structures
         cdef const double *x = &positions[0, 0] if self.n_atoms else NULL
-        for k in prange(
-            self.n_structures,
-            nogil=True,
-            schedule="dynamic",
-            num_threads=1 if self.n_structures == 1 else n_threads,
-        ):
+        # threads for structures, or within the only one
+        cdef int outer = 1 if n == 1 else n_threads, inner = n_threads if n == 1 else 1
+        for k in prange(n, nogil=True, schedule="dynamic", num_threads=outer):
             self.faults[k] = make_grid(
                 x + 3 * atom_offsets[k],
                 atom_offsets[k + 1] - atom_offsets[k],
@@ -244,7 +241,7 @@ cdef class PairSearch:
                 most_points,
                 &self.home_[atom_offsets[k]],
                 &self.grids[k],
-                n_threads if self.n_structures == 1 else 1,
+                inner,
                 &self.watch,
             )
             if self.faults[k] == FINE and not find_surroundings(
@@ -284,11 +281,11 @@ cdef class PairSearch:
             int64_t[::1] n_hits = self.n_hits_
             int32_t[::1] task_of = self.task_of_
             const int64_t[::1] atom_offsets = self.atom_offsets
-            int64_t first
+            int64_t first, n_tasks = self.n_tasks
         if self.n_atoms == 0:
             return
         for t in prange(
-            self.n_tasks, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads
+            n_tasks, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads
         ):
             first = atom_offsets[self.tasks[t].structure]
             if atom_offsets[self.tasks[t].structure + 1] > first:
@@ -326,6 +323,7 @@ cdef class PairSearch:
         """
         cdef:
             int64_t block, n_blocks = (self.n_atoms + ROWS_AT_ONCE - 1) // ROWS_AT_ONCE
+            int n_threads = self.n_threads
             Lists lists
         if self.n_pairs == 0:
             return
@@ -335,7 +333,7 @@ cdef class PairSearch:
         lists.D = &D[0, 0] if D is not None else NULL
         lists.d = &d[0] if d is not None else NULL
         watch_signals(&self.watch, in_main_thread())
-        for block in prange(n_blocks, nogil=True, schedule="static", num_threads=self.n_threads):
+        for block in prange(n_blocks, nogil=True, schedule="static", num_threads=n_threads):
             self.write_rows(block * ROWS_AT_ONCE, first_atom, &lists)
         raise_interruption(&self.watch)
 
