@@ -12,6 +12,7 @@ import numpy as np
 
 from torchml_core._neighbors import FAULTS, PairSearch
 from torchml_core.available_memory import available_memory
+from torchml_core.checks import refuse
 from torchml_core.errors import InputError
 from torchml_core.threads import resolve_n_threads
 
@@ -79,7 +80,7 @@ def search_pairs(
             cells,
             pbc.astype(np.int32),
             cutoff,
-            math.nextafter(cutoff**2, math.inf) if inclusive else cutoff**2,
+            math.nextafter(_square(cutoff), math.inf) if inclusive else _square(cutoff),
             half=half,
             selves=self_interaction,
             ordered=sorted_rows,
@@ -118,6 +119,14 @@ def _idle_search(n_atoms):
         return _idle.pop() if n_atoms <= KEPT_ATOMS else PairSearch()
     except IndexError:
         return PairSearch()
+
+
+def _square(cutoff):
+    """Distances are compared by their squares."""
+    square = cutoff * cutoff
+    if not math.isfinite(square):
+        refuse("cutoff", cutoff, "a length whose square is a finite number")
+    return square
 
 
 def _complaint(structure, fault, cutoff, positions, atom_offsets, first_structure):
