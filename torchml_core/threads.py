@@ -62,11 +62,20 @@ def resolve_threads(n_threads=None):
     """
     if n_threads is not None:
         return Threads(min(check_n_threads(n_threads), MOST_THREADS), False)
-    setting = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    if not (setting.isdecimal() and setting.isascii() and setting.strip("0")):
-        return Threads(n_processors(), True)
+    setting = threads_of_text(os.environ.get("OMP_NUM_THREADS", "").split(",")[0])
+    return Threads(setting or n_processors(), True)
+
+
+def threads_of_text(text):
+    """Return the number of threads that a variable of the environment says, at most MOST_THREADS.
+
+    It is None where it says none.
+    """
+    text = text.strip()
+    if not (text.isdecimal() and text.isascii() and text.strip("0")):
+        return None
     # one that int() refuses, of 5000 digits, is large in any case
-    return Threads(min(int(setting), MOST_THREADS) if len(setting) < 10 else MOST_THREADS, True)
+    return min(int(text), MOST_THREADS) if len(text) < 10 else MOST_THREADS
 
 
 def resolve_n_threads(n_threads=None):

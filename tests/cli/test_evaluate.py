@@ -7,12 +7,14 @@ import re
 import numpy as np
 import pytest
 import small_models
+import torch
 from ase.build import molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 
 import torchml_core as tm
 from torchml_core.cli.parity import check_plot_file
+from torchml_core.threads import MOST_THREADS
 
 
 def results_of(model, atoms):
@@ -108,11 +110,15 @@ def test_no_forces(run, model_folder, silicon_file, tmp_path, monkeypatch):
     assert all(set(atoms.calc.results) == {"energy"} for atoms in read(out, ":"))
 
 
-def test_threads_and_device(run, model_folder, silicon_file):
+def test_threads_and_device(run, model_folder, silicon_file, monkeypatch):
     plain = run("evaluate", model_folder, silicon_file)
     options = ["--threads", "1", "--device", "cpu"]
     same = run("evaluate", model_folder, silicon_file, *options)
     assert same.stdout.splitlines()[:-1] == plain.stdout.splitlines()[:-1]
+    asked = []
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)  # of a million, torch would crash
+    run("evaluate", model_folder, silicon_file, "--threads", "1000000")
+    assert asked[0] == MOST_THREADS
     result = run("evaluate", model_folder, silicon_file, "--device", "abacus")
     assert result.exit_code == 1
     assert "'abacus'" in result.stderr

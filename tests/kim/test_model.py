@@ -9,6 +9,7 @@ import torch
 
 import torchml_core as tm
 from torchml_core.kim.model import THREADS, KimModel, Results, describe
+from torchml_core.threads import MOST_THREADS
 
 LENGTH, ENERGY = 0.1, 96.485  # nm; kJ/mol
 
@@ -99,7 +100,13 @@ def spy(evaluate, inside):
     return spied
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "two", "1.5", ""])
+@pytest.mark.parametrize("text", ["1000000", "9" * 5000])
+def test_no_more_threads_than_are_of_use(text, source, monkeypatch):
+    monkeypatch.setenv(THREADS, text)
+    assert KimModel(source).n_threads == MOST_THREADS
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "two", "1.5", "", "²"])
 def test_threads_that_are_no_number(text, source, monkeypatch):
     monkeypatch.setenv(THREADS, text)
     with pytest.raises(tm.InputError, match=f"{THREADS} = {text!r}: a whole number"):

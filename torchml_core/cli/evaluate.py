@@ -53,7 +53,9 @@ STREAM = "-"  # standard input, or output
 @click.option("--device", help="A torch device [default: $KIM_MODEL_EXECUTION_DEVICE, or cpu].")
 @click.option("--trust", is_flag=True, help="Let the model's file do whatever a program may.")
 @click.option(
-    "--threads", type=click.IntRange(min=1), help="[default: $OMP_NUM_THREADS, or all cores]"
+    "--threads",
+    type=click.IntRange(min=1),
+    help="[default: as the work needs, up to $OMP_NUM_THREADS or all cores]",
 )
 @click.pass_context
 def command(ctx, model, structures, output, resume, keep_going, device, trust, threads, **options):
@@ -166,9 +168,10 @@ def _load(folder, device, trust, n_threads):
     import torch
 
     from torchml_core.portable.model import PortableModel
+    from torchml_core.threads import resolve_threads
 
     if n_threads:
-        torch.set_num_threads(n_threads)
+        torch.set_num_threads(resolve_threads(n_threads).most)
     return PortableModel.load(folder, device=device, trust=trust)
 
 

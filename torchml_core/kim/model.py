@@ -7,10 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from torchml_core.errors import InputError, TorchMLError
+from torchml_core import checks
+from torchml_core.errors import TorchMLError
 from torchml_core.kim.ranks import device_of_this_rank
 from torchml_core.portable.model import PortableModel
 from torchml_core.portable.prediction import VOIGT
+from torchml_core.threads import threads_of_text
 from torchml_core.torch_threads import torch_threads
 
 THREADS = "TORCHML_CORE_KIM_THREADS"
@@ -124,6 +126,7 @@ def _as_voigt(virial):
 
 def _n_threads():
     text = os.environ.get(THREADS, "1")
-    if not text.isdigit() or int(text) == 0:
-        raise InputError(f"{THREADS} = {text!r}: a whole number of threads, at least 1, is needed")
-    return int(text)
+    n_threads = threads_of_text(text)
+    if n_threads is None:
+        checks.refuse(THREADS, text, "a whole number of threads, at least 1,")
+    return n_threads
