@@ -10,7 +10,7 @@ from structures import rattled_silicon
 
 import torchml_core as tm
 from torchml_core.finite_differences import finite_difference_forces, finite_difference_stress
-from torchml_core.portable.conventions import DISABLE_GRAPH, Graph, Raw
+from torchml_core.portable.conventions import DISABLE_GRAPH, GraphConvention, RawConvention
 from torchml_core.portable.parameters import ModelParameters
 from torchml_core.portable.species_input import ELEMENTS_MAP
 
@@ -100,7 +100,7 @@ def hand_made(centers=(2, 4), skin=True):
 @pytest.mark.parametrize("centers", [(2, 4), (4, 2)])
 def test_raw_tensors(centers, skin, monkeypatch):
     monkeypatch.delenv(ELEMENTS_MAP, raising=False)
-    raw = Raw(ModelParameters(SPECIES, "raw", 1.0, "m.pt", returns_forces=True))
+    raw = RawConvention(ModelParameters(SPECIES, "raw", 1.0, "m.pt", returns_forces=True))
     inputs = raw.inputs(hand_made(centers, skin), torch.float64, CPU)
     species, coords, n_neigh, nlist, contributing = inputs.tensors
     # contributing particles first, then the others: 2 4 | 0 1 3; species by name
@@ -122,7 +122,7 @@ def test_raw_tensors(centers, skin, monkeypatch):
 
 def test_graph_tensors(monkeypatch):
     monkeypatch.delenv(ELEMENTS_MAP, raising=False)
-    graph = Graph(ModelParameters(SPECIES, "graph", 1.0, "m.pt", n_layers=2))
+    graph = GraphConvention(ModelParameters(SPECIES, "graph", 1.0, "m.pt", n_layers=2))
     inputs = graph.inputs(hand_made(), torch.float64, CPU)
     species, coords, graph_1, graph_2, contributing = inputs.tensors
     assert species.tolist() == [1, 0, 1, 0, 0]
@@ -140,7 +140,7 @@ def test_graph_tensors(monkeypatch):
 
 
 def test_without_ghosts_a_graph_gets_a_far_one():
-    graph = Graph(ModelParameters(SPECIES, "graph", CUTOFF, "m.pt", n_layers=2))
+    graph = GraphConvention(ModelParameters(SPECIES, "graph", CUTOFF, "m.pt", n_layers=2))
     c = tm.Configuration.from_atoms(STRUCTURES["cluster"](), CUTOFF, SPECIES)
     species, coords, graph_1, graph_2, contributing = graph.inputs(c, torch.float64, CPU).tensors
     assert contributing.tolist() == [0, 0, 0, 1]

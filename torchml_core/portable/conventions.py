@@ -57,7 +57,7 @@ class Derivatives:
     particle_virials: object = None
 
 
-class Raw:
+class RawConvention:
     """``forward(species, coords, n_neigh, nlist, contributing)``.
 
     ====================================  ==========================================================
@@ -106,7 +106,7 @@ class Raw:
         return f"{n} particles, {n_c} of them contributing, {pairs} neighbors{species}"
 
 
-class Graph:
+class GraphConvention:
     """``forward(species, coords, graph_1, ..., graph_L, contributing)``.
 
     ==========================  ====================================================================
@@ -160,7 +160,7 @@ class Graph:
         return f"{n} particles, {n_c} of them contributing, graphs of {edges} edges{species}"
 
 
-class Descriptor:
+class DescriptorConvention:
     """``forward(descriptor)``, descriptor (n_c, width): one row a contributing particle.
 
     The model gives dE/dD; the chain rule is the descriptor's ``vjp``. A pair's virial goes half to
@@ -194,7 +194,7 @@ class Descriptor:
         return f"{n} atoms, {width} values of {type(self._descriptor).__name__} each"
 
 
-BY_NAME = {"raw": Raw, "descriptor": Descriptor, "graph": Graph}
+BY_NAME = {"raw": RawConvention, "descriptor": DescriptorConvention, "graph": GraphConvention}
 
 
 def _describe_species(species_input):

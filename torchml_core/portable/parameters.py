@@ -91,21 +91,23 @@ class ModelParameters:
     dtype: str | None = None
 
     def __post_init__(self):
-        settle = object.__setattr__  # the class is frozen for everybody else
-        settle(self, "species", check_species(self.species))
-        settle(self, "convention", _check_convention(self.convention))
-        settle(self, "cutoff", check_cutoff(self.cutoff))
-        settle(self, "n_layers", check_layers(self.n_layers, self.cutoff))
-        settle(self, "returns_forces", flag("returns_forces", self.returns_forces))
-        settle(self, "descriptor", _check_descriptor(self.descriptor, self.convention))
+        self._set("species", check_species(self.species))
+        self._set("convention", _check_convention(self.convention))
+        self._set("cutoff", check_cutoff(self.cutoff))
+        self._set("n_layers", check_layers(self.n_layers, self.cutoff))
+        self._set("returns_forces", flag("returns_forces", self.returns_forces))
+        self._set("descriptor", _check_descriptor(self.descriptor, self.convention))
         _check_model_file(self.model_file)
         if self.n_layers != 1 and self.convention != "graph":
             raise InputError(f"n_layers = {self.n_layers}: only graph models have more than 1")
         if self.n_inputs is None:
-            settle(self, "n_inputs", self.expected_n_inputs)
-        settle(self, "n_inputs", whole("n_inputs", self.n_inputs, 1, MOST_INPUTS))
+            self._set("n_inputs", self.expected_n_inputs)
+        self._set("n_inputs", whole("n_inputs", self.n_inputs, 1, MOST_INPUTS))
         _check_species_input(self.species_input, self.convention)
-        settle(self, "dtype", check_dtype(self.dtype))
+        self._set("dtype", check_dtype(self.dtype))
+
+    def _set(self, name, value):
+        object.__setattr__(self, name, value)  # the class is frozen for everybody else
 
     @property
     def influence_distance(self):
