@@ -5,8 +5,8 @@ A kernel is the mathematics of one descriptor: four functions, the *verbs*, whic
 
 PLAN     the descriptor's parameters, in a struct of the kernel's own. The class that packs it
          (a subclass of ``_descriptors.Kernel``) keeps it alive; the verbs only read it.
-GROUP    the environments of 1 ... ``Verbs.group`` atoms: consecutive rows of the lists. Where groups
-         begin does not depend on the number of threads.
+GROUP    the environments of 1 ... ``Verbs.group`` atoms, consecutive rows of the lists. Where
+         groups begin does not depend on the number of threads.
 OUT      filled by the verb, in its precision, for the environments of the group in their order:
              value, jvp   (width,) for each environment
              vjp          (3,) for each list entry: neighbor j of an environment is entry slot[j]

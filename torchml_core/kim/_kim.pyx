@@ -225,7 +225,7 @@ cdef class Handle:
             [<size_t> <const char *> name for name in self.names], dtype=np.uintp
         )
 
-    cdef describe(self, BridgeModel *out):
+    cdef fill(self, BridgeModel *out):
         cdef size_t[::1] pointers = self.pointers
         out.influence_distance = self.model.influence_distance
         out.cutoff = self.model.cutoff
@@ -236,7 +236,7 @@ cdef class Handle:
 
     cdef compute(self, const BridgeRequest *request):
         cdef Py_ssize_t n = request.n_particles
-        # taken away: another thread, or what the simulator's lists call, finds none and makes its own
+        # taken away: another thread, or a call by the simulator's lists, finds none and makes one
         cdef Rows rows = self.rows
         self.rows = None
         if rows is None:
@@ -267,7 +267,7 @@ cdef int create(
     cdef Handle handle
     try:
         handle = Handle(KimModel(folder.decode(), length, energy))
-        handle.describe(out)
+        handle.fill(out)
         Py_INCREF(handle)
         out.python = <void *> handle
         return 0

@@ -14,8 +14,8 @@ Cython makes two functions of each that has it in its arguments.
 ``type_tag``    A ``vec *`` that is never read: it says which precision is meant where no other
                 argument does. Any array will do, or ``<const vfloat *> NULL``.
 ``void *``      Arrays in structs, which have no fused members; cast on entry.
-scratch         One buffer per thread. ``lay_out_...`` functions ``carve`` arrays off it, in the same
-                order from a buffer at 0, which gives the size needed; each is aligned to 64 bytes.
+scratch         One buffer per thread. ``lay_out_...`` functions ``carve`` arrays off it, each at a
+                multiple of 64 bytes; off a buffer that begins at 0, which gives the size needed.
 padding         Arrays over neighbors or triplets are filled up to whole vectors with entries that
                 count nothing (fc = 0), and loops run over vectors. Sums are kept lane by lane and
                 added up once, by ``total``.
