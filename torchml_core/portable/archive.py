@@ -134,7 +134,7 @@ class Archive:
         """
         try:
             yield
-        except TorchMLError:
+        except (TorchMLError, NameError):  # a name that is not there is a fault of ours
             raise
         except Exception as error:
             where = "" if name is None else f"{name}: "

@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from torchml_core.portable.script_nesting import check_code, check_value
+
 STORAGES = {  # dtype and bytes of a number, by torch's names
     "DoubleStorage": ("float64", 8),
     "FloatStorage": ("float32", 4),
@@ -123,6 +125,7 @@ def read_script_pickle(archive, name, folder):
                 raise ValueError(f"more than {MOST_OPCODES} opcodes")
             reader.step(opcode.name, argument)
         (value,) = reader.stack
+        check_value(reader.stack)
     return value, reader.objects, reader.tensors
 
 
@@ -204,6 +207,8 @@ class _Reader:
         if name not in TENSORS:
             if not OTHERS.match(name):  # sparse tensors too: torch does not check their indices
                 raise ValueError(f"{name[:80]}, which TorchScript does not call")
+            if name.endswith(" restore_type_tag"):
+                check_code(arguments[1])  # a type, as in code
             return Call(name, arguments)
         storage, offset, size, stride = arguments[:4]
         tensor = Tensor(storage, offset, size, stride)

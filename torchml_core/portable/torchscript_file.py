@@ -17,6 +17,7 @@ from torchml_core.portable.model_facts import (
     refuse_untrusted,
     widest,
 )
+from torchml_core.portable.script_nesting import check_code
 from torchml_core.portable.script_pickle import Object, Tensor, read_script_pickle
 
 # What torch.jit.load needs. Other entries could make it read older formats.
@@ -55,6 +56,9 @@ class TorchScriptFile:
         self._objects += objects
         names = [name for name in archive.names if re.fullmatch(r"code/.+\.py", name)]
         self._code = {name: archive.text(name) for name in names}
+        for name, code in self._code.items():
+            with archive.damage(name):
+                check_code(code)
 
     def refused(self):
         """Return why it is loaded only if it is trusted, or None."""
