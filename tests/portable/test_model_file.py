@@ -330,7 +330,11 @@ TREE += '"default_factory_name": "s", "dict_context": []}, "children_spec": []}]
         ('"torch.ops.aten.tanh.default"', '"#x:y"', "#x:y, which is no operator"),
         ('"parameter_name": "first"', '"parameter_name": "a\\"]"', "parameter_name = 'a\"]'"),
         ('"in_spec": "', f'"in_spec": {json.dumps(TREE)}, "x": "', "what it takes or returns"),
-        ('{"as_tensor": {"name": "tanh"}}', '{"as_custom_obj": {}}', "an object of a class of"),
+        (
+            '{"as_tensor": {"name": "tanh"}}',
+            '{"as_custom_obj": {}}',
+            "an object of a user-defined class",
+        ),
     ],
 )
 def test_programs_that_torch_did_not_write(pt2, old, new, message):

@@ -24,6 +24,7 @@ class Returns:
     path = Path(FILE)
     device = torch.device("cpu")
     weights_dtype = torch.float64
+    n_numbers = 0
     arguments = ("species", "coords", "n_neigh", "nlist", "contributing")
 
     def __init__(self, function, uses_autograd=False):
