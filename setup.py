@@ -123,6 +123,8 @@ def extensions():
             ],
             depends=[str(header) for header in Path("torchml_core").rglob("*.h")],
             define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
+            # both ends of a pair must round alike, see cells/distances.pxd
+            extra_compile_args=["-ffp-contract=off"] if "cells" in path.parts else [],
         )
         for path in sorted(Path("torchml_core").rglob("*.pyx"))
     ]

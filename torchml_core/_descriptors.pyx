@@ -23,6 +23,8 @@ from torchml_core.kernels.loop cimport (
 from torchml_core.kernels.verbs cimport Environment, Verbs
 from torchml_core.simd.vectors cimport SIMD_BYTES
 
+from torchml_core.distances import at_cutoff
+
 cnp.import_array()
 
 GOOD, NOT_FINITE = -1, -2
@@ -189,7 +191,7 @@ cdef class Kernel:
         self.info.plan = plan
         self.info.width = width
         self.info.n_species = shape[0]
-        self.info.cutoffs = self.doubles(cutoffs)
+        self.info.cutoffs = self.doubles([at_cutoff(cutoff) for cutoff in np.ravel(cutoffs)])
 
     cdef const double *doubles(self, values):
         """A copy that lives as long as the kernel."""

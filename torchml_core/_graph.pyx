@@ -17,7 +17,7 @@ from torchml_core.threads import in_main_thread
 
 def near_rows(
     const double[:, ::1] positions, const int32_t[::1] particles, const int64_t[::1] offsets,
-    const int32_t[::1] neighbors, double square,
+    const int32_t[::1] neighbors, double scale, double limit,
 ):
     """Lists as staged_edges takes them, from lists of any order that may reach further.
 
@@ -25,7 +25,7 @@ def near_rows(
     ----------
     positions : (n_particles, 3)
     particles, offsets, neighbors : a row for every particle
-    square : square of the cutoff; pairs up to it, and at it, are kept
+    scale, limit : pairs whose distance times scale is at most the limit are kept
 
     Returns
     -------
@@ -47,7 +47,7 @@ def near_rows(
             if interrupted(&watch, 4 * (offsets[row + 1] - offsets[row])):
                 break
             for k in range(offsets[row], offsets[row + 1]):
-                begin[i + 1] += is_near(positions, i, neighbors[k], square)
+                begin[i + 1] += is_near(positions, i, neighbors[k], scale, limit * limit)
         for k in range(n):
             begin[k + 1] += begin[k]
         for row in range(n):
@@ -56,7 +56,7 @@ def near_rows(
                 break
             at = begin[i]
             for k in range(offsets[row], offsets[row + 1]):
-                if is_near(positions, i, neighbors[k], square):
+                if is_near(positions, i, neighbors[k], scale, limit * limit):
                     near[at] = neighbors[k]
                     at += 1
             if at - begin[i] > 1:
@@ -66,11 +66,11 @@ def near_rows(
 
 
 cdef inline bint is_near(
-    const double[:, ::1] positions, int32_t i, int32_t j, double square
+    const double[:, ::1] positions, int32_t i, int32_t j, double scale, double square
 ) noexcept nogil:
-    cdef double x = positions[j, 0] - positions[i, 0]
-    cdef double y = positions[j, 1] - positions[i, 1]
-    cdef double z = positions[j, 2] - positions[i, 2]
+    cdef double x = (positions[j, 0] - positions[i, 0]) * scale
+    cdef double y = (positions[j, 1] - positions[i, 1]) * scale
+    cdef double z = (positions[j, 2] - positions[i, 2]) * scale
     return x * x + y * y + z * z <= square
 
 

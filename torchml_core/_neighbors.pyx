@@ -8,22 +8,22 @@ the cells, so that results depend neither on threads nor on how often arrays had
 import numpy as np
 
 from cython.parallel cimport prange
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport INT64_MAX, int32_t, int64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
-from torchml_core.cells.ghosts cimport Ghosts, Image, free_ghosts, number_of, start_ghosts
-from torchml_core.cells.grid cimport (
+from torchml_core.cells.faults cimport (
     FINE,
     NO_MEMORY,
     TOO_FAR,
+    TOO_LARGE,
     TOO_MANY_IMAGES,
+    TOO_OBLIQUE,
     Fault,
-    Grid,
-    Point,
-    free_grid,
-    make_grid,
 )
+from torchml_core.cells.ghosts cimport Ghosts, Image, free_ghosts, number_of, start_ghosts
+from torchml_core.cells.grid cimport Grid, Point, make_grid
+from torchml_core.cells.room cimport free_grid
 from torchml_core.cells.rows cimport Lists, write_lengths, write_row
 from torchml_core.cells.search cimport (
     Criterion,
@@ -45,7 +45,12 @@ from torchml_core.signals cimport (
 from torchml_core.errors import InputError
 from torchml_core.threads import in_main_thread
 
-FAULTS = {TOO_MANY_IMAGES: "too many images", TOO_FAR: "too far"}
+FAULTS = {
+    TOO_MANY_IMAGES: "too many images",
+    TOO_FAR: "too far",
+    TOO_OBLIQUE: "too oblique",
+    TOO_LARGE: "too large",
+}
 
 
 cdef enum:
@@ -54,10 +59,10 @@ cdef enum:
     ATOMS_OF_A_TASK = 1 << 16 # at most: a thread that is done with its own takes another's
 
 
-# Some rows of cells of one structure: what one thread searches at a time.
+# Some cells of one structure: what one thread searches at a time.
 cdef struct Task:
     int64_t structure
-    int64_t first_row, end_row  # rows are counted y fastest among home cells
+    int64_t first, end        # counted among the home cells with atoms
     bint failed
 
 
@@ -125,7 +130,6 @@ cdef class PairSearch:
         const int64_t[::1] atom_offsets,
         const double[:, :, ::1] cells,
         const int[:, ::1] periodic,
-        double cutoff,
         double limit,
         *,
         bint half=False,
@@ -135,7 +139,7 @@ cdef class PairSearch:
         double most_pairs=2**62,
         int n_threads=1,
     ):
-        """Search structures for pairs of atoms with squared distance < limit.
+        """Search structures for pairs of atoms with a distance < limit.
 
         Parameters
         ----------
@@ -145,9 +149,7 @@ cdef class PairSearch:
             Where each structure's atoms begin.
         cells : (n_structures, 3, 3) float64
         periodic : (n_structures, 3) int32
-        cutoff, limit : float
-            No pair within the limit is farther than the cutoff.
-
+        limit : float
         most_points, most_pairs : float
             No structure may need more points with its images, or have more pairs (roughly).
 
@@ -159,8 +161,7 @@ cdef class PairSearch:
         cdef:
             int64_t k
             Criterion criterion
-            Fault fault
-        criterion.cutoff = cutoff
+            double tests, n
         criterion.limit = limit
         criterion.half = half
         criterion.selves = selves
@@ -170,12 +171,21 @@ cdef class PairSearch:
         self.n_threads = n_threads
         watch_signals(&self.watch, in_main_thread())
         self.allocate(atom_offsets)
-        self.make_grids(positions, atom_offsets, cells, periodic, cutoff, most_points, n_threads)
+        for k in range(self.n_structures):
+            self.grids[k].most_points = most_points
+            self.grids[k].most_pairs = most_pairs
+        self.make_grids(positions, atom_offsets, cells, periodic, limit, n_threads)
         raise_interruption(&self.watch)
         for k in range(self.n_structures):
             # a sphere fills between a sixth and a third of the cells that are searched for it
-            if self.faults[k] == FINE and candidates(&self.grids[k], &self.around[k]) / 6 > most_pairs:
-                self.faults[k] = TOO_MANY_IMAGES
+            n = atom_offsets[k + 1] - atom_offsets[k]
+            tests = n * self.grids[k].n_points
+            if self.faults[k] == FINE and tests / 6 > most_pairs:
+                tests = candidates(&self.grids[k], &self.around[k])
+                if tests < 0:
+                    self.faults[k] = NO_MEMORY
+                elif tests / 6 > most_pairs:
+                    self.faults[k] = TOO_MANY_IMAGES
             if self.faults[k] == NO_MEMORY:
                 raise MemoryError("neighbor search")
             if self.faults[k] != FINE:
@@ -223,8 +233,7 @@ cdef class PairSearch:
         const int64_t[::1] atom_offsets,
         const double[:, :, ::1] cells,
         const int[:, ::1] periodic,
-        double cutoff,
-        double most_points,
+        double limit,
         int n_threads,
     ):
         cdef int64_t k, n = self.n_structures
@@ -237,22 +246,21 @@ cdef class PairSearch:
                 atom_offsets[k + 1] - atom_offsets[k],
                 &cells[k, 0, 0],
                 &periodic[k, 0],
-                cutoff,
-                most_points,
+                limit,
                 &self.home_[atom_offsets[k]],
                 &self.grids[k],
                 inner,
                 &self.watch,
             )
             if self.faults[k] == FINE and not find_surroundings(
-                &self.grids[k], cutoff, &self.around[k]
+                &self.grids[k], &self.around[k]
             ):
                 self.faults[k] = NO_MEMORY
 
     cdef share_out(self, int n_threads):
         """One structure is cut into pieces, one for each thread at least; of many, each is a task."""
         cdef:
-            int64_t k, row, n_rows, seen, target, pieces = 1
+            int64_t k, cell, seen, target, pieces = 1
             Grid *grid
         if self.n_structures == 1:
             pieces = max(n_threads, self.n_atoms // ATOMS_OF_A_TASK)
@@ -261,16 +269,15 @@ cdef class PairSearch:
         self.tasks = <Task *>zeros(self.n_structures * pieces, sizeof(Task))
         for k in range(self.n_structures):
             grid = &self.grids[k]
-            n_rows = grid.home[1] * grid.home[2]
-            row = seen = 0
+            cell = seen = 0
             for piece in range(pieces):
                 self.tasks[self.n_tasks].structure = k
-                self.tasks[self.n_tasks].first_row = row
+                self.tasks[self.n_tasks].first = cell
                 target = self.n_atoms * (piece + 1) // pieces
-                while row < n_rows and (seen < target or piece == pieces - 1):
-                    seen += atoms_in_row(grid, row)
-                    row += 1
-                self.tasks[self.n_tasks].end_row = row
+                while cell < grid.n_occupied and (seen < target or piece == pieces - 1):
+                    seen += atoms_in(grid, grid.occupied[cell])
+                    cell += 1
+                self.tasks[self.n_tasks].end = cell
                 self.n_tasks += 1
         self.hits = <Hits *>grown(self.hits, &self.hits_held, self.n_tasks, sizeof(Hits))
 
@@ -289,12 +296,12 @@ cdef class PairSearch:
         ):
             first = atom_offsets[self.tasks[t].structure]
             if atom_offsets[self.tasks[t].structure + 1] > first:
-                self.tasks[t].failed = not search_rows(
+                self.tasks[t].failed = not search_cells(
                     &self.grids[self.tasks[t].structure],
                     &self.around[self.tasks[t].structure],
                     criterion,
-                    self.tasks[t].first_row,
-                    self.tasks[t].end_row,
+                    self.tasks[t].first,
+                    self.tasks[t].end,
                     <int32_t>t,
                     &self.hits[t],
                     &first_hit[first],
@@ -346,7 +353,7 @@ cdef class PairSearch:
             return
         for atom in range(first, end):
             write_row(
-                self.points_of(atom),
+                self.grid_of(atom),
                 self.home_[atom],
                 self.row_of(atom),
                 self.offsets_[atom],
@@ -462,8 +469,8 @@ cdef class PairSearch:
     cdef inline const int32_t *row_of(self, int64_t atom) noexcept nogil:
         return self.hits[self.task_of_[atom]].point + self.first_hit_[atom]
 
-    cdef inline const Point *points_of(self, int64_t atom) noexcept nogil:
-        return self.grids[self.tasks[self.task_of_[atom]].structure].points
+    cdef inline const Grid *grid_of(self, int64_t atom) noexcept nogil:
+        return &self.grids[self.tasks[self.task_of_[atom]].structure]
 
     cdef inline Image image_of(self, int64_t atom, int32_t point) noexcept nogil:
         """A point as an image relative to where an atom stands."""
@@ -497,40 +504,28 @@ cdef void *grown(void *old, int64_t *held, int64_t n, size_t size) except NULL:
     return made
 
 
-cdef int64_t atoms_in_row(const Grid *grid, int64_t row) noexcept nogil:
-    cdef int64_t first = first_cell(grid, row)
-    return grid.starts[first + grid.home[0]] - grid.starts[first]
+cdef inline int64_t atoms_in(const Grid *grid, int64_t cell) noexcept nogil:
+    return grid.starts[cell + 1] - grid.starts[cell]
 
 
-cdef inline int64_t first_cell(const Grid *grid, int64_t row) noexcept nogil:
-    """The first home cell of a row, counted among all cells."""
-    cdef int64_t y = row % grid.home[1] + grid.reach[1]
-    cdef int64_t z = row // grid.home[1] + grid.reach[2]
-    return (z * grid.shape[1] + y) * grid.shape[0] + grid.reach[0]
-
-
-cdef bint search_rows(
-    const Grid *grid, const Surroundings *around, const Criterion *criterion, int64_t first_row,
-    int64_t end_row, int32_t task, Hits *hits, int64_t *first_hit, int64_t *n_hits,
-    int32_t *task_of, SignalWatch *watch,
+cdef bint search_cells(
+    const Grid *grid, const Surroundings *around, const Criterion *criterion, int64_t first,
+    int64_t end, int32_t task, Hits *hits, int64_t *first_hit, int64_t *n_hits, int32_t *task_of,
+    SignalWatch *watch,
 ) noexcept nogil:
-    """Search the home cells of some rows; False if memory is short, or interrupted."""
-    cdef int64_t row, cell, p
+    """Search some of the home cells with atoms; False if memory is short, or interrupted."""
+    cdef int64_t k, cell, p
     # a copy of its own: what threads count in neighboring members would go from cache to cache
     cdef Hits own = hits[0]
     cdef bint enough = True
     own.n = 0
-    for row in range(first_row, end_row):
-        cell = first_cell(grid, row)
-        for cell in range(cell, cell + grid.home[0]):
-            if grid.starts[cell + 1] == grid.starts[cell]:
-                continue
-            enough = search_cell(grid, around, criterion, cell, &own, first_hit, n_hits, watch)
-            if not enough:
-                break
-            for p in range(grid.starts[cell], grid.starts[cell + 1]):
-                task_of[grid.points[p].atom] = task
+    own.last_cell = INT64_MAX  # of another grid
+    for k in range(first, end):
+        cell = grid.occupied[k]
+        enough = search_cell(grid, around, criterion, cell, &own, first_hit, n_hits, watch)
         if not enough:
             break
+        for p in range(grid.starts[cell], grid.starts[cell + 1]):
+            task_of[grid.points[p].atom] = task
     hits[0] = own
     return enough

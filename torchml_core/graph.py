@@ -6,6 +6,7 @@ from torchml_core import _memory, checks
 from torchml_core._graph import near_rows, staged_edges
 from torchml_core.available_memory import available_memory
 from torchml_core.configuration_checks import check_all_rows
+from torchml_core.distances import scaled_limit
 from torchml_core.errors import InputError
 from torchml_core.pairs import search_pairs
 from torchml_core.structure import as_structure
@@ -65,7 +66,7 @@ def graph_of_checked(positions, contributing, cutoff, n_layers, all_rows, n_thre
     if all_rows is None:
         offsets, neighbors = _search_rows(positions, cutoff, n_threads)
     else:
-        offsets, neighbors = near_rows(positions, *all_rows, cutoff**2)
+        offsets, neighbors = near_rows(positions, *all_rows, *scaled_limit(cutoff))
     stage = contributing.view(np.uint8)
     graphs = []
     for layer in range(n_layers):

@@ -12,7 +12,7 @@ import numpy as np
 
 from torchml_core._neighbors import FAULTS, PairSearch
 from torchml_core.available_memory import available_memory
-from torchml_core.checks import refuse
+from torchml_core.distances import at_cutoff
 from torchml_core.errors import InputError
 from torchml_core.threads import resolve_n_threads
 
@@ -69,7 +69,8 @@ def search_pairs(
     Raises
     ------
     InputError
-        A cutoff that would need more images than there is memory for; atoms too far away.
+        A cutoff that would need more images than there is memory for; atoms too far away; a cell
+        that is too oblique, or too large, for the precision of its shifts or positions.
     """
     positions, atom_offsets, cells, pbc = _arrays(structures)
     memory = available_memory()
@@ -79,8 +80,7 @@ def search_pairs(
             atom_offsets,
             cells,
             pbc.astype(np.int32),
-            cutoff,
-            math.nextafter(_square(cutoff), math.inf) if inclusive else _square(cutoff),
+            math.nextafter(at_cutoff(cutoff), math.inf) if inclusive else cutoff,
             half=half,
             selves=self_interaction,
             ordered=sorted_rows,
@@ -89,7 +89,7 @@ def search_pairs(
             n_threads=resolve_n_threads(n_threads),
         )
         if fault is not None:
-            raise InputError(_complaint(*fault, cutoff, positions, atom_offsets, first_structure))
+            raise InputError(_complaint(*fault, cutoff, structures, first_structure))
         yield found
     # only where there was no error, which may have left something half done
     if search is None and len(positions) <= KEPT_ATOMS and found.n_pairs <= KEPT_PAIRS:
@@ -121,22 +121,34 @@ def _idle_search(n_atoms):
         return PairSearch()
 
 
-def _square(cutoff):
-    """Distances are compared by their squares."""
-    square = cutoff * cutoff
-    if not math.isfinite(square):
-        refuse("cutoff", cutoff, "a length whose square is a finite number")
-    return square
-
-
-def _complaint(structure, fault, cutoff, positions, atom_offsets, first_structure):
+def _complaint(structure, fault, cutoff, structures, first_structure):
+    positions, atom_offsets, cells, pbc = _arrays(structures)
     first, end = atom_offsets[structure : structure + 2]
     which = f"structure {first_structure + structure}: " if len(atom_offsets) > 2 else ""
+    cell = cells[structure].tolist()
     if FAULTS[fault] == "too far":
-        atom = int(np.argmax(np.abs(positions[first:end]).max(axis=1)))
+        atom = _farthest(positions[first:end], cells[structure][pbc[structure]])
         where = positions[first + atom].tolist()
         return f"{which}positions: atom {atom} at {where} is over a billion cells away"
+    if FAULTS[fault] == "too oblique":
+        return (
+            f"{which}cell = {cell}: less oblique vectors are needed; the shortest ones of this"
+            " lattice are sums of over a hundred million of these"
+        )
+    if FAULTS[fault] == "too large":
+        return (
+            f"{which}cutoff = {cutoff:g}: a larger one is needed for cell = {cell} and positions up"
+            f" to {np.abs(positions[first:end]).max(initial=0):g}, which float64 rounds by far more"
+        )
     return (
         f"{which}cutoff = {cutoff:g} is far too large for this cell of {end - first} atoms: there"
         " is not the memory for its periodic images and pairs"
     )
+
+
+def _farthest(positions, vectors):
+    """The atom that is the most cells away from the cell."""
+    lengths = np.array([math.hypot(*vector) for vector in vectors])
+    with np.errstate(all="ignore"):
+        along = positions @ np.linalg.pinv(vectors / lengths[:, None]) / lengths
+    return int(np.nan_to_num(np.abs(along), nan=np.inf).max(axis=1).argmax())

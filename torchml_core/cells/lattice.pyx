@@ -3,67 +3,127 @@
 A very oblique cell has short, nearly orthogonal vectors too; with them the images within a cutoff
 are few cells away. Directions without period get unit vectors orthogonal to all others, so that
 everything after this can treat the three directions alike.
+
+Lengths may be of any magnitude, and of several in one cell: each vector is kept as a mantissa
+near 1 and a power of two.
 """
 
-from libc.math cimport rint, sqrt
+from libc.math cimport fabs, frexp, ldexp, rint, sqrt
+from libc.stdlib cimport llabs
+
+from torchml_core.cells.faults cimport FINE, TOO_LARGE, TOO_MANY_IMAGES, TOO_OBLIQUE
+
+cdef enum:
+    MOST_TIMES = 1 << 27      # cell vectors in a reduced one
+    MOST_TURNS = 1000         # of a reduction; a few dozen are many
+    MOST_UNIT = 1000          # its exponent: what one divides by it is not infinite
+    MOST_POWER = 330          # periods from 1e-99 to 1e99 cutoffs
+
+
+# Mantissas in rows, the largest number of each from 1/2 to 1; zero where not periodic.
+cdef struct Vectors:
+    double[3][3] mantissa
+    int[3] exponent
 
 
 cdef inline double dot(const double *a, const double *b) noexcept nogil:
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
-cdef void make_lattice(const double *cell, const int *periodic, Lattice *out) noexcept nogil:
-    """Fill a Lattice from cell vectors in rows, linearly independent where periodic."""
-    cdef int a, k
+cdef Fault make_lattice(
+    const double *cell, const int *periodic, double limit, Lattice *out
+) noexcept nogil:
+    """Fill a Lattice from cell vectors in rows, linearly independent where periodic.
+
+    limit : of distances, in Å
+    """
+    cdef int a, k, of_limit, of_unit
+    cdef Vectors vectors, reduced
+    out.limit_of_test = frexp(limit, &of_limit)
+    of_unit = min(max(of_limit, -MOST_UNIT), MOST_UNIT)
+    out.limit = ldexp(limit, -of_unit)
     for a in range(3):
         out.periodic[a] = periodic[a]
+        vectors.exponent[a] = 0
         for k in range(3):
-            out.vectors[a][k] = cell[3 * a + k] if periodic[a] else 0.0
+            vectors.mantissa[a][k] = cell[3 * a + k] if periodic[a] else 0.0
             out.transform[a][k] = a == k
-    reduce_vectors(cell, out)
-    complete(out)
-    invert(out)
-    out.orthogonal = True
-    for a in range(3):
-        out.heights[a] = 1 / sqrt(
-            out.dual[0][a] ** 2 + out.dual[1][a] ** 2 + out.dual[2][a] ** 2
-        )
-        if out.heights[a] < (1 - 1e-12) * sqrt(dot(out.vectors[a], out.vectors[a])):
-            out.orthogonal = False
+        normalize(&vectors, a)
+    reduced = vectors
+    if not reduce_vectors(&vectors, &reduced, out):
+        return TOO_OBLIQUE
+    complete(&reduced, out)
+    return measure(&vectors, &reduced, of_unit, of_limit, out)
 
 
-cdef void reduce_vectors(const double *cell, Lattice *out) noexcept nogil:
-    """Subtract vectors from each other as long as one gets shorter by it."""
-    cdef int a, b, k
-    cdef double square, times, candidate, x
-    cdef bint changed = True
-    while changed:
+cdef void normalize(Vectors *vectors, int a) noexcept nogil:
+    """Move a power of two from the mantissa of a vector to its exponent."""
+    cdef double largest = 0
+    cdef int k, exponent
+    for k in range(3):
+        largest = max(largest, fabs(vectors.mantissa[a][k]))
+    frexp(largest, &exponent)
+    for k in range(3):
+        vectors.mantissa[a][k] = ldexp(vectors.mantissa[a][k], -exponent)
+    vectors.exponent[a] += exponent
+
+
+cdef bint reduce_vectors(const Vectors *cell, Vectors *reduced, Lattice *out) noexcept nogil:
+    """Subtract vectors from each other as long as one gets shorter by it.
+
+    False if this takes too many of them.
+    """
+    cdef int a, b, turn
+    cdef bint changed
+    for turn in range(MOST_TURNS):
         changed = False
         for a in range(3):
             for b in range(3):
-                square = dot(out.vectors[b], out.vectors[b])
-                if a == b or square == 0:
+                if a == b or not (out.periodic[a] and out.periodic[b]):
                     continue
-                times = rint(dot(out.vectors[a], out.vectors[b]) / square)
-                candidate = 0
-                for k in range(3):
-                    x = out.vectors[a][k] - times * out.vectors[b][k]
-                    candidate += x * x
-                # A tie (a projection of exactly one half) would be undone in the next turn.
-                if times == 0 or candidate >= (1 - 1e-9) * dot(out.vectors[a], out.vectors[a]):
-                    continue
-                for k in range(3):
-                    out.transform[a][k] -= <int64_t>times * out.transform[b][k]
-                for k in range(3):  # from the cell anew: no rounding adds up
-                    out.vectors[a][k] = (
-                        out.transform[a][0] * cell[k]
-                        + out.transform[a][1] * cell[3 + k]
-                        + out.transform[a][2] * cell[6 + k]
-                    )
-                changed = True
+                if not shorten(cell, reduced, out, a, b, &changed):
+                    return False
+        if not changed:
+            return True
+    return False
 
 
-cdef void complete(Lattice *out) noexcept nogil:
+cdef bint shorten(
+    const Vectors *cell, Vectors *reduced, Lattice *out, int a, int b, bint *changed
+) noexcept nogil:
+    """Take from vector a what it has of vector b; False if that is too many times b."""
+    cdef double *one = reduced.mantissa[a]
+    cdef const double *other = reduced.mantissa[b]
+    cdef int higher = reduced.exponent[b] - reduced.exponent[a]
+    cdef double times = rint(ldexp(dot(one, other) / dot(other, other), -higher))
+    cdef double left = 0, x
+    cdef int c, k
+    for k in range(3):
+        x = one[k] - times * ldexp(other[k], higher)
+        left += x * x
+    # A tie (a projection of exactly one half) would be undone in the next turn.
+    if times == 0 or left >= (1 - 1e-9) * dot(one, one):
+        return True
+    if not fabs(times) <= MOST_TIMES:
+        return False
+    for c in range(3):
+        if fabs(out.transform[a][c] - times * out.transform[b][c]) > MOST_TIMES:
+            return False
+    for c in range(3):
+        out.transform[a][c] -= <int64_t>times * out.transform[b][c]
+    for k in range(3):  # from the cell anew: no rounding adds up
+        one[k] = 0
+        for c in range(3):
+            if out.transform[a][c]:
+                one[k] += out.transform[a][c] * ldexp(
+                    cell.mantissa[c][k], cell.exponent[c] - reduced.exponent[a]
+                )
+    normalize(reduced, a)
+    changed[0] = True
+    return True
+
+
+cdef void complete(Vectors *reduced, const Lattice *lattice) noexcept nogil:
     """Unit vectors for the directions without period, orthogonal to all others."""
     cdef double[9] basis = [0, 0, 0, 0, 0, 0, 0, 0, 0]  # orthonormal rows, span the vectors set so far
     cdef double[3] best = [0, 0, 0]
@@ -71,15 +131,15 @@ cdef void complete(Lattice *out) noexcept nogil:
     cdef double longest, length
     cdef int n = 0, a, axis, k
     for a in range(3):
-        if out.periodic[a]:
+        if lattice.periodic[a]:
             for k in range(3):
-                trial[k] = out.vectors[a][k]
+                trial[k] = reduced.mantissa[a][k]
             length = remove_components(trial, basis, n)
             for k in range(3):
                 basis[3 * n + k] = trial[k] / length
             n += 1
     for a in range(3):
-        if out.periodic[a]:
+        if lattice.periodic[a]:
             continue
         longest = 0
         for axis in range(3):
@@ -91,7 +151,7 @@ cdef void complete(Lattice *out) noexcept nogil:
                 for k in range(3):
                     best[k] = trial[k] / length
         for k in range(3):
-            basis[3 * n + k] = out.vectors[a][k] = best[k]
+            basis[3 * n + k] = reduced.mantissa[a][k] = best[k]
         n += 1
 
 
@@ -107,19 +167,52 @@ cdef double remove_components(double *vector, const double *basis, int n) noexce
     return sqrt(dot(vector, vector))
 
 
-cdef void invert(Lattice *out) noexcept nogil:
-    """dual = inverse of vectors, by cross products."""
-    cdef double[3][3] cross
-    cdef double volume
-    cdef int a, b, c, k
+cdef Fault measure(
+    const Vectors *cell, const Vectors *reduced, int of_unit, int of_limit, Lattice *out
+) noexcept nogil:
+    """Normals, periods and what else follows from the vectors.
+
+    of_unit, of_limit : exponents, of the unit of the search and of the limit, in Å
+    """
+    cdef double[3] normal
+    cdef double height, length
+    cdef int a, k
+    out.orthogonal = True
     for a in range(3):
-        b, c = (a + 1) % 3, (a + 2) % 3
+        cross(reduced.mantissa[(a + 1) % 3], reduced.mantissa[(a + 2) % 3], normal)
+        length = sqrt(dot(normal, normal))
+        height = dot(normal, reduced.mantissa[a]) / length
+        if height < 0:  # a left-handed frame
+            height = -height
+            length = -length
+        out.exact[a] = not out.periodic[a]
         for k in range(3):
-            cross[a][k] = (
-                out.vectors[b][(k + 1) % 3] * out.vectors[c][(k + 2) % 3]
-                - out.vectors[b][(k + 2) % 3] * out.vectors[c][(k + 1) % 3]
-            )
-    volume = dot(out.vectors[0], cross[0])
-    for a in range(3):
+            normal[k] /= length
+            out.exact[a] = out.exact[a] and normal[k] in (0, 1)
+            out.normals[k][a] = ldexp(normal[k], -of_unit)
+            out.along[a][k] = reduced.mantissa[a][k] / height
+        out.stretch[a] = sqrt(dot(out.along[a], out.along[a]))
         for k in range(3):
-            out.dual[k][a] = cross[a][k] / volume
+            out.along[a][k] = ldexp(out.along[a][k], of_unit - of_limit)
+        out.orthogonal = out.orthogonal and out.stretch[a] <= 1 + 1e-12
+        out.period[a] = out.per_period[a] = out.rounding[a] = 0
+        if not out.periodic[a]:
+            continue
+        if reduced.exponent[a] - of_limit > MOST_POWER:
+            return TOO_LARGE
+        if reduced.exponent[a] - of_limit < -MOST_POWER:
+            return TOO_MANY_IMAGES
+        out.period[a] = ldexp(height, reduced.exponent[a] - of_unit)
+        out.per_period[a] = 1 / out.period[a]
+        for k in range(3):
+            if out.transform[a][k]:
+                out.rounding[a] += ROUNDING * llabs(out.transform[a][k]) * ldexp(
+                    1, cell.exponent[k] - of_unit
+                )
+    return FINE
+
+
+cdef void cross(const double *a, const double *b, double *out) noexcept nogil:
+    cdef int k
+    for k in range(3):
+        out[k] = a[(k + 1) % 3] * b[(k + 2) % 3] - a[(k + 2) % 3] * b[(k + 1) % 3]

@@ -23,6 +23,17 @@ static inline __m256i front_order(unsigned members) {
 }
 #endif
 
+#ifdef EIGHT_AT_ONCE
+/* a b + c */
+static inline __m256 times_plus(__m256 a, __m256 b, __m256 c) {
+#ifdef __FMA__
+    return _mm256_fmadd_ps(a, b, c);
+#else
+    return _mm256_add_ps(_mm256_mul_ps(a, b), c);
+#endif
+}
+#endif
+
 static inline int64_t near_points(const float *x, const float *y, const float *z, int32_t first,
                                   int64_t n, int64_t n_read, float hx, float hy, float hz,
                                   float near, float far, int32_t self, int32_t *out,
@@ -39,9 +50,7 @@ static inline int64_t near_points(const float *x, const float *y, const float *z
         __m256 dx = _mm256_sub_ps(_mm256_loadu_ps(x + k), vx);
         __m256 dy = _mm256_sub_ps(_mm256_loadu_ps(y + k), vy);
         __m256 dz = _mm256_sub_ps(_mm256_loadu_ps(z + k), vz);
-        __m256 square = _mm256_mul_ps(dx, dx);
-        square = _mm256_add_ps(square, _mm256_mul_ps(dy, dy));
-        square = _mm256_add_ps(square, _mm256_mul_ps(dz, dz));
+        __m256 square = times_plus(dz, dz, times_plus(dy, dy, _mm256_mul_ps(dx, dx)));
 #ifdef __AVX512VL__
         __mmask8 there = _mm256_cmplt_epi32_mask(points, vend);
         __mmask8 other = _mm256_mask_cmpneq_epi32_mask(there, points, vself);

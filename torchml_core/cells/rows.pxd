@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int32_t, int64_t
 
-from torchml_core.cells.grid cimport Point
+from torchml_core.cells.grid cimport Grid
 
 
 # Where lists are written; NULL for those that are not wanted.
@@ -15,7 +15,7 @@ cdef struct Lists:
 
 
 cdef void write_row(
-    const Point *points, int32_t home, const int32_t *row, int64_t first, int64_t n,
+    const Grid *grid, int32_t home, const int32_t *row, int64_t first, int64_t n,
     int32_t atom_offset, const Lists *lists,
 ) noexcept nogil
 cdef void write_lengths(const Lists *lists, int64_t first, int64_t end) noexcept nogil

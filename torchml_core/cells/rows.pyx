@@ -6,18 +6,21 @@ points are looked up once, and written by few instructions.
 
 from libc.math cimport sqrt
 
-from torchml_core.cells.vectors cimport (
-    load4d,
-    load4i,
-    store4d,
-    store4i,
-    vec4d,
-    vec4i,
+from torchml_core.cells.distances cimport (
+    LEAST,
+    MOST,
+    is_in_cell,
+    length,
+    square,
+    vector,
+    vector_from_cell,
 )
+from torchml_core.cells.grid cimport Point
+from torchml_core.cells.vectors cimport load4d, load4i, store4d, store4i, vec4d, vec4i
 
 
 cdef void write_row(
-    const Point *points, int32_t home, const int32_t *row, int64_t first, int64_t n,
+    const Grid *grid, int32_t home, const int32_t *row, int64_t first, int64_t n,
     int32_t atom_offset, const Lists *lists,
 ) noexcept nogil:
     """Write one atom's neighbors at ``first`` of those lists that are not NULL.
@@ -25,13 +28,14 @@ cdef void write_row(
     Distances are left to write_lengths where there are vectors.
     """
     cdef int64_t k
+    cdef const Point *points = grid.points
     cdef const Point *here = points + home
     if lists.i != NULL:
         for k in range(n):
             lists.i[first + k] = here.atom + atom_offset
-    if lists.j != NULL and lists.S != NULL and lists.D != NULL:
+    if lists.j != NULL and lists.S != NULL and lists.D != NULL and is_in_cell(here):
         write_all(
-            points, here, row, n, atom_offset, lists.j + first, lists.S + 3 * first,
+            grid, here, row, n, atom_offset, lists.j + first, lists.S + 3 * first,
             lists.D + 3 * first,
         )
     else:
@@ -41,9 +45,9 @@ cdef void write_row(
         if lists.S != NULL:
             write_shifts(points, here, row, n, lists.S + 3 * first)
         if lists.D != NULL:
-            write_vectors(points, here, row, n, lists.D + 3 * first)
+            write_vectors(grid, here, row, n, lists.D + 3 * first)
     if lists.d != NULL and lists.D == NULL:
-        write_distances(points, here, row, n, lists.d + first)
+        write_distances(grid, here, row, n, lists.d + first)
 
 
 cdef void write_lengths(const Lists *lists, int64_t first, int64_t end) noexcept nogil:
@@ -54,10 +58,17 @@ cdef void write_lengths(const Lists *lists, int64_t first, int64_t end) noexcept
     cdef int64_t k
     cdef const double *D = lists.D
     cdef double *d = lists.d
+    cdef double s
+    cdef int lacking = 0
     if D == NULL or d == NULL:
         return
     for k in range(first, end):
-        d[k] = sqrt(D[3 * k] * D[3 * k] + D[3 * k + 1] * D[3 * k + 1] + D[3 * k + 2] * D[3 * k + 2])
+        s = square(D + 3 * k)
+        lacking |= (s < LEAST) | (s > MOST)
+        d[k] = sqrt(s)
+    if lacking:
+        for k in range(first, end):
+            d[k] = length(D + 3 * k)
 
 
 # Three numbers of a pair are written as four, the last of which the next pair overwrites; so the
@@ -65,23 +76,29 @@ cdef void write_lengths(const Lists *lists, int64_t first, int64_t end) noexcept
 
 
 cdef inline void write_all(
-    const Point *points, const Point *here, const int32_t *row, int64_t n, int32_t atom_offset,
+    const Grid *grid, const Point *here, const int32_t *row, int64_t n, int32_t atom_offset,
     int32_t *j, int32_t *S, double *D,
 ) noexcept nogil:
-    """The next two and j in one go: each point is looked up once."""
+    """The next two and j in one go: each point is looked up once. For an atom in the cell."""
     cdef int64_t k
+    cdef const Point *points = grid.points
     cdef const Point *there
     cdef vec4d origin = load4d(&here.x)
-    cdef vec4i home_shift = load4i(&here.a)
     for k in range(n - 1):
         there = points + row[k]
         j[k] = there.atom + atom_offset
-        store4i(S + 3 * k, load4i(&there.a) - home_shift)
-        store4d(D + 3 * k, load4d(&there.x) - origin)
+        store4i(S + 3 * k, load4i(&there.a))
+        store4d(D + 3 * k, vector_from_cell(origin, there))
     if n:
-        j[n - 1] = points[row[n - 1]].atom + atom_offset
-        write_shifts(points, here, row + n - 1, 1, S + 3 * (n - 1))
-        write_vectors(points, here, row + n - 1, 1, D + 3 * (n - 1))
+        k = n - 1
+        there = points + row[k]
+        j[k] = there.atom + atom_offset
+        S[3 * k] = there.a
+        S[3 * k + 1] = there.b
+        S[3 * k + 2] = there.c
+        D[3 * k] = (there.x - here.x) + there.dx
+        D[3 * k + 1] = (there.y - here.y) + there.dy
+        D[3 * k + 2] = (there.z - here.z) + there.dz
 
 
 cdef inline void write_shifts(
@@ -99,26 +116,28 @@ cdef inline void write_shifts(
 
 
 cdef inline void write_vectors(
-    const Point *points, const Point *here, const int32_t *row, int64_t n, double *D
+    const Grid *grid, const Point *here, const int32_t *row, int64_t n, double *D
 ) noexcept nogil:
     cdef int64_t k
+    cdef double[4] last
     cdef vec4d origin = load4d(&here.x)
+    cdef bint in_cell = is_in_cell(here)
     for k in range(n - 1):
-        store4d(D + 3 * k, load4d(&points[row[k]].x) - origin)
+        if in_cell:
+            store4d(D + 3 * k, vector_from_cell(origin, grid.points + row[k]))
+        else:
+            store4d(D + 3 * k, vector(grid, here, grid.points + row[k]))
     if n:
-        k = n - 1
-        D[3 * k] = points[row[k]].x - here.x
-        D[3 * k + 1] = points[row[k]].y - here.y
-        D[3 * k + 2] = points[row[k]].z - here.z
+        store4d(last, vector(grid, here, grid.points + row[n - 1]))
+        for k in range(3):
+            D[3 * (n - 1) + k] = last[k]
 
 
 cdef inline void write_distances(
-    const Point *points, const Point *here, const int32_t *row, int64_t n, double *d
+    const Grid *grid, const Point *here, const int32_t *row, int64_t n, double *d
 ) noexcept nogil:
     cdef int64_t k
-    cdef double x, y, z
+    cdef double[4] D
     for k in range(n):
-        x = points[row[k]].x - here.x
-        y = points[row[k]].y - here.y
-        z = points[row[k]].z - here.z
-        d[k] = sqrt(x * x + y * y + z * z)
+        store4d(D, vector(grid, here, grid.points + row[k]))
+        d[k] = length(D)

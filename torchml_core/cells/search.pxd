@@ -7,8 +7,7 @@ from torchml_core.signals cimport SignalWatch
 
 
 cdef struct Criterion:
-    double cutoff             # Å
-    double limit              # pairs with squared distance < limit count
+    double limit              # pairs with a distance below it count, in Å
     bint half                 # of each pair and its reverse, one
     bint selves               # an atom is its own neighbor too
     bint ordered              # rows sorted by atom, then shift
@@ -21,9 +20,10 @@ cdef struct Surroundings:
     int64_t *reach
 
 
-# A run of points side by side.
+# A run of points side by side. The cells that it is from are kept where they must be looked for.
 cdef struct Run:
     int64_t first, n
+    int64_t first_cell, end_cell
 
 
 # One thread's own: hits of many atoms, one row after another.
@@ -33,11 +33,10 @@ cdef struct Hits:
     Run *runs                 # of points around a cell
     int64_t n_runs, used_runs, longest_run, points_around
     int64_t work              # points tested since it was last asked whether to stop
+    int64_t last_cell         # that they were found for
 
 
-cdef bint find_surroundings(
-    const Grid *grid, double cutoff, Surroundings *out
-) noexcept nogil
+cdef bint find_surroundings(const Grid *grid, Surroundings *out) noexcept nogil
 cdef double candidates(const Grid *grid, const Surroundings *around) noexcept nogil
 cdef void free_hits(Hits *hits) noexcept nogil
 cdef void free_surroundings(Surroundings *surroundings) noexcept nogil

@@ -7,10 +7,14 @@ the cutoff is the row tested again, in double precision.
 """
 
 from libc.math cimport ceil, sqrt
+from libc.stdint cimport INT64_MAX
 from libc.stdlib cimport free, llabs, malloc, realloc
+from libc.string cimport memset
 
+from torchml_core.cells.distances cimport length, vector
 from torchml_core.cells.grid cimport PAST_THE_END, Point
 from torchml_core.signals cimport interrupted
+from torchml_core.cells.vectors cimport store4d
 
 cdef extern from "near_points.h" nogil:
     int64_t near_points(
@@ -26,14 +30,14 @@ cdef enum:
     WORK_AT_ONCE = 65536      # points tested between two questions whether to stop
 
 
-cdef bint find_surroundings(
-    const Grid *grid, double cutoff, Surroundings *out
-) noexcept nogil:
+cdef bint find_surroundings(const Grid *grid, Surroundings *out) noexcept nogil:
     """Rows of cells that can hold a neighbor of a cell's atoms; False if memory is short."""
     cdef int64_t most = (2 * grid.reach[1] + 1) * (2 * grid.reach[2] + 1)
     cdef int64_t y, z
     cdef double gap_y, gap_z, left
     out.n_rows = 0
+    if grid.n_cells == 0:
+        return True
     out.offset = <int64_t *>malloc(most * sizeof(int64_t))
     out.reach = <int64_t *>malloc(most * sizeof(int64_t))
     if out.offset == NULL or out.reach == NULL:
@@ -45,7 +49,7 @@ cdef bint find_surroundings(
             out.reach[out.n_rows] = grid.reach[0]
             if grid.orthogonal:  # else the gaps do not add up by Pythagoras
                 gap_y = max(llabs(y) - 1, 0) * grid.width[1]
-                left = (cutoff * (1 + 1e-9)) ** 2 - gap_y * gap_y - gap_z * gap_z
+                left = grid.slack * grid.slack - gap_y * gap_y - gap_z * gap_z
                 if left < 0:
                     continue
                 out.reach[out.n_rows] = min(
@@ -61,17 +65,18 @@ cdef void free_surroundings(Surroundings *surroundings) noexcept nogil:
 
 
 cdef double candidates(const Grid *grid, const Surroundings *around) noexcept nogil:
-    """How many pairs a search of all home cells would test."""
-    cdef int64_t x, y, z, cell
+    """How many pairs a search of all home cells would test; negative if memory is short."""
+    cdef int64_t k, cell
     cdef double n = 0
-    for z in range(grid.reach[2], grid.reach[2] + grid.home[2]):
-        for y in range(grid.reach[1], grid.reach[1] + grid.home[1]):
-            for x in range(grid.reach[0], grid.reach[0] + grid.home[0]):
-                cell = (z * grid.shape[1] + y) * grid.shape[0] + x
-                if grid.starts[cell + 1] > grid.starts[cell]:
-                    n += <double>(grid.starts[cell + 1] - grid.starts[cell]) * points_around(
-                        grid, around, cell
-                    )
+    cdef Hits probe
+    memset(&probe, 0, sizeof(Hits))
+    for k in range(grid.n_occupied):
+        cell = grid.occupied[k]
+        if not find_runs(grid, around, cell, &probe):
+            n = -1
+            break
+        n += <double>(grid.starts[cell + 1] - grid.starts[cell]) * probe.points_around
+    free_hits(&probe)
     return n
 
 
@@ -87,10 +92,6 @@ cdef bint search_cell(
         int64_t p, found
         int doubtful
         int64_t n_home = grid.starts[cell + 1] - grid.starts[cell]
-        # single precision is off by less than this in a distance
-        double doubt = 1e-6 * grid.span
-        float near = <float>max(criterion.cutoff - doubt, 0.0) ** 2
-        float far = <float>(criterion.cutoff + doubt) ** 2
     if not find_runs(grid, around, cell, hits):
         return False
     if not make_room(hits, hits.points_around * n_home + PAST_THE_END):
@@ -98,7 +99,7 @@ cdef bint search_cell(
     for p in range(grid.starts[cell], grid.starts[cell + 1]):
         doubtful = False
         found = points_near(
-            grid, hits, p, near, far, not criterion.selves, hits.point + hits.n, &doubtful
+            grid, hits, p, not criterion.selves, hits.point + hits.n, &doubtful
         )
         if doubtful:
             found = recheck(grid, criterion, p, hits.point + hits.n, found)
@@ -117,53 +118,90 @@ cdef bint search_cell(
     return True
 
 
-cdef inline int64_t points_around(
-    const Grid *grid, const Surroundings *around, int64_t cell
-) noexcept nogil:
-    """How many points there are in the cells around one."""
-    cdef int64_t row, middle, n = 0
-    for row in range(around.n_rows):
-        middle = cell + around.offset[row]
-        n += (
-            grid.starts[middle + around.reach[row] + 1] - grid.starts[middle - around.reach[row]]
-        )
-    return n
-
-
 cdef bint find_runs(
     const Grid *grid, const Surroundings *around, int64_t cell, Hits *hits
 ) noexcept nogil:
     """Find the runs of points around a cell; False if memory is short."""
-    cdef int64_t row, middle
+    cdef int64_t row
     if around.n_rows > hits.n_runs:
         free(hits.runs)
         hits.runs = <Run *>malloc(around.n_rows * sizeof(Run))
         hits.n_runs = around.n_rows if hits.runs != NULL else 0
+        hits.last_cell = INT64_MAX
         if hits.runs == NULL:
             return False
     hits.used_runs = around.n_rows
+    if grid.keys == NULL:
+        find_all_cells(grid, around, cell, hits.runs)
+    else:
+        find_listed_cells(grid, around, cell, cell < hits.last_cell, hits.runs)
+    hits.last_cell = cell
     hits.longest_run = 0
     hits.points_around = 0
     for row in range(around.n_rows):
-        middle = cell + around.offset[row]
-        hits.runs[row].first = grid.starts[middle - around.reach[row]]
-        hits.runs[row].n = grid.starts[middle + around.reach[row] + 1] - hits.runs[row].first
         hits.longest_run = max(hits.longest_run, hits.runs[row].n)
         hits.points_around += hits.runs[row].n
     return True
 
 
+cdef inline void find_all_cells(
+    const Grid *grid, const Surroundings *around, int64_t cell, Run *runs
+) noexcept nogil:
+    """Runs where all cells are there."""
+    cdef int64_t row, middle
+    for row in range(around.n_rows):
+        middle = cell + around.offset[row]
+        runs[row].first = grid.starts[middle - around.reach[row]]
+        runs[row].n = grid.starts[middle + around.reach[row] + 1] - runs[row].first
+
+
+cdef void find_listed_cells(
+    const Grid *grid, const Surroundings *around, int64_t cell, bint anew, Run *runs
+) noexcept nogil:
+    """Runs where cells are listed.
+
+    anew : whether this is not a cell further on than the last: from that the search goes on
+    """
+    cdef int64_t row, middle, first, end
+    for row in range(around.n_rows):
+        middle = grid.keys[cell] + around.offset[row]
+        first = 0 if anew else runs[row].first_cell
+        first = first_from(grid, first, middle - around.reach[row])
+        end = first if anew else max(first, runs[row].end_cell)
+        end = first_from(grid, end, middle + around.reach[row] + 1)
+        runs[row].first_cell = first
+        runs[row].end_cell = end
+        runs[row].first = grid.starts[first]
+        runs[row].n = grid.starts[end] - runs[row].first
+
+
+cdef inline int64_t first_from(const Grid *grid, int64_t at, int64_t key) noexcept nogil:
+    """The first cell of the list, from one on, whose key is not less."""
+    cdef int64_t step = 1, middle, end
+    while at + step < grid.n_cells and grid.keys[at + step - 1] < key:
+        at += step
+        step *= 2
+    end = min(at + step, grid.n_cells)
+    while at < end:
+        middle = (at + end) // 2
+        if grid.keys[middle] < key:
+            at = middle + 1
+        else:
+            end = middle
+    return at
+
+
 cdef inline int64_t points_near(
-    const Grid *grid, const Hits *hits, int64_t p, float near, float far, bint without_self,
+    const Grid *grid, const Hits *hits, int64_t p, bint without_self,
     int32_t *out, int *doubtful,
 ) noexcept nogil:
-    """Write the points of the runs around that are within sqrt(far) of point p."""
+    """Write the points of the runs around that may be near point p."""
     cdef int64_t k, first, n_read, found = 0
     cdef int64_t at_once = (hits.longest_run + 7) // 8 * 8
     for k in range(hits.used_runs):
         first = hits.runs[k].first
         n_read = at_once
-        if first + n_read > grid.n_points + PAST_THE_END:
+        if n_read > 2 * hits.runs[k].n + 64 or first + n_read > grid.n_points + PAST_THE_END:
             n_read = hits.runs[k].n
         found += near_points(
             grid.x + first,
@@ -175,8 +213,8 @@ cdef inline int64_t points_near(
             grid.x[p],
             grid.y[p],
             grid.z[p],
-            near,
-            far,
+            grid.near,
+            grid.far,
             <int32_t>p if without_self else -1,
             out + found,
             doubtful,
@@ -206,18 +244,13 @@ cdef bint make_room(Hits *hits, int64_t more) noexcept nogil:
 cdef int64_t recheck(
     const Grid *grid, const Criterion *criterion, int64_t p, int32_t *row, int64_t n
 ) noexcept nogil:
-    """Keep those of a row that are within the limit in double precision."""
+    """Keep those of a row whose distance, as lists give it, is below the limit."""
     cdef int64_t k, kept = 0
-    cdef double dx, dy, dz
-    cdef const Point *here = grid.points + p
-    cdef const Point *there
+    cdef double[4] D
     for k in range(n):
-        there = grid.points + row[k]
-        dx = there.x - here.x
-        dy = there.y - here.y
-        dz = there.z - here.z
+        store4d(D, vector(grid, grid.points + p, grid.points + row[k]))
         row[kept] = row[k]
-        kept += dx * dx + dy * dy + dz * dz < criterion.limit
+        kept += length(D) < criterion.limit
     return kept
 
 

@@ -16,6 +16,7 @@ from functools import partial
 import numpy as np
 import torch
 
+from torchml_core.distances import at_cutoff
 from torchml_core.errors import InputError, UnsupportedError
 from torchml_core.portable.species_input import WORDS, decide
 
@@ -217,7 +218,7 @@ def refuse_disabled_graphs():
 def _rows_within(c, cutoff):
     """Rows of the lists in particle order, without entries beyond the cutoff: sizes, neighbors."""
     i, j = c.pair_centers(), c.neighbors
-    near = _squares(c, i, j) <= np.nextafter(cutoff**2, np.inf)
+    near = _squares(c, i, j) <= at_cutoff(cutoff) ** 2
     i, j = i.compress(near), j.compress(near)  # like take, much faster than an index
     if (np.diff(c.centers) < 0).any():
         by_center = np.argsort(i, kind="stable")

@@ -1,0 +1,131 @@
+"""Grids of which all cells are there, also those without points: the number of a cell is its place.
+
+For structures whose cells nearly all have atoms, and for those with few atoms in large cells.
+"""
+
+from cython.parallel cimport prange
+
+from torchml_core.cells.points cimport put_image
+from torchml_core.cells.room cimport room_for_cells, room_for_occupied, room_for_points
+from torchml_core.signals cimport interrupted
+
+
+cdef bint count_atoms(int64_t n_atoms, Grid *grid) noexcept nogil:
+    """The cell of each atom, and how many atoms each cell has; False if memory is short."""
+    cdef int64_t i, c, place
+    cdef int k
+    cdef double[3] lowest, per_width
+    grid.n_cells = grid.shape[0] * grid.shape[1] * grid.shape[2]
+    if not room_for_cells(grid, grid.n_cells):
+        return False
+    for k in range(3):
+        lowest[k] = grid.spans[k].lowest
+        per_width[k] = grid.home[k] / grid.spans[k].extent
+    for i in range(n_atoms):
+        place = 0
+        for k in range(2, -1, -1):
+            c = <int64_t>((grid.places[i].t[k] - lowest[k]) * per_width[k])
+            # t may be rounded to either end
+            place = place * grid.shape[k] + grid.reach[k] + min(max(c, 0), grid.home[k] - 1)
+        grid.cell_of[i] = place
+        grid.counts[place] += 1
+    return True
+
+
+cdef bint lay_out(
+    int64_t n_atoms, const Lattice *lattice, int32_t *home_of, Grid *grid
+) noexcept nogil:
+    """Where the points of each cell begin, and each atom's point; False if memory is short."""
+    cdef int64_t i
+    if not list_occupied(grid):
+        return False
+    find_starts(lattice, grid)
+    if not room_for_points(grid):
+        return False
+    # starts are moved on meanwhile, and back at the end
+    for i in range(n_atoms):
+        home_of[i] = <int32_t>grid.starts[grid.cell_of[i]]
+        grid.starts[grid.cell_of[i]] += 1
+    for i in range(n_atoms):
+        grid.starts[grid.cell_of[i]] -= 1
+    return True
+
+
+cdef bint list_occupied(Grid *grid) noexcept nogil:
+    """The home cells that have atoms."""
+    cdef int64_t x, y, z, cell
+    if not room_for_occupied(grid, grid.home[0] * grid.home[1] * grid.home[2]):
+        return False
+    grid.n_occupied = 0
+    for z in range(grid.home[2]):
+        for y in range(grid.home[1]):
+            cell = extended(grid, 0, y, z)
+            for x in range(grid.home[0]):
+                grid.occupied[grid.n_occupied] = cell + x
+                grid.n_occupied += grid.counts[cell + x] > 0
+    return True
+
+
+cdef void find_starts(const Lattice *lattice, Grid *grid) noexcept nogil:
+    """First point of each cell, images included."""
+    cdef int64_t x, y, z, fx, fy, fz, shift, n = 0, at = 0
+    cdef bint filled_z, filled_y, filled_x
+    for z in range(grid.shape[2]):
+        filled_z = source(lattice, grid, 2, z, &fz, &shift)
+        for y in range(grid.shape[1]):
+            filled_y = source(lattice, grid, 1, y, &fy, &shift) and filled_z
+            for x in range(grid.shape[0]):
+                filled_x = source(lattice, grid, 0, x, &fx, &shift) and filled_y
+                grid.starts[at] = n
+                at += 1
+                if filled_x:
+                    n += grid.counts[extended(grid, fx, fy, fz)]
+    grid.starts[at] = n
+    grid.n_points = n
+
+
+cdef inline bint source(
+    const Lattice *lattice, const Grid *grid, int k, int64_t c, int64_t *from_, int64_t *shift
+) noexcept nogil:
+    """The home cell, along one direction, that cell c shows, and by how many cells shifted."""
+    cdef int64_t n = grid.home[k]
+    cdef int64_t offset = c - grid.reach[k]
+    shift[0] = offset // n if offset >= 0 else -((n - 1 - offset) // n)
+    from_[0] = offset - shift[0] * n
+    return shift[0] == 0 or lattice.periodic[k]
+
+
+cdef inline int64_t extended(const Grid *grid, int64_t x, int64_t y, int64_t z) noexcept nogil:
+    """The cell with these numbers among the home cells."""
+    return (
+        (z + grid.reach[2]) * grid.shape[1] + y + grid.reach[1]
+    ) * grid.shape[0] + x + grid.reach[0]
+
+
+cdef void put_images(
+    const Lattice *lattice, Grid *grid, int n_threads, SignalWatch *watch
+) noexcept nogil:
+    """Copy whole home cells to where their images are."""
+    cdef int64_t z
+    for z in prange(grid.shape[2], schedule="static", num_threads=n_threads):
+        put_images_of_layer(lattice, grid, z, watch)
+
+
+cdef void put_images_of_layer(
+    const Lattice *lattice, Grid *grid, int64_t z, SignalWatch *watch
+) noexcept nogil:
+    cdef int64_t x, y, to
+    cdef int64_t[3] home, shift
+    if not source(lattice, grid, 2, z, &home[2], &shift[2]):
+        return
+    for y in range(grid.shape[1]):
+        if not source(lattice, grid, 1, y, &home[1], &shift[1]):
+            continue
+        for x in range(grid.shape[0]):
+            if source(lattice, grid, 0, x, &home[0], &shift[0]) and (
+                shift[0] or shift[1] or shift[2]
+            ):
+                to = (z * grid.shape[1] + y) * grid.shape[0] + x
+                put_image(lattice, grid, extended(grid, home[0], home[1], home[2]), to, shift)
+                if interrupted(watch, 10 * (grid.starts[to + 1] - grid.starts[to])):
+                    return
