@@ -190,7 +190,7 @@ def test_many_structures_as_arrays():
 def test_more_atoms_than_int32_counts(monkeypatch):
     monkeypatch.setattr("torchml_core.neighbors.MOST_ATOMS", 15)
     tm.neighbor_lists("ij", [rattled_silicon(1)], 3.0)
-    with pytest.raises(tm.InputError, match="positions: 16 of them; at most 15"):
+    with pytest.raises(tm.InputError, match="positions: 16 atoms; at most 15"):
         tm.neighbor_lists("ij", [rattled_silicon(1)] * 2, 3.0)
 
 
@@ -328,8 +328,8 @@ def test_another_cell_of_the_same_lattice_gives_the_same_pairs(seed):
         ({"quantities": ""}, "quantities = ''"),
         ({"n_threads": 0}, "n_threads = 0"),
         ({"n_threads": 1.5}, "n_threads = 1.5"),
-        ({"positions": np.zeros((1, 3))}, "either it or positions="),
-        ({"structure": None}, "structure: give ASE Atoms"),
+        ({"positions": np.zeros((1, 3))}, "either a structure, or positions="),
+        ({"structure": None}, "structure: ASE Atoms"),
         ({"structure": "Si"}, "structure is a str"),
         ({"structure": Atoms(numbers=[10**9])}, r"numbers\[0\] = 1000000000: at most 118"),
         ({"structure": Atoms(numbers=[1, -1])}, r"numbers\[1\] = -1: at least 0"),
@@ -348,9 +348,12 @@ def test_bad_arguments_are_named(arguments, message):
         ({"positions": [[0, 0, 0], [1, -np.inf, 0]]}, r"positions\[1, 1\] = -inf"),
         ({"positions": [[0, 0]]}, r"shape \(1, 2\)"),
         ({"positions": [["a", 0, 0]]}, "real numbers are needed"),
-        ({"cell": np.eye(3)}, "pbc: say it"),
-        ({"cell": np.zeros((3, 3)), "pbc": True}, "singular: its periodic vectors a, b, c"),
-        ({"cell": [[1, 0, 0], [2, 0, 0], [0, 0, 1]], "pbc": [1, 1, 0]}, "vectors a, b must"),
+        ({"cell": np.eye(3)}, "pbc: True, False, or three"),
+        (
+            {"cell": np.zeros((3, 3)), "pbc": True},
+            "singular: linearly independent periodic vectors a, b, c",
+        ),
+        ({"cell": [[1, 0, 0], [2, 0, 0], [0, 0, 1]], "pbc": [1, 1, 0]}, "vectors a, b are needed"),
         ({"cell": np.diag([1, np.nan, 1]), "pbc": True}, r"cell\[1, 1\] = nan: a finite number"),
         ({"cell": np.diag([1, 1, np.inf]), "pbc": [1, 1, 0]}, r"cell\[2, 2\] = inf"),
         ({"cell": np.eye(3) * 1j, "pbc": True}, "cell is of dtype complex128; real numbers"),

@@ -125,7 +125,10 @@ def test_a_graph_of_many_structures():
         ({"positions": torch.zeros(1, 3, dtype=torch.complex128)}, "torch.complex128"),
         ({"pbc": torch.tensor([0.0, 1.0, 0.0])}, "pbc = "),
         ({"positions": torch.full((1, 3), torch.nan)}, r"positions\[0, 0\] = nan"),
-        ({"structure": rattled_silicon(1)}, "structure, out: not with positions or cell"),
+        (
+            {"structure": rattled_silicon(1)},
+            "structure, out: None is needed with positions or cell",
+        ),
     ],
 )
 def test_bad_tensors_are_named(arguments, message):

@@ -58,12 +58,14 @@ def as_batch(structures=None, *, positions=None, atom_offsets=None, cells=None, 
     arrays = (positions, atom_offsets, cells, pbc)
     if structures is not None:
         if any(array is not None for array in arrays):
-            raise InputError("structures: give either them or arrays")
+            raise InputError("structures: either structures or arrays are needed, not both")
         if isinstance(structures, Batch):
             return structures  # checked before
         return _join(structures)
     if any(array is None for array in arrays):
-        raise InputError("structures: give ASE Atoms, or positions, atom_offsets, cells and pbc")
+        raise InputError(
+            "structures: ASE Atoms, or positions, atom_offsets, cells and pbc, are needed"
+        )
     positions = checks.positions("positions", positions)
     offsets = checks.integers("atom_offsets", atom_offsets, least=0, dtype=np.int64)
     if (
@@ -73,8 +75,8 @@ def as_batch(structures=None, *, positions=None, atom_offsets=None, cells=None, 
         or (np.diff(offsets) < 0).any()
     ):
         raise InputError(
-            f"atom_offsets must be whole numbers that ascend from 0 to {len(positions)}, the"
-            f" number of positions; got {checks.shown(offsets)}"
+            f"atom_offsets = {checks.shown(offsets)}: whole numbers that ascend from 0 to"
+            f" {len(positions)}, the number of positions, are needed"
         )
     n = len(offsets) - 1
     cells = checks.real_numbers("cells", cells, (n, 3, 3))

@@ -128,8 +128,8 @@ class Configuration:
         self.species_names = species_names
         if self.species_names is not None and n and self.species.max() >= len(self.species_names):
             raise InputError(
-                f"species: code {self.species.max()} of particle {self.species.argmax()} names"
-                f" none of {checks.shown(list(self.species_names))}"
+                f"species[{self.species.argmax()}] = {self.species.max()}: a code of one of"
+                f" {checks.shown(list(self.species_names))} is needed"
             )
         self.cell, self.pbc = check_cell(cell, pbc)
         self.cutoff = None if cutoff is None else checks.positive("cutoff", cutoff)
@@ -266,7 +266,10 @@ class Configuration:
         """
         positions = checks.positions("atom_positions", atom_positions)
         if len(positions) != self.n_centers:
-            raise InputError(f"atom_positions: {len(positions)} of them for {self.n_centers} atoms")
+            raise InputError(
+                f"atom_positions has {len(positions)} rows; one for each of the {self.n_centers}"
+                " atoms is needed"
+            )
         return self._with(self._place(positions))
 
     def codes(self, names: Sequence[str]) -> Array:
@@ -292,8 +295,8 @@ class Configuration:
         if self.species_names is None:
             if self.n_particles and self.species.max() >= len(names):
                 raise InputError(
-                    f"species: code {self.species.max()} of particle {self.species.argmax()} is"
-                    f" none of the {len(names)} species {checks.shown(list(names))}"
+                    f"species[{self.species.argmax()}] = {self.species.max()}: a code of one of the"
+                    f" {len(names)} species {checks.shown(list(names))} is needed"
                 )
             return self.species
         if names == self.species_names:
@@ -323,7 +326,7 @@ class Configuration:
     def require_parents(self) -> None:
         """Raise InputError if the parents of ghosts are not known."""
         if self.parents is None and not self.contributing.all():
-            raise InputError("parents: this configuration does not know its ghosts' parents")
+            raise InputError("parents: needed here, but this configuration does not have them")
 
     def fold(self, per_particle: ArrayLike) -> Array:
         """Add what ghosts got onto the atoms that they are images of.
@@ -359,8 +362,8 @@ class Configuration:
         self.require_cutoff(cutoff, "the staged graph")
         if self.n_layers is not None and self.n_layers < n_layers and np.any(self.pbc):
             raise InputError(
-                f"the configuration's ghosts reach {self.n_layers} layers, the staged graph needs"
-                f" {n_layers}: make it with n_layers={n_layers}"
+                f"the configuration's ghosts reach {self.n_layers} layers, but the staged graph"
+                f" needs {n_layers}: a configuration made with n_layers={n_layers} is needed"
             )
         return graph_of_checked(self.positions, self.contributing, cutoff, n_layers, self.all_rows)
 
@@ -420,9 +423,9 @@ class Configuration:
     def _mover(self):
         """The function that places all particles, as long as the lists and the cell hold."""
         if self.parents is None or self.shifts is None:
-            raise InputError("parents, shifts: needed to move ghosts with their atoms")
+            raise InputError("parents, shifts: both are needed to move ghosts with their atoms")
         if self.cell is None and self.shifts.any():
-            raise InputError("cell: needed to move ghosts that are shifted")
+            raise InputError("cell: it is needed to move ghosts that are shifted")
         ghosts, moves = np.flatnonzero(~self.contributing), 0.0
         if self.cell is not None:
             # as floats: numpy multiplies matrices of whole numbers slowly
@@ -440,7 +443,7 @@ def _placed(atoms, ghosts, moves, atom_positions):
 def _species_codes(structure, species):
     """(n_atoms,) int32 codes and the names that they count."""
     if structure.kinds is None:
-        raise InputError("symbols: needed where positions are given instead of a structure")
+        raise InputError("symbols: they are needed with positions in place of a structure")
     names = check_species(structure.kind_names if species is None else species)
     table = np.array(
         [names.index(name) if name in names else -1 for name in structure.kind_names],

@@ -12,8 +12,8 @@ def check_centers(centers, contributing):
     expected = np.flatnonzero(contributing)
     if not np.array_equal(np.sort(centers), expected):
         raise InputError(
-            f"centers must be the {len(expected)} contributing particles, each once: got"
-            f" {centers[:10].tolist()}{' ...' if len(centers) > 10 else ''}"
+            f"centers = {centers[:10].tolist()}{' ...' if len(centers) > 10 else ''}: the"
+            f" {len(expected)} contributing particles, each once, are needed"
         )
     return centers
 
@@ -23,24 +23,26 @@ def check_lists(centers, offsets, neighbors, n_particles):
     neighbors = checks.integers("neighbors", neighbors, least=0)
     if offsets[0] != 0 or offsets[-1] != len(neighbors) or (np.diff(offsets) < 0).any():
         raise InputError(
-            f"offsets must ascend from 0 to the number of neighbors, {len(neighbors)}: got"
-            f" {offsets[0]} ... {offsets[-1]}"
+            f"offsets = {offsets[0]} ... {offsets[-1]}: numbers that ascend from 0 to the number of"
+            f" neighbors, {len(neighbors)}, are needed"
         )
     if neighbors.size and neighbors.max() >= n_particles:
         raise InputError(
-            f"neighbors[{neighbors.argmax()}] = {neighbors.max()}, but there are {n_particles}"
-            " particles"
+            f"neighbors[{neighbors.argmax()}] = {neighbors.max()}: one of the {n_particles}"
+            " particles, counted from 0, is needed"
         )
     own = neighbors == np.repeat(centers, np.diff(offsets))
     if own.any():
         particle = neighbors[np.argmax(own)]
-        raise InputError(f"neighbors: particle {particle} is in its own row")
+        raise InputError(
+            f"neighbors: particle {particle} is in its own row; only other particles are needed"
+        )
     again = first_repetition(offsets, neighbors, n_particles)
     if again >= 0:
         row = int(np.searchsorted(offsets, again, side="right")) - 1
         raise InputError(
-            f"neighbors[{again}] = {neighbors[again]}: this particle is in the row of particle"
-            f" {centers[row]} already; each neighbor only once is needed"
+            f"neighbors[{again}] = {neighbors[again]}: this particle is already in the row of"
+            f" particle {centers[row]}; each neighbor only once is needed"
         )
     return offsets, neighbors
 
@@ -50,12 +52,13 @@ def check_parents(parents, contributing):
     parents = checks.integers("parents", parents, (n,), least=0)
     if n and (parents.max() >= n or not contributing[parents].all()):
         bad = int(np.argmax((parents >= n) | ~contributing[np.minimum(parents, n - 1)]))
-        raise InputError(f"parents[{bad}] = {parents[bad]} is not a contributing particle")
+        raise InputError(f"parents[{bad}] = {parents[bad]}: a contributing particle is needed")
     own = parents == np.arange(n)
     if not own[contributing].all():
         bad = int(np.flatnonzero(contributing & ~own)[0])
         raise InputError(
-            f"parents[{bad}] = {parents[bad]}: a contributing particle is its own parent"
+            f"parents[{bad}] = {parents[bad]}: {bad} is needed, since a contributing particle is"
+            " its own parent"
         )
     return parents
 
@@ -65,7 +68,7 @@ def check_shifts(shifts, contributing):
     moved = contributing & shifts.any(axis=1)
     if moved.any():
         bad = int(np.argmax(moved))
-        checks.refuse(f"shifts[{bad}]", shifts[bad], "no shift for a contributing particle")
+        checks.refuse(f"shifts[{bad}]", shifts[bad], "a zero shift of a contributing particle")
     return shifts
 
 
@@ -74,7 +77,7 @@ def check_cell(cell, pbc):
     if cell is None:
         return None, None if pbc is None else checks.periodic("pbc", pbc)
     if pbc is None:
-        raise InputError("pbc: say it where a cell is given")
+        raise InputError("pbc: True, False, or three of them, is needed with a cell")
     return structure.check_cell(cell, pbc)
 
 
@@ -86,7 +89,7 @@ def check_all_rows(all_rows, n_particles):
         checks.refuse("all_rows", all_rows, "(particles, offsets, neighbors)")
     particles = checks.integers("all_rows[0]", particles, (n_particles,), least=0)
     if not np.array_equal(np.sort(particles), np.arange(n_particles)):
-        raise InputError(f"all_rows: its rows must be those of all {n_particles} particles")
+        raise InputError(f"all_rows[0]: each of the {n_particles} particles once is needed")
     return particles, *check_lists(particles, offsets, neighbors, n_particles)
 
 

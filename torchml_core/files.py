@@ -115,12 +115,12 @@ def read_lines(path, what, largest=LARGEST_TEXT):
     try:
         text = content.decode("utf-16") if utf_16 else content.decode("utf-8-sig", SURROGATES)
     except UnicodeDecodeError:
-        raise FileFormatError(f"not a text file; a {what} is one", path, 1) from None
+        raise FileFormatError(f"not a text file; a {what} is needed", path, 1) from None
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     found = CONTROL.search(text)
     if found:
         line = text.count("\n", 0, found.start()) + 1
-        raise FileFormatError(f"not a text file; a {what} is one", path, line)
+        raise FileFormatError(f"not a text file; a {what} is needed", path, line)
     lines = text.split("\n")
     return lines if lines[-1] else lines[:-1]
 
@@ -146,8 +146,8 @@ def require_place(option, path):
     path : pathlib.Path
     """
     if not path.absolute().parent.is_dir():
-        raise MissingFileError(f"{option} {path}: no such folder to write it to")
-    if path.is_fifo():  # to open it could last for ever
+        raise MissingFileError(f"{option} {path}: the folder to write it to does not exist")
+    if path.is_fifo():  # opening it could block forever
         raise FileAccessError(f"{option} {path}: a pipe; a file is needed")
 
 
@@ -177,7 +177,7 @@ def _write(path, content):
             raise FileAccessError(f"{path}: a pipe; a file is needed")
         path.write_bytes(content)
     except (FileNotFoundError, NotADirectoryError):
-        raise MissingFileError(f"{path}: there is no folder {path.parent} to write it to") from None
+        raise MissingFileError(f"{path}: the folder {path.parent} does not exist") from None
     except OSError as error:
         raise _told(error, path, "file") from None
 
@@ -201,7 +201,7 @@ def make_folder(name, value):
         path.mkdir(parents=True, exist_ok=True)
         return path
     except (FileExistsError, NotADirectoryError):
-        checks.refuse(name, str(path), "a folder, where there is no file of that name,")
+        checks.refuse(name, str(path), "the path of a folder, not of a file,")
     except OSError as error:
         raise _no_access(error, path) from None
 

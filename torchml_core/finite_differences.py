@@ -93,7 +93,7 @@ def finite_difference_stress(model: Any, atoms: Atoms, *, step: float = 1e-4) ->
     volume = volume_of_stress(atoms.cell, atoms.pbc)
     if volume is None:
         raise InputError(
-            f"atoms: a cell with a volume and a periodic direction is needed; pbc is {atoms.pbc}"
+            f"atoms: a cell with a volume and a periodic direction is needed, but pbc = {atoms.pbc}"
         )
     stress = np.empty(6)
     for component, (a, b) in enumerate(VOIGT):

@@ -123,7 +123,9 @@ def neighbor_list(
         from torchml_core.torch_neighbors import tensor_neighbor_list  # torch is loaded already
 
         if structure is not None or out is not None:
-            raise InputError("structure, out: not with positions or cell as a torch tensor")
+            raise InputError(
+                "structure, out: None is needed with positions or cell as a torch tensor"
+            )
         return tensor_neighbor_list(quantities, cutoff, positions, cell, pbc, options)
     structure = as_structure(structure, positions=positions, cell=cell, pbc=pbc)
     if out is not None and not isinstance(out, NeighborWorkspace):
@@ -187,7 +189,7 @@ def neighbor_lists(
         from torchml_core.torch_neighbors import tensor_neighbor_lists  # torch is loaded already
 
         if structures is not None:
-            raise InputError("structures: not with positions or cells as a torch tensor")
+            raise InputError("structures: None is needed with positions or cells as a torch tensor")
         return tensor_neighbor_lists(
             quantities, cutoff, positions, atom_offsets, cells, pbc, options
         )
@@ -196,7 +198,7 @@ def neighbor_lists(
     )
     if len(batch.positions) > MOST_ATOMS:
         raise InputError(
-            f"positions: {len(batch.positions)} of them; at most {MOST_ATOMS} are needed"
+            f"positions: {len(batch.positions)} atoms; at most {MOST_ATOMS} are possible"
         )
     cutoff = checks.positive("cutoff", cutoff)
     at_once = AT_ONCE * resolve_n_threads(n_threads)

@@ -142,7 +142,7 @@ def _complaint(structure, fault, cutoff, structures, first_structure):
         )
     return (
         f"{which}cutoff = {cutoff:g} is far too large for this cell of {end - first} atoms: there"
-        " is not the memory for its periodic images and pairs"
+        " is not enough memory for its periodic images and pairs"
     )
 
 

@@ -64,14 +64,19 @@ def as_structure(structure=None, *, positions=None, cell=None, pbc=None, symbols
     """
     if structure is None:
         if positions is None:
-            raise InputError("structure: give ASE Atoms, or positions= (with cell= and pbc=)")
+            raise InputError(
+                "structure: ASE Atoms, or positions= (with cell= and pbc=), are needed"
+            )
         if cell is not None and pbc is None:
-            raise InputError("pbc: say it where a cell is given: True, False or three of them")
+            raise InputError("pbc: True, False, or three of them, is needed with a cell")
         cell = np.zeros((3, 3)) if cell is None else cell
         pbc = False if pbc is None else pbc
     else:
         if any(argument is not None for argument in (positions, cell, pbc, symbols)):
-            raise InputError("structure: give either it or positions=, cell=, pbc=, symbols=")
+            raise InputError(
+                "structure: either a structure, or positions=, cell=, pbc=, symbols=, is needed,"
+                " not both"
+            )
         if isinstance(structure, Structure):
             return structure  # checked before
         positions, cell, pbc, kinds, names = _fields_of_atoms(structure)
@@ -86,7 +91,9 @@ def as_structure(structure=None, *, positions=None, cell=None, pbc=None, symbols
     if symbols.size and not all(isinstance(symbol, str) for symbol in symbols.flat):
         checks.refuse("symbols", symbols, "a sequence of chemical symbols")
     if symbols.shape != (len(positions),):
-        raise InputError(f"symbols: {symbols.size} of them for {len(positions)} positions")
+        raise InputError(
+            f"symbols: one for each of the {len(positions)} positions is needed, not {symbols.size}"
+        )
     symbols = symbols.astype(str)
     names, kinds = np.unique(symbols, return_inverse=True)
     return Structure(positions, cell, pbc, kinds, tuple(names.tolist()))
@@ -104,8 +111,8 @@ def check_cell(cell, pbc):
     if vectors and not _sine(vectors) >= SINGULAR:
         names = ", ".join(vector for vector, on in zip(CELL_VECTORS, pbc, strict=True) if on)
         raise InputError(
-            f"cell = {cell.tolist()} is singular: its periodic vectors {names} must be"
-            " linearly independent (or set pbc False where there is no period)"
+            f"cell = {cell.tolist()} is singular: linearly independent periodic vectors {names}"
+            " are needed (or pbc = False in directions that are not periodic)"
         )
     return cell, pbc
 

@@ -270,7 +270,13 @@ def test_all_faults_of_a_param_file_are_found_and_the_other_files_looked_at(run,
     result = run("inspect", descriptor_folder)
     found = "\n".join(problems(result))
     assert len(problems(result)) == 5, found
-    for message in ("'Si Xx Ge': 2, the number", "'far'", "'a/model.pt'", "'no'", "an empty file"):
+    for message in (
+        "'Si Xx Ge': 2 symbols, as many as the number",
+        "'far'",
+        "'a/model.pt'",
+        "'no'",
+        "an empty file",
+    ):
         assert message in found
     assert facts(result)["width"] == "3 values per atom"  # its .dat file is fine
     assert [p.partition(": ")[0] for p in problems(run("inspect", param))] == [
@@ -418,8 +424,8 @@ def test_other_things_are_refused(run, tmp_path, silicon_file, model_folder):
     for arguments, message in (
         ([silicon_file], "a portable model's folder, or a .param, .dat, .pt or .pt2 file"),
         ([tmp_path / "none"], "there is no such file"),
-        ([model_folder, "--kind", "SOAP"], "--kind SOAP: for a .dat file"),
-        ([model_folder / "model.pt", "--run"], "--run: for a portable model's folder"),
+        ([model_folder, "--kind", "SOAP"], "is not a .dat file"),
+        ([model_folder / "model.pt", "--run"], "is not a portable model's folder"),
         ([model_folder, "--device", "cpu"], "--run is needed"),
         ([model_folder, "--trust"], "--run is needed"),
     ):

@@ -93,10 +93,13 @@ def test_what_is_refused(run, copies):
     (library,) = (folder / "Foreign").glob("lib*.so")
     library.write_bytes(library.read_bytes().replace(MARK, MARK.upper()))
     for words, message in (
-        ([MODEL], f"name = '{MODEL}': it is installed in environment and user"),
-        (["Nothing"], "name = 'Nothing': no such driver or model is installed"),
+        ([MODEL], f"name = '{MODEL}': installed in environment and user"),
+        (["Nothing"], "name = 'Nothing': no driver or model of this name is installed"),
         ([MODEL, "--collection", "system"], "in the collection system (but in environment, user)"),
-        (["Foreign"], "name = 'Foreign': the driver is none of torchml_core's; --force removes it"),
+        (
+            ["Foreign"],
+            "name = 'Foreign': this driver does not belong to torchml_core; --force removes it",
+        ),
     ):
         result = run("remove", *words)
         assert result.exit_code == 1
@@ -113,7 +116,7 @@ def test_a_driver_that_models_ask_for(run, copies):
     remove([DRIVER], "user")  # another one is left
     result = run("remove", DRIVER)
     assert result.exit_code == 1
-    assert f"models ask for this driver, {MODEL} (environment) for one" in result.stderr
+    assert f"installed models use this driver, for example {MODEL} (environment)" in result.stderr
     assert there() == [ALL[0], *ALL[2:]]
     assert run("remove", DRIVER, "--force").exit_code == 0
     assert there() == ALL[2:]

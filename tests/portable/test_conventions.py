@@ -237,7 +237,7 @@ def test_lists_that_are_too_short_are_refused(model):
 @pytest.mark.parametrize("pbc", [False, True])
 def test_particles_at_the_same_place_are_named(pbc, model):
     atoms = Atoms("Si2C", [[0, 0, 0], [1, 2, 3], [1, 2, 3]], cell=[8, 9, 10], pbc=pbc)
-    message = r"positions: particles 1 and 2 are both at \(1, 2, 3\); no two may be"
+    message = r"positions: particles 1 and 2 are both at \(1, 2, 3\); different positions"
     with pytest.raises(tm.InputError, match=message):
         model.evaluate(atoms)
     if pbc:

@@ -302,9 +302,9 @@ NOT_TORCHSCRIPT = {
     "random bytes": (lambda: np.random.default_rng(0).bytes(5000), "no zip archive"),
     "text": (lambda: b"1\nSi\n", "no zip archive"),
     "pickle": (lambda: pickle.dumps(Explosive(), protocol=2), "a Python pickle"),
-    "state dict": (lambda: torch_save(DescriptorNet(2).state_dict()), "what torch.save writes"),
-    "module": (lambda: torch_save(DescriptorNet(2)), "what torch.save writes"),
-    "explosive": (lambda: torch_save(Explosive()), "what torch.save writes"),
+    "state dict": (lambda: torch_save(DescriptorNet(2).state_dict()), "a file of torch.save"),
+    "module": (lambda: torch_save(DescriptorNet(2)), "a file of torch.save"),
+    "explosive": (lambda: torch_save(Explosive()), "a file of torch.save"),
     "old": (
         lambda: torch_save(Explosive(), _use_new_zipfile_serialization=False),
         "a Python pickle",

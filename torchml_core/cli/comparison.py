@@ -99,12 +99,12 @@ class Comparison:
         there = f"; they have {', '.join(sorted(self._seen))}" if self._seen else ""
         for name, key in self._keys.items():
             if key is not None and self.without[name] and not self.errors[name].n:
-                raise InputError(f"--{name}-key {key}: none of the structures has it{there}")
+                raise InputError(f"--{name}-key {key}: no structure has this key{there}")
         compared = {name: errors for name, errors in self.errors.items() if errors.n}
         if not compared:
             raise InputError(
-                f"--compare: none of the structures came with {' or '.join(self.errors)} to compare"
-                f" with{there} (--energy-key, --forces-key and --stress-key say what to take)"
+                f"--compare: no structure has {' or '.join(self.errors)} to compare with{there}"
+                " (--energy-key, --forces-key and --stress-key name the keys to use)"
             )
         head = f"{'errors':<18} {'MAE':>11} {'RMSE':>11} {'max':>11}  {'values':>8}"
         yield f"{head}  structures without  max in"
@@ -145,6 +145,6 @@ def _comparable(name, key, reference, predicted, n_atoms):
         )
     if not np.isfinite(reference).all():
         bad = reference[~np.isfinite(reference)][0]
-        raise InputError(f"the reference value of {key} in the file is {bad}")
+        raise InputError(f"{key} in the file contains {bad}: finite numbers are needed")
     scale = 1 / n_atoms if name == "energy" else 1
     return reference.ravel() * scale, predicted.ravel() * scale

@@ -191,7 +191,9 @@ def _check_options(output, resume, options):
     if options["no_forces"]:
         for name in ("forces_key", "stress_key", "atom_stresses"):
             if options[name]:
-                raise click.UsageError(f"--{name.replace('_', '-')}: not with --no-forces")
+                raise click.UsageError(
+                    f"--{name.replace('_', '-')}: cannot be used with --no-forces"
+                )
     for name in ("atom_energies", "atom_stresses"):
         if options[name] and not output:
             raise click.UsageError(f"--{name.replace('_', '-')}: -o OUTPUT is needed")
@@ -207,12 +209,12 @@ def _check_output(output, sources):
 
     path = Path(output)
     if path.suffix not in {".extxyz", ".xyz"}:
-        raise InputError(f"-o {output}: extended XYZ is written; name it .extxyz or .xyz")
+        raise InputError(f"-o {output}: a name that ends in .extxyz or .xyz is needed")
     files.require_place("-o", path)
     for source in sources:
         names = {source, source.rpartition("@")[0]} - {""}
         if path.exists() and any(Path(n).exists() and path.samefile(n) for n in names):
-            raise InputError(f"-o {output}: is read from too; choose another name")
+            raise InputError(f"-o {output}: this is also an input file; another name is needed")
 
 
 def _complain(message):

@@ -26,11 +26,11 @@ def look_into(path, *, kind=None, run=False, device=None, trust=False):
     path, findings = files.as_path("PATH", path), Findings()
     folder = files.is_folder(path)
     if kind is not None and path.suffix != ".dat":
-        raise InputError(f"--kind {kind}: for a .dat file, which {path} is not")
+        raise InputError(f"--kind {kind}: {path} is not a .dat file, which is needed")
     if run and not folder:
-        raise InputError(f"--run: for a portable model's folder, which {path} is not")
+        raise InputError(f"--run: {path} is not a portable model's folder, which is needed")
     if (device is not None or trust) and not run:
-        raise InputError("--device, --trust: --run is needed, otherwise nothing is run")
+        raise InputError("--device, --trust: --run is needed; without it no model is run")
     if folder:
         look_into_folder(findings, path)
         if run and not findings.problems:

@@ -64,7 +64,7 @@ class EarlierResults:
             evaluate(item.structure)
             raise ResumeError(
                 f"--resume: frame {self.n_taken} of {self.path} is not {item.label}, which can be"
-                " evaluated: it was written for other structures; remove it, or leave --resume out"
+                " evaluated: the file was written for other structures; remove it, or omit --resume"
             )
         results = reference_results(self._atoms)
         self.end, self.n_taken = self._frame.end, self.n_taken + 1
@@ -82,22 +82,22 @@ class EarlierResults:
         """Raise ResumeError where a frame is left after all structures."""
         if not self.used_up:
             raise ResumeError(
-                f"--resume: frame {self.n_taken} of {self.path} is none of the structures: it was"
-                " written for others; remove it, or leave --resume out"
+                f"--resume: frame {self.n_taken} of {self.path} is none of the structures: the file"
+                " was written for other structures; remove it, or omit --resume"
             )
 
     def _require_same(self, item, earlier, now):
         if set(earlier) != set(now):
             had, has = (", ".join(sorted(names)) for names in (earlier, now))
             raise ResumeError(
-                f"--resume: {self.path} has {had} of {item.label}, this run computes {has}: the"
-                " same options are needed"
+                f"--resume: {self.path} has {had} for {item.label}, but this run computes {has}:"
+                " the same options are needed"
             )
         was, value = earlier["energy"], now["energy"]
         if abs(was - value) > AGREEMENT * max(abs(was), 1):
             raise ResumeError(
-                f"--resume: {self.path} has energy {was:.8f} of {item.label}, this model gives"
-                f" {value:.8f}: the same model is needed"
+                f"--resume: {self.path} has the energy {was:.8f} for {item.label}, but this model"
+                f" gives {value:.8f}: the same model is needed"
             )
 
 
@@ -118,8 +118,8 @@ def _complete_frames(path):
                 broken = broken or frame
             elif broken is not None:
                 raise ResumeError(
-                    f"--resume: {path}:{broken.line}: frame {broken.place} is damaged, and not the"
-                    " last: this is not what an interrupted run leaves"
+                    f"--resume: {path}:{broken.line}: frame {broken.place} is damaged but is not"
+                    " the last one: an interrupted run does not write such a file"
                 )
             else:
                 yield frame, atoms

@@ -124,7 +124,7 @@ def split_source(source):
     try:
         return name, string2index(index)
     except ValueError as error:
-        raise InputError(f"index {index!r} after @: a number, or start:stop:step") from error
+        raise InputError(f"@{index}: a number, or start:stop:step, is needed after @") from error
 
 
 def is_xyz(path):
@@ -140,7 +140,7 @@ def is_xyz(path):
 
 def _read_xyz(path, index):
     if path == STDIN and not _forward(index):
-        yield Item(path, InputError("an index from the end: a file is needed, not a stream"))
+        yield Item(path, InputError("an index from the end needs a file, not a stream"))
         return
     for frame in _selected_frames(path, index):
         label = f"{path}@{frame.place}"
@@ -200,7 +200,7 @@ def _read_others(path, index):
             if fault is not None:
                 stuck = str(found) == str(fault)
                 if stuck and any_read:
-                    fault = InputError(f"{fault}; ASE reads nothing behind it, which is left out")
+                    fault = InputError(f"{fault}; ASE cannot read what follows, which is left out")
                 yield Item(label if any_read or not stuck else path, fault)
                 fault = None
                 if stuck:

@@ -260,7 +260,9 @@ class Descriptor:
         UnsupportedError
             There is no such format for this descriptor.
         """
-        raise UnsupportedError(f"{type(self).__name__}: there is no .dat format for it; pickle it")
+        raise UnsupportedError(
+            f"{type(self).__name__}: there is no .dat format for it; use pickle to save it"
+        )
 
     @classmethod
     def _from_lines(cls, lines: DataLines) -> Descriptor:
@@ -320,12 +322,12 @@ class Descriptor:
                 image = f" (an image of particle {int(parents[j])})"
             raise InputError(
                 f"positions: particles {i} and {j}{image} are both at ({place});"
-                " no two may be at the same place"
+                " different positions are needed"
             )
         if fault == _descriptors.NOT_FINITE:
             raise InputError(
-                f"a value is too large for {dtype}, or not a number: look at the positions"
-                f" and at the parameters of {self!r}"
+                f"a descriptor value is too large for {dtype}, or not a number: check the positions"
+                f" and the parameters of {self!r}"
             )
 
 

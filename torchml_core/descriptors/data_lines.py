@@ -71,9 +71,8 @@ class DataLines:
         skipped = itertools.dropwhile(lambda word: not is_number(word), words)
         numbers = list(itertools.takewhile(is_number, skipped))
         if not numbers or count not in (None, len(numbers)):
-            raise self.error(
-                f"{what}: {count or 'some'} numbers are needed, found {shown(' '.join(words))}"
-            )
+            needed = "at least one number is" if count is None else f"{count} numbers are"
+            raise self.error(f"{what} = {shown(' '.join(words))}: {needed} needed")
         return numbers
 
     def checked(self, check, *arguments):
@@ -88,4 +87,4 @@ def check_names(species):
     """Raise UnsupportedError for names that a line of words cannot hold."""
     for name in species:
         if len(name.split()) != 1 or "#" in name or name != name.strip() or is_number(name):
-            raise UnsupportedError(f"species {name!r}: the .dat format cannot hold this name")
+            raise UnsupportedError(f"species = {name!r}: the .dat format cannot store this name")

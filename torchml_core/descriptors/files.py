@@ -71,8 +71,8 @@ def _require_same_species(descriptor, species, path):
     missing = [name for name in species if name not in descriptor.species]
     if missing:
         raise InputError(
-            f"species = {shown(species)}: {path} has {', '.join(descriptor.species)} only"
+            f"species = {shown(species)}: {path} has only {', '.join(descriptor.species)}"
         )
     extra = [name for name in descriptor.species if name not in species]
     if extra:
-        raise InputError(f"species = {shown(species)}: {path} has {extra[0]} too")
+        raise InputError(f"species = {shown(species)}: {path} also has {extra[0]}")

@@ -84,6 +84,6 @@ def register_descriptor(cls: AnyDescriptor) -> AnyDescriptor:
     known = kind_named(cls.__name__)
     again = _registered.get(cls.__name__)  # of the same name in the same module: redefined
     if known is not None and (again is None or again.__module__ != cls.__module__):
-        raise InputError(f"cls = {cls!r}: another name is needed, {known} is a kind already")
+        raise InputError(f"cls = {cls!r}: another name is needed; the kind {known} already exists")
     _registered[cls.__name__] = cls
     return cls

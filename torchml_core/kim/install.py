@@ -150,7 +150,7 @@ def _run(source, *command):
         failed = "" if made.returncode == 0 else (made.stdout + made.stderr).strip()
     if failed:
         raise InstallationError(
-            f"{source.name} was not installed; `torchml-core kim doctor` tells what is missing."
+            f"{source.name} was not installed; `torchml-core kim doctor` reports what is missing."
             f" {command[0]} said:\n{failed[-4000:]}"
         )
 

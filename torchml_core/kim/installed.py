@@ -135,10 +135,12 @@ def _only_one(name, collection, items):
     if not found:
         where = f" in the collection {collection}" if collection else ""
         elsewhere = f" (but in {', '.join(item.collection for item in there)})" if there else ""
-        raise InputError(f"name = {name!r}: no such driver or model is installed{where}{elsewhere}")
+        raise InputError(
+            f"name = {name!r}: no driver or model of this name is installed{where}{elsewhere}"
+        )
     if len(found) > 1:
         where = " and ".join(item.collection for item in found)
-        raise InputError(f"name = {name!r}: it is installed in {where}: a collection is needed")
+        raise InputError(f"name = {name!r}: installed in {where}; a collection is needed")
     return found[0]
 
 
@@ -147,8 +149,8 @@ def _require_ours_and_idle(chosen):
     for item in chosen:
         if item not in [one.item for one in ours]:
             raise InputError(
-                f"name = {item.name!r}: the {item.kind} is none of torchml_core's; --force removes"
-                " it all the same"
+                f"name = {item.name!r}: this {item.kind} does not belong to torchml_core; --force"
+                " removes it anyway"
             )
     left = [one for one in ours if one.item not in chosen]
     drivers = {one.item.name for one in left if one.item.kind == "driver"}
@@ -156,9 +158,9 @@ def _require_ours_and_idle(chosen):
     for one in left:
         if one.item.kind == "model" and one.of in gone:
             raise InputError(
-                f"name = {one.of!r}: models ask for this driver, {one.item.name}"
-                f" ({one.item.collection}) for one: remove them first, or with it; --force removes"
-                " it all the same"
+                f"name = {one.of!r}: installed models use this driver, for example {one.item.name}"
+                f" ({one.item.collection}): remove them first, or together with it; --force removes"
+                " it anyway"
             )
 
 

@@ -84,28 +84,32 @@ def _unpack(path, plain, folder):
             if k >= MOST_MEMBERS or member.size > LARGEST:
                 raise _too_large(path)
             if inside.is_absolute() or ".." in inside.parts:
-                raise FileFormatError(f"{shown(member.name)} leads out of the tarball", path)
+                raise FileFormatError(
+                    f"{shown(member.name)}: a path inside of the tarball is needed", path
+                )
             if inside.suffix not in SUFFIXES or inside.name.startswith("."):
                 continue
             if member.isdir():
                 continue
             if not member.isreg():
-                raise FileFormatError(f"{shown(member.name)}: a file, no link, is needed", path)
+                raise FileFormatError(
+                    f"{shown(member.name)}: a regular file, not a link, is needed", path
+                )
             parents.add(inside.parent)
             target = folder / inside.name
             if len(parents) > 1 or target.exists():
-                message = "one model is needed, in one folder, and each of its files once"
+                message = "a single model in one folder, with each file once, is needed"
                 raise FileFormatError(f"{shown(member.name)}: {message}", path)
             with tar.extractfile(member) as source, target.open("xb") as copy:
                 shutil.copyfileobj(source, copy, BLOCK)
     if not parents:
-        raise MissingFileError(f"{path}: no portable model is in it")
+        raise MissingFileError(f"{path}: it contains no portable model")
     return parents.pop().name or Path(path).name.partition(".")[0]
 
 
 def _too_large(path):
     return FileFormatError(
-        f"it unpacks to more than {LARGEST >> 30} GiB or {MOST_MEMBERS} files; unpack it yourself"
-        " if you trust it, and name the folder",
+        f"it unpacks to more than {LARGEST >> 30} GiB or {MOST_MEMBERS} files; if you trust it,"
+        " unpack it yourself and give the folder instead",
         path,
     )

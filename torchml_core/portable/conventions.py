@@ -235,8 +235,8 @@ def _squares(c, i, j):
         pair = int(np.argmin(squares))
         place = ", ".join(f"{x:g}" for x in c.positions[i[pair]])
         raise InputError(
-            f"positions: {name_pair(c, i[pair], j[pair])} are both at ({place}); no two may be at "
-            "the same place"
+            f"positions: {name_pair(c, i[pair], j[pair])} are both at ({place}); different "
+            "positions are needed"
         )
     return squares
 

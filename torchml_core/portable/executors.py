@@ -154,7 +154,7 @@ class TorchScriptExecutor(_Executor):
         except Exception as error:  # any: the code in it is compiled, and some of it is run
             raise ModelError(f"{path}: torch.jit.load cannot load it: {reason(error)}") from error
         if not hasattr(module, "forward"):
-            raise ModelError(f"{path}: it has no method forward, which is what would be called")
+            raise ModelError(f"{path}: it has no method forward, which is needed")
         if not trust:
             refuse_compiled(path, module)
         weights = [list(module.parameters()), list(module.buffers())]

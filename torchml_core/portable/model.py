@@ -193,7 +193,7 @@ class PortableModel:
             there = [name for name in there if name.endswith((".pt", ".pt2"))]
             raise MissingFileError(
                 f"{param_file} names the model {parameters.model_file}, which is not there; "
-                f"there is {', '.join(there) or 'no .pt or .pt2 file'}"
+                f"the folder has {', '.join(there) or 'no .pt or .pt2 file'}"
             )
         executor = load_executor(model_file, execution_device(device), trust=trust)
         contents[model_file.name] = None  # the executor has it

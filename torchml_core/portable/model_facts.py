@@ -71,7 +71,7 @@ def refusal(text):
     if found:
         return f"its code calls {found.group()}, which reaches files or other processes"
     found = OBJECTS.search(text)
-    return found and f"it makes objects of {found.group()}, which nothing is known of here"
+    return found and f"it makes objects of {found.group()}, an unknown class"
 
 
 class Refused(ModelError):
@@ -81,6 +81,6 @@ class Refused(ModelError):
 def refuse_untrusted(path, why):
     """Raise the ModelError for what is loaded only if it is trusted."""
     raise ModelError(
-        f"{path}: {why}; it is loaded with trust=True only, which is for models from whom you"
-        " would take a program"
+        f"{path}: {why}; it is loaded only with trust=True, which is meant for models from a"
+        " source whose programs you would run"
     )

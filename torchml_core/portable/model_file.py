@@ -64,7 +64,7 @@ def _look_into(content, path):
             if not exported:
                 raise ModelError(f"{path}: written by torch.export.save; its name must end in .pt2")
             return ExportedFile(archive)
-        what = "what torch.save writes" if "data.pkl" in archive else "some other zip archive"
+        what = "a file of torch.save" if "data.pkl" in archive else "some other zip archive"
     else:
         kinds = {b"": "an empty file", b"\x80\x02": "a Python pickle"}
         what = kinds.get(content[:2], "no zip archive")

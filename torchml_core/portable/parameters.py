@@ -446,8 +446,8 @@ def _parse_symbols(text, n_species):
     symbols = text.split()
     if n_species is not None and len(symbols) != n_species:
         raise InputError(
-            f"element symbols = {shown(text)}: {n_species}, the number of elements before, are"
-            f" needed, not {len(symbols)}"
+            f"element symbols = {shown(text)}: {n_species} symbols, as many as the number of"
+            f" elements above, are needed, not {len(symbols)}"
         )
     return check_species(symbols)
 

@@ -136,4 +136,4 @@ def _joined_rows(a, b, n):
 def _require_sum(found, expected, dtype):
     scale = max(np.abs(found).max(), np.abs(expected).max())
     if not np.abs(found - expected).max() <= TOLERANCES.get(dtype, 1e-2) * scale:
-        raise ModelError("its energy is no sum over atoms")
+        raise ModelError("its energy is not a sum over atoms")

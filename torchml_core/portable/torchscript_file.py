@@ -82,9 +82,7 @@ class TorchScriptFile:
         classes = dict(self._classes())
         forward = FORWARD.search(classes.get(self._root, ""))
         if forward is None:
-            raise ModelError(
-                f"{self.archive.path}: it has no method forward, which is what would be called"
-            )
+            raise ModelError(f"{self.archive.path}: it has no method forward, which is needed")
         with self.archive.damage("code"):
             arguments, returned, n_returned = _signature(*forward.groups())
             parameters, buffers = (

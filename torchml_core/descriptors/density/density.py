@@ -67,7 +67,7 @@ class DensityDescriptor(Descriptor):
         self.species_weights = _check_species_weights(species_weights, self.species)
         if self.species_weights is not None and self.species_density != "separate":
             raise InputError(
-                f"species_density = {self.species_density!r}: species_weights already say which"
+                f"species_density = {self.species_density!r}: species_weights already define which"
                 " species a channel holds; one of the two is needed"
             )
 
@@ -174,15 +174,17 @@ def check_size(descriptor):
     """Raise InputError for more values of an atom than make sense."""
     if descriptor.width > MOST_VALUES:
         raise InputError(
-            f"species, n_max and l_max make {descriptor.width} values per atom: at most"
-            f" {MOST_VALUES} is needed; fewer species, or species_weights, make fewer"
+            f"species, n_max and l_max give {descriptor.width} values per atom: at most"
+            f" {MOST_VALUES} are possible; reduce n_max, l_max or the number of species, or use"
+            " species_weights"
         )
 
 
 def _check_cutoff(name, cutoff, radial_basis):
     shortest, longest = CUTOFFS[radial_basis]
     if not shortest <= positive(name, cutoff) <= longest:
-        refuse(name, cutoff, f"for radial_basis={radial_basis!r}, {shortest:g} to {longest:g}")
+        requirement = f"a number from {shortest:g} to {longest:g} for radial_basis={radial_basis!r}"
+        refuse(name, cutoff, requirement)
     return float(cutoff)
 
 
@@ -209,7 +211,7 @@ def _check_width(sigma, eta, cutoff):
     """sigma or None, as given, and eta."""
     if sigma is not None and eta is not None:
         raise InputError(
-            f"sigma = {shown(sigma)} and eta = {shown(eta)}: one of them is needed;"
+            f"sigma = {shown(sigma)} and eta = {shown(eta)}: only one of them is needed;"
             " eta = 1/(2 sigma²)"
         )
     if eta is None:
@@ -222,8 +224,8 @@ def _check_width(sigma, eta, cutoff):
     if not least <= width <= most:
         bound = f"at least {least:g}" if width < least else f"at most {most:g}"
         raise InputError(
-            f"{name} = {given:g}: for cutoff = {cutoff:g}, sigma = 1/√(2 eta) must be {bound}, not"
-            f" {width:g}"
+            f"{name} = {given:g}: sigma = 1/√(2 eta) = {width:g} for cutoff = {cutoff:g};"
+            f" {bound} is needed"
         )
     return sigma, 1 / (2 * sigma**2) if eta is None else eta
 

@@ -119,11 +119,11 @@ def write_symmetry_functions(descriptor, path):
     """Write a SymmetryFunctions; see :meth:`SymmetryFunctions.to_file`."""
     if descriptor.species_mode != "pooled":
         raise UnsupportedError(
-            f"species_mode = {descriptor.species_mode!r}: the .dat format has no word for it"
+            f"species_mode = {descriptor.species_mode!r}: the .dat format cannot store it"
         )
     if descriptor.cutoff_function != "cos":
         raise UnsupportedError(
-            f"cutoff_function = {descriptor.cutoff_function!r}: the .dat format knows cos only"
+            f"cutoff_function = {descriptor.cutoff_function!r}: the .dat format can store only cos"
         )
     check_names(descriptor.species)
     files.write_text("path", path, "\n".join(_symmetry_function_lines(descriptor)) + "\n")

@@ -54,7 +54,7 @@ def atomic_number(name):
 
     known = atomic_numbers.get(name, 0)
     if known < 1:
-        raise InputError(f"species: {shown(name)} is no chemical element; it has no atomic number")
+        raise InputError(f"species: {shown(name)} is not a chemical element, which is needed")
     return known
 
 
@@ -70,10 +70,12 @@ def check_functions(functions):
     for type, rows in pairs:
         one_of("functions: type", type, tuple(PARAMETERS))
         if type in checked:
-            raise InputError(f"functions: {type} is given twice; put its rows together")
+            raise InputError(
+                f"functions: {type} is listed twice; one entry with all its rows is needed"
+            )
         checked[type] = _check_rows(type, rows)
     if not checked:
-        raise InputError("functions: empty; at least one type is needed")
+        raise InputError("functions = []: at least one type is needed")
     return tuple(checked.items())
 
 
@@ -87,17 +89,17 @@ def _check_rows(type, rows):
         ) from None
     if type == "g1":
         if rows:
-            raise InputError("functions: g1 has no parameters; an empty list is needed")
+            raise InputError("functions: g1 has no parameters: an empty list of rows is needed")
         return ()
     if not rows:
-        raise InputError(f"functions: {type} has no rows; [{', '.join(names)}] is one")
+        raise InputError(f"functions: {type}: at least one row [{', '.join(names)}] is needed")
     return tuple(check_row(f"functions: {type} row {k}", names, row) for k, row in enumerate(rows))
 
 
 def check_row(where, names, row):
     """Return a row of parameters as finite floats that have a meaning, or raise InputError."""
     if len(row) != len(names):
-        raise InputError(f"{where}: {list(row)} where [{', '.join(names)}] is needed")
+        raise InputError(f"{where} = {list(row)}: [{', '.join(names)}] is needed")
     values = {name: number(f"{where}: {name}", x) for name, x in zip(names, row, strict=True)}
     if values.get("eta", 0.0) < 0:
         raise InputError(f"{where}: eta = {values['eta']:g}: at least 0 is needed")
@@ -130,7 +132,7 @@ def check_function(where, f, species):
     check_cutoff(f"{where}: cutoff", f.cutoff)
     if f.zeta <= 0 or f.eta < 0:
         raise InputError(
-            f"{where}: zeta = {f.zeta:g}, eta = {f.eta:g}: more than 0, and at least 0 are needed"
+            f"{where}: zeta = {f.zeta:g}, eta = {f.eta:g}: zeta > 0 and eta >= 0 are needed"
         )
     if f.zeta * math.log2((1 + abs(f.lam)) / 2) > 500:
         raise InputError(

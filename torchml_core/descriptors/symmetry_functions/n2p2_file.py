@@ -77,7 +77,7 @@ def _setting_lines(path):
         elif DEFINES_FUNCTIONS.fullmatch(keyword):
             raise UnsupportedError(
                 f"{path}:{number}: {shown(keyword)} defines symmetry functions in a way that is not"
-                " known here; lines of symfunction_short are needed"
+                " supported; symfunction_short lines are needed"
             )
     return found, max(len(lines), 1)
 
@@ -85,9 +85,11 @@ def _setting_lines(path):
 def _only(path, found, keyword, n_lines):
     """(line number, words after it) of a keyword that must occur once."""
     if not found:
-        raise FileFormatError(f"there is no line '{keyword} ...'", path, n_lines)
+        raise FileFormatError(f"a line '{keyword} ...' is needed", path, n_lines)
     if len(found) > 1:
-        raise FileFormatError(f"{keyword} is given twice", path, found[1][0])
+        raise FileFormatError(
+            f"{keyword} is given twice; one such line is needed", path, found[1][0]
+        )
     return found[0]
 
 
@@ -95,7 +97,7 @@ def _elements(path, line):
     number, names = line
     if not names or len(set(names)) < len(names):
         found = shown(" ".join(names))
-        raise FileFormatError(f"elements: different ones are needed, found {found}", path, number)
+        raise FileFormatError(f"elements = {found}: different elements are needed", path, number)
     try:
         return sorted(names, key=atomic_number)
     except InputError as error:
@@ -106,7 +108,7 @@ def _cutoff_type(path, line):
     number, words = line
     if len(words) not in (1, 2):
         raise FileFormatError(
-            f"cutoff_type: a number and perhaps alpha are needed, found {shown(' '.join(words))}",
+            f"cutoff_type = {shown(' '.join(words))}: a number, and optionally alpha, is needed",
             path,
             number,
         )
@@ -114,8 +116,8 @@ def _cutoff_type(path, line):
     alpha = _parse(parse_number, path, number, "alpha", words[1]) if len(words) == 2 else 0.0
     if kind not in CUTOFF_TYPES:
         raise UnsupportedError(
-            f"{path}:{number}: cutoff_type {kind} is none of those that are known here,"
-            f" {sorted(CUTOFF_TYPES)}"
+            f"{path}:{number}: cutoff_type = {kind}: one of the supported types"
+            f" {sorted(CUTOFF_TYPES)} is needed"
         )
     if not 0 <= alpha < 1:
         raise FileFormatError(f"alpha = {alpha:g}: 0 <= alpha < 1 is needed", path, number)
@@ -126,16 +128,16 @@ def _function(path, number, words, elements, unit):
     """(element, sort key, Function) of the words after `symfunction_short`."""
     if len(words) < 2 or words[0] not in elements:
         raise FileFormatError(
-            f"symfunction_short: one of {elements} and a type are needed, found"
-            f" {shown(' '.join(words[:2]))}",
+            f"symfunction_short {shown(' '.join(words[:2]))}: one of {elements} and a type are"
+            " needed",
             path,
             number,
         )
     kind = _parse(parse_whole, path, number, "symfunction_short: type", words[1])
     if kind not in TYPES:
         raise UnsupportedError(
-            f"{path}:{number}: symmetry functions of type {kind} are not known here, only of"
-            f" {sorted(TYPES)}"
+            f"{path}:{number}: symfunction_short: type = {kind}: one of the supported types"
+            f" {sorted(TYPES)} is needed"
         )
     names, given = WORDS[kind], words[2:]
     while len(given) > len(names) and not begins_like_number(given[-1]):
@@ -153,7 +155,9 @@ def _function(path, number, words, elements, unit):
     for name, word in zip(names, given, strict=True):
         if name == "E":
             if word not in elements:
-                message = f"{shown(word)} is none of the elements {elements}"
+                message = (
+                    f"symfunction_short: {shown(word)}: one of the elements {elements} is needed"
+                )
                 raise FileFormatError(message, path, number)
             neighbors.append(word)
         else:

@@ -258,17 +258,20 @@ def _check_cutoffs(cutoff, species):
     for pair, value in cutoff.items():
         if not isinstance(pair, tuple) or len(pair) != 2 or not names.issuperset(pair):
             raise InputError(
-                f"cutoff: {shown(pair)} is no pair of the species {shown(species)}; keys like"
+                f"cutoff: {shown(pair)} is not a pair of the species {shown(species)}; keys like"
                 f" {pairs[-1]!r} are needed"
             )
         key = pair if pair in cutoffs else pair[::-1]
         value = check_cutoff(f"cutoff[{pair!r}]", value)
         if cutoffs[key] not in (None, value):
-            raise InputError(f"cutoff: {key!r} has two, {cutoffs[key]:g} and {value:g}")
+            raise InputError(
+                f"cutoff: two different values for {key!r}, {cutoffs[key]:g} and {value:g}; one"
+                " value is needed"
+            )
         cutoffs[key] = value
     missing = [pair for pair, value in cutoffs.items() if value is None]
     if missing:
-        raise InputError(f"cutoff: the pair {missing[0]!r} has none; every pair needs one")
+        raise InputError(f"cutoff: a cutoff for the pair {missing[0]!r} is needed")
     return cutoffs
 
 
@@ -276,12 +279,14 @@ def _check_weights(weights, species, mode):
     """{name: weight} in the order of species, or None where there are none."""
     if mode != "weighted":
         if weights is not None:
-            raise InputError(f"weights: only species_mode='weighted' has them, not {shown(mode)}")
+            raise InputError(f"weights: species_mode = 'weighted' is needed, not {shown(mode)}")
         return None
     if weights is None:
         return {name: float(atomic_number(name)) for name in species}
     if not isinstance(weights, Mapping) or set(weights) != set(species):
-        raise InputError(f"weights = {shown(weights)}: one for each of {shown(species)} is needed")
+        raise InputError(
+            f"weights = {shown(weights)}: a weight of each of {shown(species)} is needed"
+        )
     return {name: number(f"weights[{name!r}]", weights[name]) for name in species}
 
 
