@@ -98,7 +98,7 @@ def long_search():
     positions = np.random.default_rng(0).uniform(0, 100, (40_000, 3))
     offsets, cells = np.array([0, len(positions)]), np.zeros((1, 3, 3))
     for cutoff in 5.0 * 1.3 ** np.arange(8):
-        arguments = (positions, offsets, cells, np.zeros((1, 3), np.int32), cutoff, cutoff**2)
+        arguments = (positions, offsets, cells, np.zeros((1, 3), np.int32), cutoff)
         search = PairSearch()
         start = time.perf_counter()
         search.run(*arguments, ordered=True)  # slower, so that there are not too many pairs
