@@ -55,8 +55,11 @@ def test_every_atom_of_a_stage_has_all_its_neighbors(seed):
         stage = np.unique(graph[0][np.isin(graph[1], stage)])
 
 
-def test_a_distance_equal_to_the_cutoff_is_an_edge():
-    (graph,) = staged_graph(np.array([[0.0, 0, 0], [1.1, 0, 0]]), [True, False], 1.1, 1)
+@pytest.mark.parametrize("all_rows", [None, ([0, 1], [0, 1, 2], [1, 0])])
+def test_a_distance_equal_to_the_cutoff_is_an_edge(all_rows):
+    """Whether it is found by a search or in a driver's lists."""
+    positions = np.array([[0.0, 0, 0], [1.1, 0, 0]])
+    (graph,) = staged_graph(positions, [True, False], 1.1, 1, all_rows=all_rows)
     assert graph.tolist() == [[0, 1], [1, 0]]
 
 

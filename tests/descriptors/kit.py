@@ -3,8 +3,19 @@
 In a descriptor's own test module::
 
     class TestKit(DescriptorKit):
+        @pytest.fixture
+        def descriptor(self): ...
+
+A descriptor with many settings passes ``SettingsKit`` with each of them, and ``ArgumentsKit``,
+which does not depend on settings, with one::
+
+    class TestSettings(SettingsKit):
         @pytest.fixture(params=[...])
         def descriptor(self, request): ...
+
+    class TestArguments(ArgumentsKit):
+        @pytest.fixture
+        def descriptor(self): ...
 
 The descriptor's species must be Si and C, its cutoff at most 4.5 Å.
 """
@@ -42,7 +53,9 @@ def cluster():
 STRUCTURES = {"silicon carbide": silicon_carbide, "cluster": cluster}
 
 
-class DescriptorKit:
+class _Structures:
+    """The two structures, and their configurations."""
+
     @pytest.fixture(params=STRUCTURES)
     def structure(self, request):
         return STRUCTURES[request.param]()
@@ -50,6 +63,10 @@ class DescriptorKit:
     @pytest.fixture
     def configuration(self, descriptor, structure):
         return tm.Configuration.from_atoms(structure, descriptor.cutoff, ["C", "Si"])
+
+
+class SettingsKit(_Structures):
+    """What depends on a descriptor's settings."""
 
     @pytest.mark.parametrize("check", DESCRIPTOR_CHECKS)
     def test_check(self, descriptor, configuration, check):
@@ -64,27 +81,12 @@ class DescriptorKit:
             np.random.default_rng(0),
         )
 
-    def test_ghosts_stand_among_contributing(self, descriptor):
-        """The permutation check shuffles particles that do include ghosts."""
-        c = tm.Configuration.from_atoms(silicon_carbide(), descriptor.cutoff, ["C", "Si"])
-        assert c.n_particles > c.n_centers
-
     def test_shape_dtype_and_labels(self, descriptor, configuration):
         values = descriptor.compute(configuration)
         assert values.shape == (configuration.n_centers, descriptor.width)
         assert values.dtype == np.float64
         assert len(descriptor.labels) == descriptor.width
         assert len(set(descriptor.labels)) == descriptor.width
-
-    def test_species_are_matched_by_name(self, descriptor, structure):
-        one = tm.Configuration.from_atoms(structure, descriptor.cutoff, ["C", "Si"])
-        other = tm.Configuration.from_atoms(structure, descriptor.cutoff, ["Si", "H", "C"])
-        np.testing.assert_array_equal(descriptor.compute(one), descriptor.compute(other))
-
-    def test_unknown_species(self, descriptor):
-        c = tm.Configuration.from_atoms(Atoms("SiH", positions=[[0, 0, 0], [0, 0, 1.5]]), 4.5)
-        with pytest.raises(tm.InputError, match="is H, not one of"):
-            descriptor.compute(c)
 
     def test_single_atom(self, descriptor):
         c = tm.Configuration.from_atoms(Atoms("Si"), descriptor.cutoff)
@@ -97,6 +99,32 @@ class DescriptorKit:
         )
         assert descriptor.jacobian(c).to_scipy().shape == (descriptor.width, 3)
         np.testing.assert_array_equal(descriptor.jacobian(c).to_scipy().toarray(), 0)
+
+    def test_pickle_equality_and_hash(self, descriptor, configuration):
+        values = descriptor.compute(configuration)
+        copy = pickle.loads(pickle.dumps(descriptor))
+        assert copy == descriptor
+        assert hash(copy) == hash(descriptor)
+        np.testing.assert_array_equal(copy.compute(configuration), values)
+        assert descriptor != "another thing"
+
+    def test_repr_is_short(self, descriptor):
+        assert type(descriptor).__name__ in repr(descriptor)
+        assert len(repr(descriptor)) < 400
+
+
+class ArgumentsKit(_Structures):
+    """What the base class and the loop over atoms do, the same for all settings."""
+
+    def test_species_are_matched_by_name(self, descriptor, structure):
+        one = tm.Configuration.from_atoms(structure, descriptor.cutoff, ["C", "Si"])
+        other = tm.Configuration.from_atoms(structure, descriptor.cutoff, ["Si", "H", "C"])
+        np.testing.assert_array_equal(descriptor.compute(one), descriptor.compute(other))
+
+    def test_unknown_species(self, descriptor):
+        c = tm.Configuration.from_atoms(Atoms("SiH", positions=[[0, 0, 0], [0, 0, 1.5]]), 4.5)
+        with pytest.raises(tm.InputError, match="is H, not one of"):
+            descriptor.compute(c)
 
     def test_no_particles(self, descriptor):
         c = tm.Configuration(np.empty((0, 3)), [], [], [], [0], [], species_names=["Si"])
@@ -177,18 +205,6 @@ class DescriptorKit:
         with pytest.raises(tm.InputError, match=r"particles 0 and \d+ \(an image of particle 1\)"):
             descriptor.compute(c)
 
-    def test_pickle_equality_and_hash(self, descriptor, configuration):
-        values = descriptor.compute(configuration)
-        copy = pickle.loads(pickle.dumps(descriptor))
-        assert copy == descriptor
-        assert hash(copy) == hash(descriptor)
-        np.testing.assert_array_equal(copy.compute(configuration), values)
-        assert descriptor != "another thing"
-
-    def test_repr_is_short(self, descriptor):
-        assert type(descriptor).__name__ in repr(descriptor)
-        assert len(repr(descriptor)) < 400
-
     def test_moving_a_far_particle_changes_nothing(self, descriptor):
         c = tm.Configuration.from_atoms(cluster(), descriptor.cutoff)
         positions = c.positions.copy()
@@ -196,3 +212,7 @@ class DescriptorKit:
         np.testing.assert_array_equal(
             descriptor.compute(with_arrays(c, positions=positions)), descriptor.compute(c)
         )
+
+
+class DescriptorKit(SettingsKit, ArgumentsKit):
+    """All of it."""

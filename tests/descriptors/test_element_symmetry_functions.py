@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from descriptors.kit import STRUCTURES, DescriptorKit
+from descriptors.kit import STRUCTURES, ArgumentsKit, SettingsKit
 from descriptors.symmetry_functions_reference import element_functions
 
 import torchml_core as tm
@@ -34,10 +34,16 @@ SETTINGS = {
 }
 
 
-class TestKit(DescriptorKit):
+class TestSettings(SettingsKit):
     @pytest.fixture(params=["cos", "inner"])
     def descriptor(self, request):
         return tm.ElementSymmetryFunctions(FUNCTIONS, **SETTINGS[request.param])
+
+
+class TestArguments(ArgumentsKit):
+    @pytest.fixture
+    def descriptor(self):
+        return tm.ElementSymmetryFunctions(FUNCTIONS)
 
 
 def reference(d, c, positions):

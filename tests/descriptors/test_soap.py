@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from descriptors import soap_reference as ref
-from descriptors.kit import STRUCTURES, DescriptorKit, silicon_carbide
+from descriptors.kit import STRUCTURES, ArgumentsKit, SettingsKit, silicon_carbide
 from descriptors.soap_cases import (
     ENVIRONMENTS,
     SOAPS,
@@ -25,10 +25,16 @@ def soap(name, **more):
     return make(tm.SOAP, name, **more)
 
 
-class TestKit(DescriptorKit):
+class TestSettings(SettingsKit):
     @pytest.fixture(params=SOAPS)
     def descriptor(self, request):
         return soap(request.param)[0]
+
+
+class TestArguments(ArgumentsKit):
+    @pytest.fixture
+    def descriptor(self):
+        return soap("unit norm")[0]
 
 
 @pytest.mark.parametrize("structure", STRUCTURES)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from descriptors import soap_reference as ref
-from descriptors.kit import STRUCTURES, DescriptorKit, cluster, silicon_carbide
+from descriptors.kit import STRUCTURES, ArgumentsKit, SettingsKit, cluster, silicon_carbide
 from descriptors.soap_cases import (
     ENVIRONMENTS,
     EXPANSIONS,
@@ -23,7 +23,7 @@ def expansion(name, **more):
     return make(tm.SphericalExpansion, name, **more)
 
 
-class TestKit(DescriptorKit):
+class TestSettings(SettingsKit):
     @pytest.fixture(params=EXPANSIONS)
     def descriptor(self, request):
         return expansion(request.param)[0]
@@ -32,6 +32,12 @@ class TestKit(DescriptorKit):
     def test_check(self, descriptor, configuration, check):
         """All but one: see test_rotation."""
         check(descriptor, configuration, np.random.default_rng(1))
+
+
+class TestArguments(ArgumentsKit):
+    @pytest.fixture
+    def descriptor(self):
+        return expansion(next(iter(EXPANSIONS)))[0]
 
 
 @pytest.mark.parametrize("structure", STRUCTURES)

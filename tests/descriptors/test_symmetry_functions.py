@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
-from descriptors.kit import STRUCTURES, DescriptorKit, silicon_carbide
+from descriptors.kit import STRUCTURES, ArgumentsKit, SettingsKit, silicon_carbide
 from descriptors.symmetry_functions_reference import symmetry_functions
 
 import torchml_core as tm
@@ -41,10 +41,16 @@ def make(name, cutoff=PAIRS):
     return tm.SymmetryFunctions(["Si", "C"], cutoff, ALL_TYPES, **SETTINGS[name])
 
 
-class TestKit(DescriptorKit):
+class TestSettings(SettingsKit):
     @pytest.fixture(params=SETTINGS)
     def descriptor(self, request):
         return make(request.param)
+
+
+class TestArguments(ArgumentsKit):
+    @pytest.fixture
+    def descriptor(self):
+        return make("normalized")
 
 
 def reference(d, c, positions=None):

@@ -336,12 +336,14 @@ def test_stress_of_partly_periodic_structures_is_a_derivative(pbc, tmp_path):
 
 
 def test_structures_that_have_no_stress(evaluate):
-    molecule, sheet = rattled_silicon(1), rattled_silicon(1)
+    molecule, sheet, flat = (rattled_silicon(1) for _ in range(3))
     molecule.pbc = False
-    sheet.pbc = [True, True, False]
+    sheet.pbc = flat.pbc = [True, True, False]
     sheet.cell[2] = 0.0
+    flat.cell[2] = flat.cell[0] + [0.0, 0.0, 1e-13]  # a volume of rounding errors
     needed = "stress: a cell with a volume and a periodic direction is needed; here pbc is "
-    for atoms, pbc in ((molecule, "[False, False, False]"), (sheet, "[True, True, False]")):
+    partly = "[True, True, False]"
+    for atoms, pbc in ((molecule, "[False, False, False]"), (sheet, partly), (flat, partly)):
         p = evaluate(lambda x: x.sum(), c=tm.Configuration.from_atoms(atoms, CUTOFF))
         with pytest.raises(tm.UnsupportedError, match=re.escape(needed + pbc)):
             _ = p.stress
