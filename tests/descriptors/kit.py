@@ -171,6 +171,16 @@ class ArgumentsKit(_Structures):
         with pytest.raises(tm.InputError, match="n_threads"):
             descriptor.compute(c, n_threads=0)
 
+    @pytest.mark.parametrize("dtype", [np.float64, np.float32])
+    def test_gradients_too_large(self, descriptor, dtype):
+        """An error, where infinite forces would be wrong: the values are finite."""
+        c = tm.Configuration.from_atoms(silicon_carbide(), descriptor.cutoff)
+        weights = np.zeros((c.n_centers, descriptor.width), dtype=dtype)
+        weights[-1] = np.finfo(dtype).max
+        for verb in (descriptor.pair_gradients, descriptor.vjp):
+            with pytest.raises(tm.InputError, match="too large for float"):
+                verb(c, weights)
+
     def test_arrays_in_any_layout(self, descriptor, configuration):
         weights = np.random.default_rng(0).standard_normal(
             (configuration.n_centers, descriptor.width)

@@ -50,7 +50,7 @@ class TestSettings(SettingsKit):
 class TestArguments(ArgumentsKit):
     @pytest.fixture
     def descriptor(self):
-        return make("normalized")
+        return make("weighted")
 
 
 def reference(d, c, positions=None):

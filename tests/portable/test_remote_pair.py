@@ -8,6 +8,9 @@ from small_models import CUTOFF, GraphNet, PairNet, shuffled
 
 import torchml_core as tm
 from torchml_core.kim.model import KimModel, Results
+from torchml_core.portable.conventions import Inputs
+from torchml_core.portable.evaluation import Outcome
+from torchml_core.portable.remote_pair import run_beside_pair
 
 SPECIES = ["Si", "C"]
 RAW = {"species": SPECIES, "cutoff": CUTOFF, "convention": "raw"}
@@ -196,3 +199,25 @@ def test_float32(tmp_path):
     model = SelfDifferentiating().to(torch.float32)
     model = create(tmp_path, model=model, returns_forces=True, dtype="float32", **RAW)
     assert model.evaluate(lone_atoms()).energy == pytest.approx(-18.25, rel=1e-6)
+
+
+@pytest.mark.parametrize(("pull", "message"), [(0.0, None), (1e-3, "sum over atoms")])
+def test_a_pair_that_feels_the_atoms_is_noticed(pull, message):
+    """Energies add up, but beside an atom the pair has other forces than alone."""
+
+    def run(c):
+        gradient = np.zeros((c.n_particles, 3))
+        if c.n_particles % 2:
+            gradient[-1] = pull
+        positions = torch.from_numpy(c.positions)
+        inputs = Inputs((), positions, c.centers, True, np.arange(c.n_particles))
+        return Outcome(inputs, np.ones(c.n_centers), gradient)
+
+    c = tm.Configuration.from_atoms(Atoms("Si"), CUTOFF, SPECIES)
+    if message is None:
+        energies, gradient = run_beside_pair(run, c, CUTOFF, CUTOFF)
+        assert energies.tolist() == [1.0]
+        assert gradient.tolist() == [[0.0, 0.0, 0.0]]
+    else:
+        with pytest.raises(tm.ModelError, match=message):
+            run_beside_pair(run, c, CUTOFF, CUTOFF)
