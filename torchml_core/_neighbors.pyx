@@ -21,7 +21,14 @@ from torchml_core.cells.faults cimport (
     TOO_OBLIQUE,
     Fault,
 )
-from torchml_core.cells.ghosts cimport Ghosts, Image, free_ghosts, number_of, start_ghosts
+from torchml_core.cells.ghosts cimport (
+    Ghosts,
+    Image,
+    add_shift,
+    free_ghosts,
+    number_of,
+    start_ghosts,
+)
 from torchml_core.cells.grid cimport Grid, Point, make_grid
 from torchml_core.cells.room cimport free_grid
 from torchml_core.cells.rows cimport Lists, write_lengths, write_row
@@ -195,6 +202,14 @@ cdef class PairSearch:
         self.add_up()
         self.n_pairs = self.offsets_[self.n_atoms]
         return None
+
+    def n_tests(self):
+        """Return how many pairs of points the search has tested, which its time is made of."""
+        cdef int64_t k
+        cdef double n = 0
+        for k in range(self.n_structures):
+            n += candidates(&self.grids[k], &self.around[k])
+        return n
 
     cdef add_up(self):
         """Where the rows begin, from their lengths."""
@@ -459,9 +474,9 @@ cdef class PairSearch:
                 return False
             for k in range(self.n_hits_[here.atom]):
                 image = self.image_of(here.atom, row[k])
-                image.a += here.a
-                image.b += here.b
-                image.c += here.c
+                if not add_shift(&image, &here):
+                    ghosts.too_many = True
+                    return False
                 if (image.a or image.b or image.c) and number_of(ghosts, image) < 0:
                     return False
         return True

@@ -106,8 +106,8 @@ def _join(structures):
 def _check_cells(cells, pbc):
     """All at once if all are right; otherwise the check of the first wrong one raises its error."""
     vectors = cells * pbc[:, :, None]
-    lengths = np.linalg.norm(vectors, axis=2)
     with np.errstate(all="ignore"):
+        lengths = np.linalg.norm(vectors, axis=2)
         unit = vectors / lengths[:, :, None]
     unit = np.where(pbc[:, :, None], unit, 0.0)
     # directions without period: any vector orthogonal to the others leaves the volume as it is

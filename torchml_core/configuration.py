@@ -213,7 +213,7 @@ class Configuration:
         if ghosts is None:
             raise InputError(
                 f"cutoff = {cutoff:g}, n_layers = {n_layers}: fewer ghosts are needed; there is not"
-                " enough memory for these"
+                " enough memory for these, or their shifts do not fit 32 bits"
             )
         parents = np.concatenate([np.arange(n_atoms, dtype=np.int32), ghosts[:, 0]])
         made = cls.unchecked(

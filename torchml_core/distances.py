@@ -18,10 +18,12 @@ def at_cutoff(cutoff):
     return min(cutoff * (1 + ROUNDING), np.finfo(np.float64).max)
 
 
-def scaled_limit(cutoff):
-    """Return a power of two, and the largest distance that counts, multiplied by it.
+def scale_for(length):
+    """Return a power of two: lengths like this one, multiplied by it, can be squared."""
+    return math.ldexp(1.0, min(max(-math.frexp(length)[1], -1000), 1000))
 
-    Distances multiplied by it can be squared and compared, whatever the magnitude of the cutoff.
-    """
-    exponent = min(max(-math.frexp(cutoff)[1], -1000), 1000)
-    return math.ldexp(1.0, exponent), math.ldexp(at_cutoff(cutoff), exponent)
+
+def scaled_limit(cutoff):
+    """Return ``scale_for`` a cutoff, and the largest distance that counts, multiplied by it."""
+    scale = scale_for(cutoff)
+    return scale, at_cutoff(cutoff) * scale

@@ -11,6 +11,7 @@ import numpy as np
 from torchml_core import checks
 from torchml_core.configuration import Configuration
 from torchml_core.configuration_checks import check_species
+from torchml_core.distances import scale_for
 from torchml_core.graph import MOST_LAYERS
 from torchml_core.structure import Structure, as_structure
 from torchml_core.threads import check_n_threads
@@ -103,8 +104,13 @@ class VerletList:
 
     def _hold(self, built, positions):
         """Whether lists do for atoms that have moved."""
-        moves = positions - built.structure.positions
-        return 4 * np.einsum("ak,ak->a", moves, moves).max() <= self.skin**2
+        with np.errstate(over="ignore"):
+            moves = positions - built.structure.positions
+            if self.skin == 0:
+                return not moves.any()
+            scale = scale_for(self.skin)
+            moves *= scale
+            return 4 * np.einsum("ak,ak->a", moves, moves).max() <= (self.skin * scale) ** 2
 
 
 class _Built(NamedTuple):

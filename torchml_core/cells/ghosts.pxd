@@ -1,6 +1,7 @@
 # Ghosts: a growing set of periodic images, each with a number.
 
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport INT32_MAX, int32_t, int64_t
+from libc.stdlib cimport llabs
 
 
 cdef struct Image:
@@ -9,10 +10,21 @@ cdef struct Image:
 
 cdef struct Ghosts:
     int64_t n, most, capacity
-    bint too_many             # there would have been more than the most
+    bint too_many             # there would have been more than the most, or too far away
     Image *images             # in the order in which they were met
     int64_t n_slots           # of the hash table, a power of two
     int32_t *slots            # number of an image, or -1
+
+
+cdef inline bint add_shift(Image *image, const Image *other) noexcept nogil:
+    """Shift an image by as many cells as another one; False if int32 does not hold that."""
+    cdef int64_t a = <int64_t>image.a + other.a
+    cdef int64_t b = <int64_t>image.b + other.b
+    cdef int64_t c = <int64_t>image.c + other.c
+    if max(llabs(a), llabs(b), llabs(c)) > INT32_MAX:
+        return False
+    image.a, image.b, image.c = <int32_t>a, <int32_t>b, <int32_t>c
+    return True
 
 
 cdef bint start_ghosts(Ghosts *ghosts, int64_t most) noexcept nogil

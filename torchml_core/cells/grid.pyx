@@ -12,7 +12,13 @@ then, only those that have points are kept.
 from libc.stdlib cimport free
 
 from torchml_core.cells.dense cimport count_atoms, lay_out, put_images
-from torchml_core.cells.faults cimport FINE, INTERRUPTED, NO_MEMORY
+from torchml_core.cells.faults cimport (
+    FINE,
+    INTERRUPTED,
+    NO_MEMORY,
+    TOO_MANY_IMAGES,
+    TOO_OBLIQUE,
+)
 from torchml_core.cells.lattice cimport Lattice, make_lattice
 from torchml_core.cells.places cimport close_gaps, find_span, place_atoms
 from torchml_core.cells.points cimport put_atoms
@@ -62,6 +68,8 @@ cdef Fault make_grid(
         return INTERRUPTED
     out.slack = out.limit * (1 + 1e-9) + 4 * out.rounding
     fault = choose_cells(n_atoms, &lattice, out, &dense, watch)
+    if fault == TOO_MANY_IMAGES and lattice.too_oblique:
+        fault = TOO_OBLIQUE
     if fault != FINE:
         return fault
     free(out.keys)

@@ -28,6 +28,7 @@ cdef struct Lattice:
     double[3] rounding        # of the sum of the user's vectors that it is
     bint[3] exact             # t is one of the coordinates, not rounded
     bint orthogonal
+    bint too_oblique          # shorter vectors would be sums of too many of the user's
     int64_t[3][3] transform   # reduced vectors = transform @ the user's
 
 

@@ -11,7 +11,7 @@ near 1 and a power of two.
 from libc.math cimport fabs, frexp, ldexp, rint, sqrt
 from libc.stdlib cimport llabs
 
-from torchml_core.cells.faults cimport FINE, TOO_LARGE, TOO_MANY_IMAGES, TOO_OBLIQUE
+from torchml_core.cells.faults cimport FINE, TOO_LARGE, TOO_MANY_IMAGES
 
 cdef enum:
     MOST_TIMES = 1 << 27      # cell vectors in a reduced one
@@ -50,8 +50,7 @@ cdef Fault make_lattice(
             out.transform[a][k] = a == k
         normalize(&vectors, a)
     reduced = vectors
-    if not reduce_vectors(&vectors, &reduced, out):
-        return TOO_OBLIQUE
+    reduce_vectors(&vectors, &reduced, out)
     complete(&reduced, out)
     return measure(&vectors, &reduced, of_unit, of_limit, out)
 
@@ -68,30 +67,26 @@ cdef void normalize(Vectors *vectors, int a) noexcept nogil:
     vectors.exponent[a] += exponent
 
 
-cdef bint reduce_vectors(const Vectors *cell, Vectors *reduced, Lattice *out) noexcept nogil:
-    """Subtract vectors from each other as long as one gets shorter by it.
-
-    False if this takes too many of them.
-    """
+cdef void reduce_vectors(const Vectors *cell, Vectors *reduced, Lattice *out) noexcept nogil:
+    """Subtract vectors from each other as long as one gets shorter by it."""
     cdef int a, b, turn
     cdef bint changed
+    out.too_oblique = False
     for turn in range(MOST_TURNS):
         changed = False
         for a in range(3):
             for b in range(3):
                 if a == b or not (out.periodic[a] and out.periodic[b]):
                     continue
-                if not shorten(cell, reduced, out, a, b, &changed):
-                    return False
+                changed |= shorten(cell, reduced, out, a, b)
         if not changed:
-            return True
-    return False
+            return
 
 
 cdef bint shorten(
-    const Vectors *cell, Vectors *reduced, Lattice *out, int a, int b, bint *changed
+    const Vectors *cell, Vectors *reduced, Lattice *out, int a, int b
 ) noexcept nogil:
-    """Take from vector a what it has of vector b; False if that is too many times b."""
+    """Take from vector a what it has of vector b; whether it has changed by that."""
     cdef double *one = reduced.mantissa[a]
     cdef const double *other = reduced.mantissa[b]
     cdef int higher = reduced.exponent[b] - reduced.exponent[a]
@@ -103,11 +98,10 @@ cdef bint shorten(
         left += x * x
     # A tie (a projection of exactly one half) would be undone in the next turn.
     if times == 0 or left >= (1 - 1e-9) * dot(one, one):
-        return True
-    if not fabs(times) <= MOST_TIMES:
         return False
     for c in range(3):
-        if fabs(out.transform[a][c] - times * out.transform[b][c]) > MOST_TIMES:
+        if not fabs(out.transform[a][c] - times * out.transform[b][c]) <= MOST_TIMES:
+            out.too_oblique = True
             return False
     for c in range(3):
         out.transform[a][c] -= <int64_t>times * out.transform[b][c]
@@ -119,7 +113,6 @@ cdef bint shorten(
                     cell.mantissa[c][k], cell.exponent[c] - reduced.exponent[a]
                 )
     normalize(reduced, a)
-    changed[0] = True
     return True
 
 
