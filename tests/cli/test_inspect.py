@@ -315,7 +315,7 @@ def test_nan_is_found(run, descriptor_folder):
 
     save_model(NotANumber(), descriptor_folder)
     (problem,) = problems(run("inspect", descriptor_folder, "--run"))
-    assert "the energy came out as nan" in problem
+    assert "the energy is nan" in problem
 
 
 def test_notes_are_no_faults(run, model_folder, tmp_path):

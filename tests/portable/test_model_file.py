@@ -275,8 +275,8 @@ def attack_a_guard(path, program):
         (attack_all_weights, r"weights/model\.pt is a pickle that torch does not load safely"),
         (attack_a_weight, r"weight_0 is a pickle that torch does not load safely"),
         (attack_a_constant, "opaque_obj_0 is an object of a user-defined class"),
-        (attack_a_size, r"the expression .__import__.* is none of sizes"),
-        (attack_a_guard, r"the expression .__import__.* is none of sizes"),
+        (attack_a_size, r"the expression .__import__.* is not an expression of sizes"),
+        (attack_a_guard, r"the expression .__import__.* is not an expression of sizes"),
     ],
 )
 def test_attacks_run_only_if_they_are_trusted(pt2, exported, attack, refused):
@@ -321,15 +321,15 @@ TREE += '"default_factory_name": "s", "dict_context": []}, "children_spec": []}]
     ("old", "new", "message"),
     [
         ('"name": "descriptor"', '"name": "descriptor=print()"', "name = 'descriptor=print()'"),
-        ('"descriptor": {', '"x y": {', "tensor_values = 'x y' is no name"),
+        ('"descriptor": {', '"x y": {', "tensor_values = 'x y' is not a name"),
         ('"torch.ops.aten.tanh.default"', '"torch.os.system"', "calls torch.os.system"),
         ('"torch.ops.aten.tanh.default"', '"_operator.attrgetter"', "_operator.attrgetter"),
         ('"torch.ops.aten.tanh.default"', '"torch.ops.load_library.a.b"', "torch.ops.load_lib"),
         ('"torch.ops.aten.tanh.default"', '"torch.ops.aten.from_file.default"', "aten::from_file"),
         ('"torch.ops.aten.tanh.default"', '"torch.ops.c10d.send.default"', "c10d::send"),
-        ('"torch.ops.aten.tanh.default"', '"#x:y"', "#x:y, which is no operator"),
+        ('"torch.ops.aten.tanh.default"', '"#x:y"', "#x:y, which is not an operator"),
         ('"parameter_name": "first"', '"parameter_name": "a\\"]"', "parameter_name = 'a\"]'"),
-        ('"in_spec": "', f'"in_spec": {json.dumps(TREE)}, "x": "', "what it takes or returns"),
+        ('"in_spec": "', f'"in_spec": {json.dumps(TREE)}, "x": "', "its inputs or outputs"),
         (
             '{"as_tensor": {"name": "tanh"}}',
             '{"as_custom_obj": {}}',
@@ -399,7 +399,7 @@ def test_expressions_of_sizes(text):
 def test_what_is_no_expression_of_sizes(text):
     if text == "L['x'].size":
         return check_expression(text)
-    with pytest.raises(Refused, match="is none of sizes"):
+    with pytest.raises(Refused, match="is not an expression of sizes"):
         check_expression(text)
 
 

@@ -214,26 +214,26 @@ WRONG = {
     "nothing": (lambda x: None, "NoneType"),
     "a number": (lambda x: 1.0, "float"),
     "a dictionary": (lambda x: {"energy": x.sum()}, "dict"),
-    "whole forces of three": (lambda x: (x.sum(), x.long(), x), "the forces came back as"),
+    "whole forces of three": (lambda x: (x.sum(), x.long(), x), "the forces is of dtype"),
     "no tensors": (lambda x: (), "tuple of ()"),
     "energy and nothing": (lambda x: (x.sum(), None), "tuple of (Tensor, NoneType)"),
-    "whole numbers": (lambda x: torch.tensor(3), "the energy came back as torch.int64"),
-    "complex": (lambda x: x.sum() * 1j, "the energy came back as torch.complex128"),
-    "truth": (lambda x: x.sum() > 0, "the energy came back as torch.bool"),
-    "whole forces": (lambda x: (x.sum(), x.long()), "the forces came back as torch.int64"),
-    "empty": (lambda x: x[:0], "the energy came back empty, of shape (0, 3)"),
+    "whole numbers": (lambda x: torch.tensor(3), "the energy is of dtype torch.int64"),
+    "complex": (lambda x: x.sum() * 1j, "the energy is of dtype torch.complex128"),
+    "truth": (lambda x: x.sum() > 0, "the energy is of dtype torch.bool"),
+    "whole forces": (lambda x: (x.sum(), x.long()), "the forces is of dtype torch.int64"),
+    "empty": (lambda x: x[:0], "the energy returned is empty, of shape (0, 3)"),
     "forces of atoms": (lambda x: (x.sum(), x[:8]), "forces, has shape (8, 3); ("),
     "forces across": (lambda x: (x.sum(), x.T), "forces, has shape (3, "),
     "scalar forces": (lambda x: (x.sum(), x.sum()), "forces, has shape (); ("),
-    "NaN": (lambda x: x.sum() * torch.nan, "the energy came out as nan"),
-    "infinity": (lambda x: x.sum() / 0, "the energy came out as"),
-    "NaN gradient": (lambda x: ((x - x) ** 2).sum().sqrt(), "gradient of the energy came out as n"),
-    "NaN forces": (lambda x: (x.sum(), x * torch.nan), "gradient of the energy came out as nan"),
-    "detached": (lambda x: x.detach().sum(), "does not depend on what it was given"),
-    "constant": (lambda x: torch.tensor(1.0), "does not depend on what it was given"),
+    "NaN": (lambda x: x.sum() * torch.nan, "the energy is nan"),
+    "infinity": (lambda x: x.sum() / 0, "the energy is"),
+    "NaN gradient": (lambda x: ((x - x) ** 2).sum().sqrt(), "gradient of the energy is n"),
+    "NaN forces": (lambda x: (x.sum(), x * torch.nan), "gradient of the energy is nan"),
+    "detached": (lambda x: x.detach().sum(), "does not depend on the inputs"),
+    "constant": (lambda x: torch.tensor(1.0), "does not depend on the inputs"),
     "unrelated": (
         lambda x: torch.ones(1, requires_grad=True) * 2,
-        "does not depend on what it was given",
+        "does not depend on the inputs",
     ),
     "an error": (lambda x: x @ x, "forward failed on 42 particles, 8 of them contributing"),
     "one without a word": (lambda x: [][1:].pop(), "forward failed"),
@@ -268,7 +268,7 @@ def test_nan_from_species_codes_comes_with_advice(evaluate, monkeypatch):
 def test_particles_that_are_too_close_explain_nan(evaluate, monkeypatch):
     monkeypatch.delenv(ELEMENTS_MAP, raising=False)
     c = tm.Configuration.from_atoms(Atoms("Si3", np.diag([2.0, 0, 0.01])), CUTOFF)
-    message = r"came out as nan; particles 1 and 2 are only 0\.01 Å apart$"
+    message = r"is nan; particles 1 and 2 are only 0\.01 Å apart$"
     with pytest.raises(tm.ModelError, match=message):
         evaluate(lambda x: x.sum() * torch.nan, c=c)
 

@@ -1,7 +1,7 @@
-"""The zip archive that a model's file is: what it says is believed only within limits.
+"""The zip archive of a model's file: the sizes it claims are accepted only within limits.
 
-Nothing in it is executed or unpickled here. An archive that is damaged, or that would unpack to
-much more than it is, is a ModelError before anything large is read.
+Nothing in it is executed or unpickled here. For an archive that is damaged, or that would unpack to
+much more than its own size, a ModelError is raised before anything large is read.
 """
 
 import contextlib
@@ -10,11 +10,11 @@ import zipfile
 
 from torchml_core.errors import ModelError, TorchMLError
 
-# torch stores weights as they are and packs code only, so an honest archive is about as large as
-# what is in it. More than this is made to fill a memory.
+# torch stores weights uncompressed and compresses code only, so a normal archive is about as large
+# as its contents. An archive that unpacks to more than this is meant to exhaust the memory.
 MOST_ENTRIES = 100_000
 MOST_TIMES = 10  # unpacked size: this many times the file's own,
-MOST_BYTES_MORE = 100_000_000  # and so many bytes more
+MOST_BYTES_MORE = 100_000_000  # plus this many bytes
 MOST_PARSED = 50_000_000  # bytes of one entry that is code, JSON or a pickle
 METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # torch reads no others
 AT_ONCE = 1 << 20
@@ -37,7 +37,7 @@ class Archive:
     Raises
     ------
     ModelError
-        If it is no zip archive, damaged, or says that it unpacks to more than an honest one does.
+        If it is not a zip archive, is damaged, or claims to unpack to more than a normal one.
     """
 
     def __init__(self, file, path):
@@ -55,7 +55,7 @@ class Archive:
             self._folder = folders.pop() + "/"
         self._infos = {info.filename.removeprefix(self._folder): info for info in infos}
         self.names = tuple(self._infos)
-        # torch takes the first of two, Python the last, and torch does not look at case
+        # of two equal names torch takes the first and Python the last; torch ignores case
         if len({name.lower() for name in self.names}) < len(infos):
             raise ModelError(f"{path}: a damaged archive (several entries have one name)")
 
@@ -78,12 +78,12 @@ class Archive:
         return content
 
     def text(self, name):
-        """Return what is in an entry, as a text; ModelError if it is none, or a huge one."""
+        """Return an entry as text; ModelError if it is not text, or is too large."""
         with self.damage(name):
             return self.parsed(name).decode()
 
     def parsed(self, name):
-        """Return the bytes of an entry that will be parsed; ModelError if they are very many."""
+        """Return the bytes of an entry that will be parsed; ModelError if it is too large."""
         if name in self and self.size(name) > MOST_PARSED:
             raise ModelError(
                 f"{self.path}: {name} has {self.size(name)} bytes; at most {MOST_PARSED} are taken"
@@ -103,8 +103,8 @@ class Archive:
     def rewritten(self, wanted, changes=None):
         """Return the bytes of a plain archive of some of the entries, each checked and stored.
 
-        What torch then reads is what was looked at here: two readers of an archive may disagree
-        about one that was made to mislead them.
+        So torch reads exactly what was checked here: two readers may read an archive that was made
+        to mislead them differently.
 
         Parameters
         ----------
@@ -125,7 +125,7 @@ class Archive:
 
     @contextlib.contextmanager
     def damage(self, name=None):
-        """Turn whatever is raised meanwhile into a ModelError: readers raise what they stumble on.
+        """Turn any exception raised inside into a ModelError: readers raise exceptions of any type.
 
         Parameters
         ----------

@@ -1,8 +1,8 @@
 """The three calling conventions of portable models: raw, descriptor and graph.
 
-A convention has two duties: it makes the tensors that ``forward`` takes from a configuration, and
-it turns the energy's gradient in one of them into forces and a virial. What lies between, running
-the model, is the same for all (``evaluation.py``).
+A convention does two things: it makes the tensors that ``forward`` takes from a configuration, and
+it turns the energy's gradient with respect to one of them into forces and a virial. The step in
+between, running the model, is the same for all (``evaluation.py``).
 
 Signs: forces are -dE/dr. The virial is W = -sum over pairs of r_ij ⊗ dE/dr_ij, which is minus the
 derivative of the energy with respect to strain.
@@ -32,7 +32,7 @@ class Inputs:
     ----------
     tensors : tuple of torch.Tensor
     variable : torch.Tensor
-        The one of them in which the energy is differentiated.
+        The one of them with respect to which the energy is differentiated.
     atoms : (n_centers,) int array
         The particle that each per-atom energy belongs to.
     interacting : bool
@@ -69,10 +69,10 @@ class RawConvention:
     contributing int64 (n,)               1 contributing, 0 ghost
     ====================================  ==========================================================
 
-    Models in the wild look n_neigh up by the number of the particle, which is its row only where
-    the contributing particles come first. So they are put first here, each group in its own order;
-    results come back in the configuration's. Entries beyond the cutoff are cut off, so that a list
-    with a skin gives what a list without gives.
+    Existing models index n_neigh by the number of the particle, which is its row only if the
+    contributing particles come first. So they are put first here, with the order within each group
+    kept; results are returned in the configuration's order. Entries beyond the cutoff are removed,
+    so that a list with a skin gives the same results as a list without one.
     """
 
     no_particle_virials = "a raw model gives forces on particles, not on pairs"
@@ -117,8 +117,9 @@ class GraphConvention:
     contributing int64 (n,)     **0** contributing, **1** ghost: the slot to sum energies in
     ==========================  ====================================================================
 
-    Models take every second slot, so both must exist: where there is no ghost, one without edges is
-    added far away (the original does so for a lone particle only). The forces on it are dropped.
+    Models take every second slot, so both must exist: if there is no ghost, one without edges is
+    added far away (the original does so only for an isolated particle). The forces on it are
+    dropped.
     """
 
     no_particle_virials = "a graph model gives forces on particles, not on pairs"
@@ -162,10 +163,11 @@ class GraphConvention:
 
 
 class DescriptorConvention:
-    """``forward(descriptor)``, descriptor (n_c, width): one row a contributing particle.
+    """``forward(descriptor)``, descriptor (n_c, width): one row per contributing particle.
 
-    The model gives dE/dD; the chain rule is the descriptor's ``vjp``. A pair's virial goes half to
-    each of its two particles, from ``pair_gradients``, when it is first read.
+    The model gives dE/dD; the chain rule is the descriptor's ``vjp``. Particle virials are computed
+    from ``pair_gradients`` when they are first read: each of the two particles of a pair gets half
+    of the pair's virial.
     """
 
     no_particle_virials = None
@@ -184,7 +186,7 @@ class DescriptorConvention:
         if not virial:
             return Derivatives(-self._descriptor.vjp(c, gradient, n_threads=n_threads), None)
         dE_dr, W = self._descriptor.vjp(c, gradient, virial=True, n_threads=n_threads)
-        now = copy.copy(c)  # whoever moves particles later gets the virials of this moment
+        now = copy.copy(c)  # virials are those of the present positions, even if particles move
         now.positions = c.positions.copy()
         later = partial(_particle_virials, self._descriptor, now, gradient, n_threads)
         return Derivatives(-dE_dr, W, later)
@@ -199,7 +201,7 @@ BY_NAME = {"raw": RawConvention, "descriptor": DescriptorConvention, "graph": Gr
 
 
 def _describe_species(species_input):
-    """What a model may fail on if it was made for something else."""
+    """The species input, for messages: a model made for another one may fail."""
     if species_input.kind == "codes":
         return ""
     return f", {WORDS[species_input.kind]} for species (because {species_input.why})"
@@ -228,7 +230,7 @@ def _rows_within(c, cutoff):
 
 
 def _squares(c, i, j):
-    """Squared distances of pairs (i, j); InputError if two particles are at the same place."""
+    """Squared distances of pairs (i, j); InputError if two particles have the same position."""
     r_ij = c.positions.take(j, axis=0) - c.positions.take(i, axis=0)
     squares = np.einsum("pa,pa->p", r_ij, r_ij)
     if not squares.all():
@@ -259,11 +261,11 @@ def name_pair(c, i, j):
 
 
 def _coordinates(positions, dtype, device):
-    """Positions as a tensor of the model's; a copy, which is all that the model can reach.
+    """Positions as a tensor for the model: a copy, so that the model cannot change the original.
 
-    Far from the origin float32 has no digits left for what matters, the differences, so positions
-    then count from the median of all, which one far particle does not move. It is rounded, so
-    that it stays where it is while atoms vibrate.
+    Far from the origin float32 has too few digits for the differences, which matter. Positions are
+    then given relative to their median, which a single far particle does not move. The median is
+    rounded, so that it stays constant while atoms vibrate.
     """
     if dtype != torch.float64:
         positions = positions - np.round(np.median(positions, axis=0))
@@ -273,9 +275,9 @@ def _coordinates(positions, dtype, device):
 def _from_positions(c, inputs, gradient, virial):
     """Derivatives from dE/dcoords.
 
-    The virial is the sum of r ⊗ f over all particles. Where the forces add up to zero it does not
-    depend on the origin, which is put at the mean position to keep its digits; where a model
-    returns forces that do not, their virial has no meaning to begin with.
+    The virial is the sum of r ⊗ f over all particles. If the forces add up to zero, it does not
+    depend on the origin, which is put at the mean position for the best precision. If a model
+    returns forces that do not add up to zero, their virial is not meaningful in any case.
     """
     forces = np.zeros((c.n_particles, 3))
     forces[inputs.particles] = -gradient[: c.n_particles]  # a dummy ghost may follow

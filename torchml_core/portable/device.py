@@ -16,8 +16,8 @@ def execution_device(device=None):
     Parameters
     ----------
     device : str or torch.device, optional
-        As torch names them, ``"cuda:1"``. None: what the environment variable
-        ``KIM_MODEL_EXECUTION_DEVICE`` says, else the processor.
+        A device name of torch, such as ``"cuda:1"``. None: the value of the environment variable
+        ``KIM_MODEL_EXECUTION_DEVICE``, or the CPU if it is not set.
 
     Returns
     -------
@@ -26,15 +26,16 @@ def execution_device(device=None):
     Raises
     ------
     InputError
-        If torch knows no such device, or has none here; the message says where the name came from.
+        If torch does not know this device, or it is not available; the message says where the name
+        came from.
     """
     origin = "device"
     if device is None:
         origin, device = VARIABLE, os.environ.get(VARIABLE) or "cpu"
     try:
         found = torch.device(device)
-        # One number there and back: a build without CUDA, a card that is not there and a device
-        # that holds no values (meta) all fail here rather than in the midst of a model.
+        # Copy one number to the device and back: a build without CUDA, a missing card and a device
+        # without values (meta) all fail here, and not later inside of a model.
         torch.zeros(1, device=found).item()
     except Exception as error:  # torch raises whatever the backend does, assertions too
         reason = str(error).partition("\n")[0].partition(". ")[0] or repr(error)

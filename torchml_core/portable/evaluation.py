@@ -21,12 +21,12 @@ ABOUT_DTYPES = re.compile(
 
 @dataclass
 class Outcome:
-    """What a model gave.
+    """What a model returned, checked.
 
     Attributes
     ----------
     inputs : conventions.Inputs
-        What it was given.
+        The inputs that the model was given.
     energies : float64 array
         As the model returned them, in any shape; the energy is their sum.
     gradient : float64 array of the shape of ``inputs.variable``, or None
@@ -57,7 +57,7 @@ def run(executor, inputs, *, gradient, returns_forces, given):
     executor : TorchScriptExecutor or ExportedExecutor
     inputs : conventions.Inputs
     gradient : bool
-        Whether the gradient is wanted. No backward is run where it is not.
+        Whether the gradient is needed. Otherwise no backward pass is run.
     returns_forces : bool
         Whether the model says that it returns ``(energy, forces)``.
     given : str
@@ -71,13 +71,13 @@ def run(executor, inputs, *, gradient, returns_forces, given):
     ------
     ModelError
         If the model fails, or returns something that cannot be used: the message names the file,
-        what came, and what would be right.
+        what was returned, and what is needed.
     UnsupportedError
         Inside of a function that torch.func transforms.
     """
     variable, file = inputs.variable, executor.path
-    # A model that differentiates its own energy needs this always, one that returns forces made
-    # in another way must not have it (it may work in place), for others we differentiate.
+    # A model that differentiates its own energy always needs gradients. A model that computes its
+    # forces in another way must not have them (it may work in place). For others we differentiate.
     differentiable = executor.uses_autograd or (gradient and not returns_forces)
     with (
         torch.set_grad_enabled(differentiable),  # whatever the caller's mode is
@@ -104,10 +104,11 @@ def run(executor, inputs, *, gradient, returns_forces, given):
 
 
 def _n_threads(executor, inputs):
-    """One thread for small work, which it does as fast; else those that torch is set to.
+    """Use one thread for small work, where more are not faster; otherwise torch's own number.
 
-    Work is judged by what is always the same for the same structure, since results may depend on
-    the number of threads in the last bit: rows or edges times the numbers of the model.
+    The work is estimated as rows or edges times the number of the model's weights. This is always
+    the same for the same structure, as it must be: the last bit of a result may depend on the
+    number of threads.
     """
     rows = max(max(tensor.shape, default=1) for tensor in inputs.tensors)
     return 1 if rows * (executor.n_numbers + 1000) < SMALL_WORK else torch.get_num_threads()
@@ -122,7 +123,7 @@ def refuses_dtype(error):
 
 
 def own_state(device):
-    """The caller's modes of torch do not reach what is inside: inference mode, autocast, a fork."""
+    """Shield the code inside from the caller's modes of torch: inference mode, autocast, a fork."""
     settle_torch()
     modes = contextlib.ExitStack()
     if torch.is_inference_mode_enabled():  # its tensors cannot be differentiated
@@ -137,11 +138,11 @@ def check_finite(energies, gradient, file, hint):
     for what, values in (("energy", energies), ("gradient of the energy", gradient)):
         if values is not None and not np.isfinite(values).all():
             bad = values[~np.isfinite(values)].flat[0]
-            raise ModelError(f"{file}: the {what} came out as {bad}{hint()}")
+            raise ModelError(f"{file}: the {what} is {bad}{hint()}")
 
 
 def _unpack(returned, file):
-    """The energies and, if there is one, the second tensor; what follows those is left alone."""
+    """The energies and, if there is one, the second tensor; further values are ignored."""
     all_parts = returned if isinstance(returned, (tuple, list)) else (returned,)
     parts = all_parts[:2]
     if not parts or not all(isinstance(part, torch.Tensor) for part in parts):
@@ -152,9 +153,9 @@ def _unpack(returned, file):
         )
     for name, part in zip(("energy", "forces"), parts, strict=False):
         if not part.is_floating_point():
-            raise ModelError(f"{file}: the {name} came back as {part.dtype}; a real type is needed")
+            raise ModelError(f"{file}: the {name} is of dtype {part.dtype}; a real type is needed")
     if parts[0].numel() == 0:
-        raise ModelError(f"{file}: the energy came back empty, of shape {tuple(parts[0].shape)}")
+        raise ModelError(f"{file}: the energy returned is empty, of shape {tuple(parts[0].shape)}")
     return parts[0], (parts[1] if len(parts) == 2 else None)
 
 
@@ -164,7 +165,7 @@ def _require_grad(variable, differentiable):
     except RuntimeError as error:  # torch's message mentions requires_grad_
         raise UnsupportedError(
             "a model cannot be evaluated inside of a function that torch.func transforms: its "
-            "results are NumPy's, through which torch does not differentiate"
+            "results are NumPy arrays, which torch cannot differentiate"
         ) from error
 
 
@@ -190,10 +191,10 @@ def _backward(energies, inputs, file, given):
             ) from error
     if gradient is not None:
         return _as_array(gradient)
-    if inputs.interacting:  # zero forces would be wrong without any sign of it
+    if inputs.interacting:  # zero forces would be silently wrong
         raise ModelError(
-            f"{file}: the energy does not depend on what it was given ({given}) in a way "
-            "that torch can differentiate; a model that detaches it must return forces itself"
+            f"{file}: the energy does not depend on the inputs ({given}) in a way that torch can "
+            "differentiate; a model that detaches its inputs must return forces itself"
         )
     return np.zeros(tuple(inputs.variable.shape))
 

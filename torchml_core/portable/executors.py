@@ -1,11 +1,11 @@
-"""Executors: what runs a model's file. Nothing else in this library touches ``torch.jit``.
+"""Executors, which run a model's file. Nothing else in this library uses ``torch.jit``.
 
 ``.pt`` is TorchScript, ``.pt2`` what ``torch.export.save`` writes. An executor is called with the
 tensors that ``forward`` takes; it knows its device, the floating type of the weights, and whether
 the model differentiates by itself.
 
-Torch is given what ``model_file.py`` lets it have of a file: see there what is refused, unless the
-model is trusted.
+Torch reads only what ``model_file.py`` passes on of a file; that module says what is refused unless
+the model is trusted.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ def load_executor(path, device, *, trust=False, content=None):
     trust : bool
         Whether the model may do what a program may: see :meth:`PortableModel.load`.
     content : bytes, optional
-        Of the file, which then need not be there.
+        Content of the file, which then does not need to exist.
 
     Returns
     -------
@@ -57,8 +57,8 @@ def load_executor(path, device, *, trust=False, content=None):
     settle_torch()
     kind = ExportedExecutor if path.suffix == ".pt2" else TorchScriptExecutor
     scatter_ops.register()  # graph models ask for these operators while they are loaded
-    # Weights that are made in inference mode can never be differentiated through, so the caller's
-    # mode must not come in here.
+    # Weights that are created in inference mode can never be differentiated through, so the
+    # caller's mode must not be active here.
     with torch.inference_mode(False), _no_deprecation_warnings():
         return kind(path, content, device, trust)
 
@@ -101,7 +101,7 @@ def save_model(model, folder, stem="model"):
 
 
 class _Executor:
-    """What both kinds have in common: they are pickled and copied by way of the file's bytes."""
+    """Common base of both kinds: they are pickled and copied through the bytes of the file."""
 
     def __init__(self, path, content, device, trust):
         self.path, self.content, self.device, self._trust = path, content, device, trust
@@ -126,24 +126,24 @@ class TorchScriptExecutor(_Executor):
     arguments : tuple of str
         The names of what ``forward`` takes.
     weights_dtype : torch.dtype
-        The floating type of the model's weights. It may be given float64 all the same.
+        The floating type of the model's weights. Its inputs may be float64 even so.
     n_numbers : int
-        How many numbers its weights are.
+        Total number of its weights.
     uses_autograd : bool
         Whether ``forward`` calls ``torch.autograd.grad`` itself: its inputs must then require
-        gradients, whatever the caller wants.
+        gradients, also when the caller asks for none.
     not_frozen_because : str or None
         torch's reason, for the few models that cannot be frozen; these run as they are, which
         gives the same results a little slower.
 
     Notes
     -----
-    The optimising (profiling) executor of TorchScript is switched off for our calls. It compiles
-    in the second and third call, and again for new shapes, which a list of neighbors has at every
-    step, and what it compiles differs in the last bit from what the first call ran: the same
-    structure would give two answers. Measured on the CPU: nothing is lost on models made of tensor
-    operations (1000 atoms, three convolutions: 80 ms either way, where the optimiser takes 130 ms
-    in the first calls); a model that loops over triplets is 20 % slower.
+    The optimizing (profiling) executor of TorchScript is switched off for our calls. It compiles
+    in the second and third call, and again for new shapes, which neighbor lists have at every
+    step. The compiled code differs in the last bit from what the first call ran, so the same
+    structure would give two different results. The cost, measured on the CPU: none for models made
+    of tensor operations (1000 atoms, three convolutions: 80 ms with and without, where the
+    optimizer takes 130 ms in the first calls); a model that loops over triplets is 20 % slower.
     """
 
     def __init__(self, path, content, device, trust):
@@ -180,13 +180,13 @@ class TorchScriptExecutor(_Executor):
 
 
 class ExportedExecutor(_Executor):
-    """Runs a model that ``torch.export`` wrote; attributes as of TorchScriptExecutor.
+    """Runs a model that ``torch.export`` wrote; attributes as in TorchScriptExecutor.
 
     The program must have been exported with the numbers of particles, neighbors and edges as
-    dynamic shapes: they differ from call to call.
+    dynamic shapes, since they differ from call to call.
     """
 
-    uses_autograd = False  # an exported program has no such operator, only what it did
+    uses_autograd = False  # an exported program has only the operators that it called
 
     def __init__(self, path, content, device, trust):
         super().__init__(path, content, device, trust)
@@ -248,8 +248,8 @@ def _scripted(module):
 def _floating_type(*groups):
     """The widest floating type of the first group of tensors that has one, else float64.
 
-    Groups are given by how well they know: parameters, then buffers, then constants in the
-    code. Numbers without dimension say nothing there, since they take on the type of others.
+    Groups are given in order of reliability: parameters, then buffers, then constants in the
+    code. Constants without dimensions are ignored, since they take on the type of other tensors.
     """
     for group in groups:
         types = {tensor.dtype for tensor in group if tensor.is_floating_point()}
@@ -271,7 +271,7 @@ def _constants(graph):
 
 @contextlib.contextmanager
 def _plain_execution():
-    """TorchScript without its optimiser, in this thread, for as long as this lasts."""
+    """TorchScript without its optimizer, in this thread, within this context."""
     before = torch._C._get_graph_executor_optimize()
     try:  # the switch within, too: Ctrl-C may come at once after it
         torch._C._set_graph_executor_optimize(False)
@@ -282,7 +282,7 @@ def _plain_execution():
 
 @contextlib.contextmanager
 def _logged_errors():
-    """The errors that torch.export logs meanwhile, to raise one that says nothing of them."""
+    """Collect the errors that torch.export logs; the exception it raises does not name them."""
     thread, errors = threading.get_ident(), []
 
     def take(record):

@@ -1,10 +1,10 @@
 """Files of ``torch.export``, ``.pt2``: read without running anything, and what of them is refused.
 
-Such a file is an archive of a program, as JSON, and of numbers; since torch 2.8 these are plain
-bytes, before they were pickles. ``torch.export.load`` unpickles what pickles there are, whatever
-they do, and evaluates parts of the JSON. What it is given here is a rewritten archive: of the
-program, cleaned; of plain numbers; and of what torch's safe loader makes of pickles. Sample
-inputs, which are always a pickle and of no use here, are replaced by empty ones.
+Such a file is an archive of a program, as JSON, and of numbers. Since torch 2.8 the numbers are
+plain bytes; before, they were pickles. ``torch.export.load`` unpickles all pickles, whatever they
+do, and evaluates parts of the JSON. Here it is given a rewritten archive, which contains the
+cleaned program, plain numbers, and pickles as torch's safe loader reads them. Sample inputs, which
+are always a pickle and not needed here, are replaced by empty ones.
 """
 
 import io
@@ -78,7 +78,7 @@ class ExportedFile:
             self._graph = self._program["graph_module"]["graph"]
 
     def refused(self):
-        """Return why it is loaded only if it is trusted, or None; of pickles that is not known."""
+        """Return why it is loaded only if it is trusted, or None; pickles are not considered."""
         try:
             self._cleaned()
         except Refused as why:
@@ -175,11 +175,11 @@ class ExportedFile:
         return found
 
     def _reloaded(self, name):
-        """A pickle that is safe, of what torch's safe loader reads from one."""
+        """A safe pickle of what torch's safe loader reads from a pickle."""
         import torch  # not needed to look into a file
 
         file = io.BytesIO(self.archive.read(name))
-        Archive(file, f"{self.archive.path}: {name}")  # as large as an honest one
+        Archive(file, f"{self.archive.path}: {name}")  # its sizes are checked
         file.seek(0)
         with self.archive.damage(name):
             try:
@@ -207,7 +207,7 @@ def _samples(n):
 
 
 def _name_of(argument):
-    """The name in ``{"as_tensor": {"name": ...}}``; a text of what else it is."""
+    """The name in ``{"as_tensor": {"name": ...}}``; for anything else a text that describes it."""
     ((kind, value),) = argument.items() if "name" not in argument else (("as_tensor", argument),)
     return value["name"] if kind == "as_tensor" else kind.removeprefix("as_")
 
@@ -221,7 +221,7 @@ def _kind(tensors, name):
 
 
 def _size(size):
-    """A number, or an expression of symbols: ``2*n`` as torch writes it, with less around it."""
+    """A number, or an expression of symbols such as ``2*n``, simplified from torch's form."""
     if "as_int" in size:
         return size["as_int"]
     text = re.sub(r"Symbol\('(\w+)'[^)]*\)", r"\1", size["as_expr"]["expr_str"])

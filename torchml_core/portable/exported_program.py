@@ -1,9 +1,9 @@
 """The JSON of an exported program, cleaned so that nothing in it can be run as Python.
 
-To load a program torch evaluates expressions in it, writes functions from its names, looks
-operators up by dotted paths, and imports modules that its trees name. So each text in it must be
-what torch itself writes in that place, nothing more, or the program must be trusted. What is
-there for people only (traces of the stack, names of modules) is left out.
+To load a program, torch evaluates expressions in it, writes functions from its names, looks up
+operators by dotted paths, and imports modules that its trees name. So each text in it must be
+exactly of the form that torch itself writes there, or the program must be trusted. Information for
+people only (stack traces, names of modules) is left out.
 """
 
 import ast
@@ -81,7 +81,7 @@ def cleaned(program):
 
 
 def _cleaned(key, value):
-    """A value of the JSON in which each text is what its key stands for."""
+    """A value of the JSON in which each text has the form that its key allows."""
     if isinstance(value, dict):
         if "custom_obj" in value or "as_custom_obj" in value:
             raise Refused("it holds an object of a user-defined class")
@@ -111,7 +111,7 @@ def _text(key, text):
 
 def _match(pattern, text, key):
     if not pattern.fullmatch(text):
-        raise Refused(f"{key} = {text[:80]!r} is no name")
+        raise Refused(f"{key} = {text[:80]!r} is not a name")
 
 
 def _check_operator(text):
@@ -125,7 +125,7 @@ def _check_operator(text):
     else:
         known = SYMBOLIC.fullmatch(text) or HIGHER_ORDER.fullmatch(text)
     if not known:
-        raise Refused(f"its code calls {text[:80]}, which is no operator of torch's")
+        raise Refused(f"its code calls {text[:80]}, which is not an operator of torch")
 
 
 def check_expression(text):
@@ -139,7 +139,7 @@ def check_expression(text):
         for node in nodes:
             _check_node(node)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise Refused(f"the expression {text[:80]!r} is none of sizes") from None
+        raise Refused(f"the expression {text[:80]!r} is not an expression of sizes") from None
 
 
 def _check_node(node):
@@ -169,7 +169,7 @@ def _check_node(node):
 
 
 def _is_power(node):
-    """Whether a node can make a number of very many digits from small ones."""
+    """Whether a node can make a number with very many digits from small numbers."""
     if isinstance(node, ast.Call):
         return isinstance(node.func, ast.Name) and node.func.id in POWERS
     return isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Pow, ast.LShift))
@@ -195,7 +195,7 @@ def _tree_text(text):
         version, tree = json.loads(text)
         return json.dumps([int(version), _tree(tree)])
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise Refused("what it takes or returns is no tree of tuples, lists and dicts") from error
+        raise Refused("its inputs or outputs are not a tree of tuples, lists and dicts") from error
 
 
 def _tree(tree):

@@ -1,4 +1,4 @@
-"""PortableModel: the files of a folder, brought together into something that can be evaluated."""
+"""PortableModel: the files of a folder, combined into a model that can be evaluated."""
 
 from __future__ import annotations
 
@@ -37,15 +37,16 @@ if TYPE_CHECKING:
 
 
 PARAMETERS_FILE, DESCRIPTOR_FILE = "model.param", "descriptor.dat"
-TOO_CLOSE = 0.5  # Å: no two atoms are, so what comes out of that explains itself
+TOO_CLOSE = 0.5  # Å: real atoms are never so close, so this explains a NaN
 
 
 class PortableModel:
-    """A portable model: a TorchScript or exported network, and how it is to be fed.
+    """A portable model: a TorchScript or exported network, and a description of its inputs.
 
-    Made by :meth:`load` from a folder, or by :meth:`create` from a network of one's own. All files
-    are read at once; the folder may go away afterwards. A model that is copied or pickled takes
-    its files along, and works where the folder is not; there it needs its device.
+    Made by :meth:`load` from a folder, or by :meth:`create` from your own network. All files are
+    read when the model is loaded; the folder may be deleted afterwards. A copied or pickled model
+    contains its files, so it also works where the folder does not exist; its device must be
+    available there.
 
     Attributes
     ----------
@@ -56,17 +57,17 @@ class PortableModel:
     cutoff : float
         Å; for a graph model that of one convolution.
     influence_distance : float
-        Å; how far from an atom others can matter to its energy.
+        Å; the largest distance at which other atoms can affect an atom's energy.
     convention : {"raw", "descriptor", "graph"}
     descriptor : Descriptor or None
     folder : pathlib.Path
         Where it was loaded from.
     files : tuple of str
-        The names of its files there.
+        The names of its files in that folder.
     device : torch.device
         Where it runs.
     dtype : torch.dtype
-        The floating type of what it is given: float64, until torch refuses that.
+        The floating type of its inputs: float64, unless torch refuses that.
     """
 
     def __init__(
@@ -130,16 +131,16 @@ class PortableModel:
         Parameters
         ----------
         folder : path-like
-            Its files are told apart by how their names end: ``.param`` (one), ``.pt`` or ``.pt2``
-            (the one that the ``.param`` names), ``.dat`` (one, for descriptor models). Others are
-            left alone.
+            Its files are recognized by their suffixes: ``.param`` (one), ``.pt`` or ``.pt2`` (the
+            one that the ``.param`` file names), ``.dat`` (one, for descriptor models). Other files
+            are ignored.
         device : str or torch.device, optional
-            None: what KIM_MODEL_EXECUTION_DEVICE says, else the processor.
+            None: the value of KIM_MODEL_EXECUTION_DEVICE, or the CPU if it is not set.
         trust : bool
-            Whether the model's file may do whatever a program may: run any Python through pickles
-            in a ``.pt2``, call operators that reach files. Say True only for models from whom you
-            would take a program. False: such files are refused; what a model may do even so is in
-            docs/portable_models.md, "Security".
+            Whether the model's file may do everything that a program may: run any Python code
+            through pickles in a ``.pt2`` file, call operators that access files. Set this to True
+            only for models from a source whose programs you would run. False: such files are
+            refused; docs/portable_models.md, "Security", says what a model may still do.
         species_input : {"codes", "sorted_codes", "atomic_numbers"}, optional
             What a raw or graph model is given for species: codes in the order of the ``.param``
             file, or of atomic numbers, or atomic numbers themselves. None: what the ``.param``
@@ -148,8 +149,8 @@ class PortableModel:
             :mod:`torchml_core.portable.species_input`.
         dtype : {"float64", "float32"} or torch.dtype, optional
             The floating type of positions or descriptors that the model is given. None: what the
-            ``.param`` file says, else float64, or float32 if torch refuses that, which the first
-            evaluation finds out.
+            ``.param`` file says, else float64, or float32 if torch refuses that in the first
+            evaluation.
 
         Returns
         -------
@@ -221,25 +222,26 @@ class PortableModel:
         Parameters
         ----------
         folder : path-like
-            Made if it is not there; must hold no model's files yet.
+            Created if it does not exist; must not contain files of a model yet.
         model : torch.jit.ScriptModule, torch.export.ExportedProgram or torch.nn.Module
             Its ``forward`` takes what the convention says, see
             :mod:`torchml_core.portable.conventions`. A plain module is scripted.
         species : sequence of str
             Element symbols, in the order of the species codes.
         cutoff : float, optional
-            Å. Needed unless there is a descriptor, whose cutoff is the default then.
+            Å. Required unless a descriptor is given, whose cutoff is then the default.
         descriptor : Descriptor, optional
-            Given: the convention is "descriptor".
+            If given, the convention is "descriptor".
         convention : {"raw", "descriptor", "graph"}, optional
-            Must be said where there is no descriptor.
+            Required if there is no descriptor.
         n_layers : int
             Convolutions of a graph model.
         returns_forces : bool
             Whether ``forward`` returns ``(energy, forces)``; for a descriptor model
             ``(energy, -dE/ddescriptor)``.
         species_input, dtype : optional
-            As for :meth:`load`; kept in the ``.param`` file, as comments that others skip.
+            As for :meth:`load`; stored in the ``.param`` file as comments, which other programs
+            skip.
 
         Returns
         -------
@@ -281,8 +283,8 @@ class PortableModel:
     def save(self, folder: PathLike) -> None:
         """Write the model's files, as they were when it was loaded, into another folder.
 
-        What :meth:`load` was told of ``species_input`` and ``dtype`` goes into the ``.param``
-        file there.
+        The ``species_input`` and ``dtype`` that were given to :meth:`load` are written into the
+        ``.param`` file there.
 
         Parameters
         ----------
@@ -327,9 +329,10 @@ class PortableModel:
             A configuration must have lists that reach to ``cutoff``, and for a graph model ghosts
             that reach to ``influence_distance``. Species are matched by name.
         forces, virial : bool
-            What to compute beside the energy. With neither, nothing is differentiated.
+            What to compute in addition to the energy. With neither, nothing is differentiated.
         n_threads : int, optional
-            For neighbor lists and descriptors; torch has its own (``torch.set_num_threads``).
+            Threads of neighbor lists and descriptors; torch has its own setting
+            (``torch.set_num_threads``).
 
         Returns
         -------
@@ -348,14 +351,14 @@ class PortableModel:
 
         Notes
         -----
-        Neither depends on nor changes torch's global state: gradient mode, inference mode,
-        autocast, default type; torch.compile leaves it as it is. Torch has one thread while it does
-        small work, and its own number of threads for more; in a forked process, as workers of
-        multiprocessing are, it gets one thread for good, since with more it may hang there. A
-        configuration without contributing particles, as a rank of a parallel run may have, gives
-        zeros without a call of the model.
+        The result neither depends on nor changes torch's global state: gradient mode, inference
+        mode, autocast, default type. torch.compile does not compile this call. Torch uses one
+        thread for small work, and its own number of threads for more. In a forked process, such as
+        a worker of multiprocessing, torch is set to one thread permanently, since it may hang with
+        more. A configuration without contributing particles, as a rank of a parallel run may have,
+        gives zeros without a call of the model.
         """
-        if torch.compiler.is_compiling():  # somebody compiles the caller; this is no tensor code
+        if torch.compiler.is_compiling():  # the caller is being compiled; this is not tensor code
             evaluate = torch.compiler.disable(PortableModel.evaluate)
             return evaluate(self, structure, forces=forces, virial=virial, n_threads=n_threads)
         forces, virial = checks.flag("forces", forces), checks.flag("virial", virial)
@@ -385,7 +388,7 @@ class PortableModel:
         Parameters
         ----------
         structures : iterable of ase.Atoms or Configuration
-            Read as predictions are taken, so it may be longer than memory.
+            Read one at a time as predictions are requested, so they need not fit into memory.
         forces, virial, n_threads
             As for :meth:`evaluate`.
         """
@@ -417,7 +420,7 @@ class PortableModel:
         )
 
     def _run(self, c, gradient, n_threads):
-        """The Outcome for a configuration, if need be by way of a larger one."""
+        """The Outcome for a configuration; if the model needs it, from a larger configuration."""
         try:
             return self._run_in_a_dtype(c, gradient, n_threads)
         except ModelError:
@@ -439,7 +442,7 @@ class PortableModel:
 
     def _run_in_a_dtype(self, c, gradient, n_threads):
         """The Outcome, in the first floating type that torch does not refuse; it is remembered."""
-        refused, dtypes = None, self._dtypes  # other threads may have found out meanwhile
+        refused, dtypes = None, self._dtypes  # another thread may change self._dtypes meanwhile
         for place, dtype in enumerate(dtypes):
             inputs = self._calling.inputs(c, dtype, self.device, n_threads)
             try:
@@ -460,7 +463,7 @@ class PortableModel:
         raise refused
 
     def _derivatives(self, c, found, forces, virial, n_threads):
-        """What Prediction shows as forces and virials, or why it does not."""
+        """Forces and virials for Prediction, or the errors that say why there are none."""
         values = {name: not_asked(name) for name in ("forces", "virial")}
         values["particle_virials"] = not_asked("virial")
         if found.gradient is None:
@@ -478,7 +481,7 @@ class PortableModel:
         return values
 
     def _hint(self, c):
-        """What NaN may come from, for those who meet it."""
+        """A hint on possible causes of NaN, for the message."""
         if self.convention == "descriptor":
             return ""
         closest = conventions.closest_pair(c)
@@ -507,7 +510,7 @@ def _particle_energies(c, inputs, energies):
 
 
 def _nothing(c, forces, virial):
-    """The prediction for particles none of which contributes."""
+    """The prediction if no particle contributes."""
     n = c.n_particles
     shapes = {"forces": (n, 3), "virial": (3, 3), "particle_virials": (n, 3, 3)}
     asked = {"forces": forces, "virial": virial, "particle_virials": virial}
@@ -516,7 +519,7 @@ def _nothing(c, forces, virial):
 
 
 def _the_one(folder, suffix):
-    """The one file of a folder whose name ends so."""
+    """The only file of a folder with this suffix."""
     there = files.files_in(folder, "a portable model is one")
     found = [file for file in there if file.suffix == suffix]
     if not found:
@@ -528,14 +531,14 @@ def _the_one(folder, suffix):
 
 
 def lacks(folder, suffix, there):
-    """Say that a folder has no file of a suffix, of the files that are there."""
+    """The message that a folder has no file with a suffix, with a hint from its other files."""
     others = [file.name for file in there if file.suffix == ".params"]
-    hint = f"; {others[0]} is of a model of another KIM driver (DUNN, SW, ...)" if others else ""
+    hint = f"; {others[0]} belongs to another KIM driver (DUNN, SW, ...)" if others else ""
     return f"{folder}: no {suffix} file in it; a portable model needs one{hint}"
 
 
 def _new_folder(folder):
-    """Make a folder if need be; InputError if it holds files that a model could be taken for."""
+    """Create a folder if needed; InputError if it has files that could belong to a model."""
     folder = files.make_folder("folder", folder)
     for file in files.files_in(folder, "a portable model is one"):
         if file.suffix in {".param", ".pt", ".pt2", ".dat"}:

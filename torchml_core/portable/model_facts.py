@@ -1,4 +1,4 @@
-"""What can be said of a model's file without running anything of it, and what is never run."""
+"""Facts about a model's file that are found without running it, and what is never run."""
 
 import re
 from dataclasses import dataclass
@@ -6,24 +6,24 @@ from dataclasses import dataclass
 from torchml_core.errors import ModelError
 
 OWN_NAMESPACES = {"aten", "prim", "prims"}
-# Operators that do more than compute. Torch has no others that reach files or other processes.
+# Operators that do more than compute. No other operators of torch access files or processes.
 REACHING = re.compile(
     r"\baten::(?:save|from_file)\b|\bprim::rpc_\w+|\b(?:c10d|_c10d_\w+|symm_mem|debugprims|profiler)::\w+"
 )
-# Classes in C++ that TorchScript may make; those of others do what nobody here knows.
+# C++ classes that TorchScript may create; classes of other packages may do anything.
 OBJECTS = re.compile(r"\btorch\.classes\.(?!(?:quantized|sparse|rnn|mkldnn|xnnpack)\b)[\w.]+")
 FLOATING = ("float64", "float32", "bfloat16", "float16")  # the widest first
 
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What a model's file says of itself.
+    """What is known about a model's file.
 
     Attributes
     ----------
     format : {"TorchScript", "torch.export"}
     arguments : tuple of (name, type)
-        What ``forward`` takes, texts both.
+        The arguments of ``forward``; both are texts.
     returns : str
         What it returns, by type.
     n_returned : int or None
@@ -31,8 +31,8 @@ class ModelFacts:
     n_parameters : int
         Trainable numbers.
     dtype : str or None
-        The widest floating type of its parameters; where it has none, of its buffers, then of
-        the constants in its code.
+        The widest floating type of its parameters; if there are none, of its buffers, else of the
+        constants in its code.
     operators : tuple of str
         Operators of other packages that its code names, like ``torch_scatter::scatter_max``;
         it cannot be loaded where one of them is unknown, even if it is never called.
@@ -56,7 +56,7 @@ class ModelFacts:
 def widest(*groups):
     """Return the widest floating type of the first group of dtypes that has one, or None.
 
-    Groups are given by how well they know: parameters, then buffers, then constants in the code.
+    Groups are given in order of reliability: parameters, then buffers, then constants in the code.
     """
     for dtypes in groups:
         for dtype in FLOATING:
@@ -66,7 +66,7 @@ def widest(*groups):
 
 
 def refusal(text):
-    """Return what in a text of operators (``aten::save``) and classes is refused, or None."""
+    """Return what is refused in a text of operators (``aten::save``) and classes, or None."""
     found = REACHING.search(text)
     if found:
         return f"its code calls {found.group()}, which reaches files or other processes"
@@ -79,7 +79,7 @@ class Refused(ModelError):
 
 
 def refuse_untrusted(path, why):
-    """Raise the ModelError for what is loaded only if it is trusted."""
+    """Raise the ModelError for a file that is loaded only if it is trusted."""
     raise ModelError(
         f"{path}: {why}; it is loaded only with trust=True, which is meant for models from a"
         " source whose programs you would run"

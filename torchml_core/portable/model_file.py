@@ -1,4 +1,4 @@
-"""A model's file: which kind it is, what can be said of it, and what of it torch may read."""
+"""A model's file: its kind, facts about it, and the part of it that torch may read."""
 
 import io
 
@@ -24,7 +24,7 @@ def model_facts(path):
     MissingFileError, FileAccessError
         If it is not there, or cannot be read.
     ModelError
-        If it is not what its name says, or damaged: the checksum of each part is compared.
+        If it is not what its name says, or is damaged: the checksum of each part is verified.
     """
     path = files.as_path("path", path)
     return _look_into(files.read_bytes(path, "model file"), path).facts()
@@ -38,7 +38,7 @@ def content_to_load(content, path, *, trust=False):
     content : bytes
         Of the file.
     path : pathlib.Path
-        Its name, which says the kind; for messages.
+        Its name; its suffix gives the kind, and messages show it.
     trust : bool
         Whether it may do what a program may.
 
@@ -51,7 +51,7 @@ def content_to_load(content, path, *, trust=False):
 
 
 def _look_into(content, path):
-    """The TorchScriptFile or ExportedFile that bytes are; ModelError unless the name says so."""
+    """The TorchScriptFile or ExportedFile of bytes; ModelError if the suffix does not match."""
     exported = path.suffix == ".pt2"
     if content.startswith(b"PK"):
         archive = Archive(io.BytesIO(content), path)

@@ -1,10 +1,10 @@
 """The ``.param`` file of a portable model: read, written and checked.
 
 The format is that of the TorchML model driver of OpenKIM (``TorchML__MD_173118614730``): a
-sequence of values, one a line. Lines whose first character is ``#`` are comments and blank lines
-separate; real files are untidy about both, so the sequence of values is read.
+sequence of values, one per line. Lines whose first character is ``#`` are comments, and blank lines
+separate values. Existing files do not follow this strictly, so only the sequence of values matters.
 
-What the format has no place for is in comments of one form, which other programs skip::
+Settings that the format does not have are comments of one form, which other programs skip::
 
     # torchml_core: species_input = atomic_numbers
     # torchml_core: dtype = float32
@@ -36,7 +36,7 @@ from torchml_core.text_numbers import parse_number, parse_whole
 CONVENTIONS = {"none": "raw", "descriptor": "descriptor", "graph": "graph"}
 LARGEST = 1_000_000  # bytes of a file
 LONGEST_NAME = 255  # bytes of a file's name
-# What could ever mean anything: networks have up to ten layers or so, and reach some tens of Å.
+# Generous limits: networks have up to about ten layers, and reach some tens of Å.
 MOST_LAYERS, FARTHEST = 100, 10_000
 MOST_INPUTS = 1000
 WORDS_IN_FILE = {"raw": "None", "descriptor": "Descriptor", "graph": "Graph"}
@@ -50,11 +50,11 @@ class ModelParameters:
     Parameters
     ----------
     species : sequence of str
-        Element symbols; the place in it is the species code that the model knows.
+        Element symbols; the index of a symbol is its species code.
     convention : {"raw", "descriptor", "graph"}
         What ``forward`` takes. In the file: ``None``, ``Descriptor``, ``Graph``.
     cutoff : float
-        Å. For graph models that of one convolution.
+        Å. For graph models, the cutoff of one convolution.
     model_file : str
         Name of the ``.pt`` or ``.pt2`` file in the same folder.
     n_layers : int
@@ -63,8 +63,8 @@ class ModelParameters:
     returns_forces : bool
         Whether ``forward`` returns ``(energy, forces)``.
     n_inputs : int, optional
-        Arguments of ``forward``. Files in the wild are untidy about it and nothing here uses it,
-        so it is kept as it is; None: the right one, :attr:`expected_n_inputs`.
+        Number of arguments of ``forward``. It is often wrong in existing files and is not used
+        here, so it is kept unchanged. None: the right number, :attr:`expected_n_inputs`.
     descriptor : {"SymmetryFunctions", "Bispectrum", "SOAP", "Xi"}, optional
         Kind of the descriptor in the ``.dat`` file: for descriptor models, and only for them.
     species_input : {"codes", "sorted_codes", "atomic_numbers"}, optional
@@ -111,7 +111,7 @@ class ModelParameters:
 
     @property
     def influence_distance(self):
-        """float: how far from an atom others can matter to its energy, cutoff × n_layers in Å."""
+        """float: largest distance at which atoms affect an energy, cutoff × n_layers in Å."""
         return self.cutoff * self.n_layers
 
     @property
@@ -136,22 +136,22 @@ def read_parameters(path):
     MissingFileError
         If there is no such file.
     FileFormatError
-        If a value is missing, cannot be used, or follows after the last one (then the sequence
-        has been misread, by us or by who wrote it); the message names file, line and value.
+        If a value is missing, cannot be used, or follows the last one (then the sequence is
+        wrong, or was misread); the message names file, line and value.
 
     Notes
     -----
     The values in order: number of elements; on the next line their symbols; ``None``,
     ``Descriptor`` or ``Graph``; cutoff in Å; for ``Graph`` only, number of convolutions; name of
     the model's file; whether it returns forces; number of inputs; name of the descriptor or
-    ``None``. Words in any case. Text after a blank and ``#`` is a comment too. A whole number may
-    be ``2.0``, a number may have Fortran's exponent (``3.5d0``).
+    ``None``. The case of words is ignored. Text after a blank and ``#`` is also a comment. A whole
+    number may be written as ``2.0``, and a number with Fortran's exponent (``3.5d0``).
     """
     return _read(_ValueLines(path))
 
 
 def find_faults(path):
-    """Return everything that is wrong with a ``.param`` file, where reading stops at the first.
+    """Return everything that is wrong with a ``.param`` file; reading it stops at the first error.
 
     Parameters
     ----------
@@ -160,8 +160,8 @@ def find_faults(path):
     Returns
     -------
     list of FileFormatError
-        In the order of the lines; empty if the file can be read. What is wrong may hide what
-        follows: values after a wrong preprocessing kind cannot be told apart.
+        In the order of the lines; empty if the file can be read. An error may hide later ones:
+        values after a wrong preprocessing kind cannot be identified.
 
     Raises
     ------
@@ -231,7 +231,7 @@ def write_parameters(parameters, path):
     ----------
     parameters : ModelParameters
     path : path-like
-        Overwritten if it is there.
+        Overwritten if it exists.
     """
     files.write_text("path", path, parameters_text(parameters))
 
@@ -273,7 +273,7 @@ def parameters_text(parameters):
 
 
 def disagreements(parameters, descriptor):
-    """Return how a descriptor contradicts the parameters of its model, a text each."""
+    """Return the contradictions between a descriptor and the parameters of its model, as texts."""
     found = []
     if set(descriptor.species) != set(parameters.species):
         found.append(
@@ -289,7 +289,7 @@ def disagreements(parameters, descriptor):
 
 
 class _ValueLines:
-    """The lines of a file that hold a value, taken one after another."""
+    """The lines of a file that contain a value, read one after another."""
 
     faults = ()  # the first one is raised
 
@@ -322,7 +322,7 @@ class _ValueLines:
             self._wrong(f"{shown(text)} after the last value, the descriptor", line)
 
     def settings(self, parsers):
-        """The settings in comments, by name: each parsed, None where it is not there."""
+        """The settings in comments, by name: parsed values, or None if a setting is missing."""
         found = dict.fromkeys(parsers)
         for line, text in self._settings:
             name, _, value = (part.strip() for part in text.partition("="))
@@ -341,7 +341,7 @@ class _ValueLines:
 
 
 class _FaultyLines(_ValueLines):
-    """The same, but wrong values are gathered and taken for None, as long as there are lines."""
+    """The same, but errors are collected, and a wrong value becomes None, while lines remain."""
 
     def __init__(self, path):
         super().__init__(path)
@@ -368,7 +368,7 @@ def _without_comment(line):
     return line.rstrip()
 
 
-# Every value has one check, of use to the file's reader and to the class.
+# One check per value, used by the file's reader and by the class.
 
 
 def check_species(symbols):
@@ -390,14 +390,14 @@ def _check_convention(convention):
 
 
 def check_cutoff(cutoff):
-    """Return the cutoff as a float; InputError unless it is above 0 and could mean anything."""
+    """Return the cutoff as a float; InputError unless it is above 0 and not absurdly large."""
     if positive("cutoff", cutoff) > FARTHEST:
         refuse("cutoff", cutoff, f"at most {FARTHEST} Å")
     return float(cutoff)
 
 
 def check_layers(n_layers, cutoff):
-    """Return the number of layers as an int; InputError for more than could mean anything."""
+    """Return the number of layers as an int; InputError for an absurdly large number."""
     n_layers = whole("n_layers", n_layers, 1, MOST_LAYERS)
     if cutoff * n_layers > FARTHEST:
         raise InputError(
@@ -417,7 +417,7 @@ def _check_descriptor(name, convention):
 def check_dtype(dtype):
     """Return ``"float64"`` or ``"float32"``, or None; InputError if it is anything else.
 
-    Names, NumPy's and torch's types are taken.
+    Names and types of NumPy and torch are accepted.
     """
     if dtype is None:
         return None

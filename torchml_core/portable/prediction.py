@@ -1,4 +1,4 @@
-"""What a model says about a configuration."""
+"""The results of a model for a configuration."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])  # xx yy zz yz xz xy
 class Prediction:
     """Energy, forces and virial of a configuration, over its particles or folded onto its atoms.
 
-    Made by :meth:`PortableModel.evaluate`. What was not asked for, or what the model does not
-    give, raises an error that says so when it is looked at.
+    Made by :meth:`PortableModel.evaluate`. Reading a quantity that was not requested, or that the
+    model does not give, raises an error that says so.
 
     Attributes
     ----------
@@ -32,10 +32,10 @@ class Prediction:
         Energy of the contributing particles, in eV (or the model's unit).
     particle_energies : (n_particles,) float64
         The model's energy of each particle, 0 for ghosts; their sum is ``energy``.
-        UnsupportedError where the model returns a total only.
+        UnsupportedError if the model returns only the total.
     forces : (n_particles, 3) float64
-        -dE/dr in eV/Å, for ghosts too: minus the derivative of the energy with respect to the
-        position of each particle alone.
+        -dE/dr in eV/Å, also for ghosts: minus the derivative of the energy with respect to the
+        position of this particle alone.
     virial : (3, 3) float64
         W = -sum over pairs of r_ij ⊗ dE/dr_ij = sum over particles of r ⊗ f, in eV: minus the
         derivative of the energy with respect to strain.
@@ -43,10 +43,10 @@ class Prediction:
         Half of each pair's share of the virial, for each of its two particles; their sum is
         ``virial``. Descriptor models only, UnsupportedError for others.
     stress : (6,) float64
-        -W / volume in eV/Å³, symmetrised, in ASE's sign (tension positive) and Voigt order
-        xx yy zz yz xz xy. As ASE's own calculators have it, for slabs and wires too: the volume is
-        that of the cell, with the vacuum in it, and components along directions without period
-        are the virial of forces that act on free surfaces, zero once those are relaxed.
+        -W / volume in eV/Å³, symmetrized, in ASE's sign (tension positive) and Voigt order
+        xx yy zz yz xz xy. For slabs and wires, too, it follows ASE's own calculators: the volume is
+        that of the cell, including the vacuum. Components along non-periodic directions come from
+        the forces on free surfaces and vanish once those are relaxed.
         UnsupportedError without a periodic direction, or if the cell has no volume.
     stresses : (n_particles, 6) float64
         ``particle_virials`` in the same units and order; their sum is ``stress``.
@@ -78,7 +78,7 @@ class Prediction:
         return self._as_stress(self.particle_virials)
 
     def fold(self) -> Prediction:
-        """Return the prediction over atoms: what ghosts got is added to the atoms they image.
+        """Return the prediction over atoms: values of ghosts are added to the atoms they image.
 
         Returns
         -------
@@ -89,7 +89,7 @@ class Prediction:
         Raises
         ------
         InputError
-            If the configuration does not know its ghosts' parents.
+            If the configuration does not have the parents of its ghosts.
         """
         if self._folded:
             return self
@@ -107,7 +107,7 @@ class Prediction:
     def _get(self, name):
         value = self._values[name]
         if isinstance(value, Exception):
-            raise type(value)(*value.args)  # a copy: its traceback is new, too
+            raise type(value)(*value.args)  # a copy, with a new traceback
         if callable(value):
             value = self._values[name] = value()
         return value
@@ -129,17 +129,17 @@ class Prediction:
 
 
 def volume_of_stress(cell, pbc):
-    """Return what a virial is divided by to give a stress, in Å³; None where there is no stress.
+    """Return the volume that a virial is divided by to give a stress, in Å³; None without stress.
 
-    There is one if a direction is periodic and the cell, vectors without period included, has a
-    volume: so do ASE's own calculators.
+    There is a stress if a direction is periodic and the cell, including its non-periodic vectors,
+    has a volume, as in ASE's own calculators.
     """
     if cell is None or not np.any(pbc):
         return None
     return _volume(np.asarray(cell, dtype=np.float64).tobytes())
 
 
-@functools.lru_cache(maxsize=16)  # it is asked for twice in each step of a simulation
+@functools.lru_cache(maxsize=16)  # needed twice in each step of a simulation
 def _volume(cell):
     cell = np.frombuffer(cell).reshape(3, 3)
     volume = abs(np.linalg.det(cell))

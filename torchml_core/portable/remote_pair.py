@@ -1,13 +1,14 @@
-"""Lone atoms, for models that fail on them: evaluated together with a pair that is far away.
+"""Isolated atoms, for models that fail on them: evaluated together with a pair that is far away.
 
-A model that differentiates its own energy fails where nothing in it depends on a position: on
-lone atoms, and on pairs beyond a cutoff of its own. Others cannot take empty lists, or were
-exported for at least one neighbor. Their energy is known all the same, since it is a sum over
-atoms of what each one's neighborhood gives: it is that of the atoms together with a pair that is
-out of reach, less that of the pair; forces and energies per atom are those of the atoms' own rows.
+A model that differentiates its own energy fails if the energy does not depend on any position: for
+isolated atoms, and for pairs beyond a cutoff of its own. Other models cannot take empty lists, or
+were exported for at least one neighbor. Their energy can still be computed, because it is a sum
+over atoms of terms that depend on each atom's neighborhood. It is the energy of the atoms together
+with a pair out of reach, minus the energy of the pair. Forces and energies per atom are in the
+atoms' own rows.
 
-That the energy is such a sum is checked on the model at hand: two pairs out of each other's reach
-must have the sum of their energies, and the pair beside the atoms the forces that it has alone.
+The model is checked for being such a sum: the energy of two pairs out of each other's reach must be
+the sum of their energies, and the pair next to the atoms must have the forces that it has alone.
 """
 
 import contextlib
@@ -19,7 +20,7 @@ import torch
 from torchml_core.configuration import Configuration
 from torchml_core.errors import ModelError
 
-# Of the cutoff: for the species at hand, a model's own may be shorter than that of its file.
+# Fractions of the cutoff: for these species a model's own may be shorter than that of its file.
 DISTANCES = (0.8, 0.65, 0.5, 0.4, 0.3)
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}  # of the largest energy and gradient
 
@@ -46,7 +47,7 @@ def run_beside_pair(run, c, cutoff, reach):
     Raises
     ------
     ModelError
-        If the model cannot be run on a pair either, or its energy is no sum over atoms.
+        If the model cannot be run on a pair either, or its energy is not a sum over atoms.
     """
     pairs, alone = _first_that_runs(run, c, cutoff, reach)
     # the second pair is as far from the first as that one is from everything else
@@ -82,7 +83,7 @@ def _first_that_runs(run, c, cutoff, reach):
 
 
 def _pair(c, place, distance, species):
-    """Two contributing particles, in the terms of ``c``."""
+    """A configuration of two contributing particles, with the settings of ``c``."""
     rows = np.array([0, 1, 2], dtype=np.int64), np.array([1, 0], dtype=np.int32)
     particles = np.arange(2, dtype=np.int32)
     return Configuration.unchecked(
@@ -106,7 +107,7 @@ def _moved(c, by):
 
 
 def _joined(a, b):
-    """The particles of both, the second ones after the first, with their lists as they are."""
+    """The particles of both, those of the second after the first, with their lists unchanged."""
     n = a.n_particles
     together = {
         name: np.concatenate([getattr(a, name), getattr(b, name)])

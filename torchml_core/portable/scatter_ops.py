@@ -1,16 +1,17 @@
 """The operators of torch_scatter and torch_sparse, made of ATen operators.
 
 A TorchScript model that was written with these packages names their operators, and cannot even be
-loaded where they are unknown. `register` makes them known under their own names, so that neither
-compiled package is needed. Each is a composite of differentiable ATen operators: gradients, second
-derivatives and devices come by themselves.
+loaded if they are unknown. `register` defines them under the same names, so that neither compiled
+package is needed. Each is composed of differentiable ATen operators, so gradients, second
+derivatives and devices need no further code.
 
 Meaning
 -------
-The meaning is that of the C++ operators (torch_scatter 2.1, torch_sparse 0.6), not of the Python
-functions of the same name around them. Common to all of them:
+The operators behave like the C++ operators (torch_scatter 2.1, torch_sparse 0.6), not like the
+Python functions of the same name that call them. Common to all of them:
 
-* Slot k of the result collects the items whose index is k. What has no item is 0 (1 in a product).
+* Slot k of the result collects the items whose index is k. A slot without items is 0 (1 in a
+  product).
 * ``scatter_*``: `index` has the shape of `src`, or one dimension (then it runs along `dim`), or
   lacks dimensions of `src` at the end. The result has ``dim_size`` slots, else index.max() + 1.
 * ``*_coo``: as scatter, along the last dimension of `index`.
@@ -23,8 +24,8 @@ functions of the same name around them. Common to all of them:
 * `out`, where given, is changed in place and returned. ``scatter_*`` and ``segment_*_coo`` go on
   from what it holds (means divide what it held too); ``*_csr`` and ``gather_*`` overwrite it.
 
-Where the C++ code would read or write outside of its arrays we raise. Where its gradients are wrong
-they are right here: of a product with a factor 0, and with respect to `out`.
+Where the C++ code would read or write outside of its arrays, an error is raised. Two gradients that
+are wrong in the C++ code are right here: of a product with a factor 0, and with respect to `out`.
 """
 
 import importlib
@@ -39,14 +40,14 @@ from torchml_core.errors import InputError
 def register():
     """Make the operators of torch_scatter and torch_sparse known to torch, under their names.
 
-    Theirs win: a package that is installed is imported first, and any operator that exists
-    is left alone. Calling this again does nothing.
+    The original operators take precedence: an installed package is imported first, and operators
+    that exist are not replaced. Calling this again does nothing.
 
     Warns
     -----
     UserWarning
         If a package is installed but cannot be imported (most often because it was compiled for
-        another version of torch); what it failed to define is then taken from here.
+        another version of torch); the operators it failed to define are then defined here.
 
     Notes
     -----
@@ -61,9 +62,9 @@ def register():
                 _libraries[package] = _define_missing(package, operators)
 
 
-# A Library that is collected takes its operators with it: these stay for the life of the process.
+# A Library that is garbage-collected removes its operators: keep these until the process ends.
 _libraries: dict[str, torch.library.Library | None] = {}
-_lock = threading.RLock()  # a signal handler may load a model, too
+_lock = threading.RLock()  # reentrant: a signal handler may also load a model
 
 
 def _import_compiled(package):
@@ -71,7 +72,7 @@ def _import_compiled(package):
         with warnings.catch_warnings():  # they use torch.jit, which is deprecated but not gone
             warnings.simplefilter("ignore", DeprecationWarning)
             importlib.import_module(package)
-    except Exception as error:  # a broken binary raises whatever it likes
+    except Exception as error:  # a broken binary may raise anything
         if isinstance(error, ModuleNotFoundError) and error.name == package:
             return  # not installed: the usual case
         warnings.warn(
@@ -159,7 +160,7 @@ def _product(src, index, dim, size, out=None):
 
 
 def _winners(src, index, dim, start, largest):
-    """For each slot the first item that is the best and better than `start`, or src.size(dim)."""
+    """For each slot the first best item, if better than `start`; otherwise src.size(dim)."""
     n_items = src.size(dim)
     index = index.expand_as(src)
     bound = start.gather(dim, index)
@@ -263,7 +264,7 @@ def gather_csr(src, indptr, out):
 
 
 def cuda_version():
-    """-1: compiled without CUDA, which is how the packages say that they do not depend on it."""
+    """-1: compiled without CUDA; the packages' way to say that they do not depend on it."""
     return -1
 
 
@@ -317,7 +318,7 @@ def spmm_max(rowptr, col, value, mat):
 
 
 def non_diag_mask(row, col, M, N, k):
-    """Where the entries stay when the whole k-th diagonal is put among them.
+    """Where the existing entries are after the whole k-th diagonal is inserted.
 
     Of n_entries + n_diagonal places of an M x N matrix, sorted by row and column: True for the
     entries (row, col), False for the diagonal. Entries on it are left out.

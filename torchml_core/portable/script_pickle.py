@@ -1,9 +1,9 @@
 """The pickles in a TorchScript file, read without Python's pickle: nothing is called or imported.
 
 A ``data.pkl`` holds the attributes of a model's modules, a ``constants.pkl`` the tensors of its
-code. TorchScript writes them with a few of pickle's opcodes. Here these make plain records, and
-anything else is damage. Where a record is a tensor, it must lie inside the bytes that the archive
-has for it: torch itself believes the pickle and would read past them.
+code. TorchScript writes them with a few of pickle's opcodes. Here these create plain records, and
+any other opcode means that the file is damaged. A tensor must lie inside the bytes that the archive
+has for it: torch itself trusts the pickle and would read beyond them.
 """
 
 import itertools
@@ -41,7 +41,7 @@ MARK = object()
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "MARK": MARK}
 EMPTY = {"EMPTY_TUPLE": tuple, "EMPTY_LIST": list, "EMPTY_DICT": dict}
 VALUES = {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE"}
-MOST_OPCODES = 1_000_000  # thirty for each tensor; what takes some seconds to read
+MOST_OPCODES = 1_000_000  # about thirty per tensor; reading this many takes some seconds
 
 
 class Global(NamedTuple):
@@ -87,7 +87,7 @@ class Object:
 
 
 class Call(NamedTuple):
-    """What some other function would make: a list of a type, a device."""
+    """The result of another function, such as a typed list or a device."""
 
     function: str
     arguments: tuple
@@ -102,7 +102,7 @@ def read_script_pickle(archive, name, folder):
     name : str
         ``data.pkl`` or ``constants.pkl``.
     folder : str
-        Where the archive has the numbers of its tensors, ``data`` or ``constants``.
+        The folder of the archive with the numbers of its tensors, ``data`` or ``constants``.
 
     Returns
     -------
@@ -114,7 +114,7 @@ def read_script_pickle(archive, name, folder):
     Raises
     ------
     ModelError
-        If it is anything that TorchScript does not write, or a tensor reaches beyond its bytes.
+        If it has anything that TorchScript does not write, or a tensor reaches beyond its bytes.
     """
     content = archive.parsed(name)
     reader = _Reader(archive, folder)
@@ -138,7 +138,7 @@ class _Reader:
         self.objects, self.tensors = [], []
 
     def step(self, opcode, argument):
-        """Do what an opcode says; whatever a wrong pickle raises here is told as damage."""
+        """Execute an opcode; any exception of a wrong pickle is reported as damage."""
         if opcode in VALUES:
             self.stack.append(argument)
         elif opcode in CONSTANTS:
@@ -153,7 +153,7 @@ class _Reader:
             self._combine(opcode, argument)
 
     def _combine(self, opcode, argument):
-        """Make one value of those on the stack."""
+        """Make one value from those on the stack."""
         stack, pop = self.stack, self.stack.pop
         match opcode:
             case "GLOBAL":
@@ -242,5 +242,5 @@ def _check_whole(*values):
 def _class_name(value):
     name = value.name.replace(" ", ".") if isinstance(value, Global) else ""
     if not name.startswith("__torch__."):
-        raise ValueError("an object of no class of TorchScript's")
+        raise ValueError("an object whose class is not one of TorchScript's")
     return name

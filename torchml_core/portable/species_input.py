@@ -1,11 +1,11 @@
 """What raw and graph models are given for species: codes, or atomic numbers; and why.
 
-A model is trained on one or the other, and its ``.param`` file does not say which. It is decided
-by the first of these that says anything:
+A model is trained on one or the other, and its ``.param`` file does not say which. The first of
+these that applies decides:
 
 1. a setting: of :meth:`PortableModel.load`, or of the ``.param`` file (:meth:`PortableModel.create`
    writes it);
-2. the environment variable ``KIM_MODEL_ELEMENTS_MAP``: set, to anything, it means atomic numbers;
+2. the environment variable ``KIM_MODEL_ELEMENTS_MAP``: if it is set, to any value, atomic numbers;
 3. the name of ``forward``'s first argument: ``z``, ``atomic_numbers``, ``numbers``, ...;
 4. a ``.param`` file that KLIFF wrote, for an argument ``species``: KLIFF counts species by atomic
    number, whatever the order in that file;
@@ -52,13 +52,13 @@ ATOMIC_NUMBER_NAMES = {
 
 @dataclass(frozen=True)
 class SpeciesInput:
-    """A decision, and what it was made by.
+    """A decision, and the reason for it.
 
     Attributes
     ----------
     kind : {"codes", "sorted_codes", "atomic_numbers"}
     why : str
-        A clause for people, that follows "because".
+        The reason, as a clause that follows "because".
     """
 
     kind: str
@@ -91,16 +91,16 @@ def decide(argument, param_file, *, asked=None, stored=None):
     Parameters
     ----------
     argument : str or None
-        The name of ``forward``'s first argument, where it is known.
+        The name of ``forward``'s first argument, if it is known.
     param_file : str
         The name of the ``.param`` file.
     asked, stored : str, optional
-        One of KINDS: what the caller says, and what the ``.param`` file says.
+        One of KINDS: the caller's setting, and that of the ``.param`` file.
 
     Returns
     -------
     SpeciesInput
-        As of now: the environment may change.
+        For the present environment, which may change.
     """
     if asked is not None:
         return SpeciesInput(asked, f"species_input={asked!r} was given")

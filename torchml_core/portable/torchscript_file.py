@@ -1,9 +1,9 @@
-"""TorchScript files, ``.pt``: read without running anything, and what of them is refused.
+"""TorchScript files, ``.pt``: read without running anything; what is refused in them.
 
 Such a file is an archive of code (in TorchScript's own language, not Python), a pickle of the
 model's attributes, and numbers. ``torch.jit.load`` compiles the code and runs the ``__setstate__``
-of its classes. What runs computes with tensors and cannot reach Python, but a few operators reach
-files: a model that has one is loaded only if it is trusted.
+of its classes. That code computes with tensors and has no access to Python, but a few operators
+access files: a model with one of those is loaded only if it is trusted.
 """
 
 import ast
@@ -42,7 +42,7 @@ class TorchScriptFile:
     Raises
     ------
     ModelError
-        If it is damaged; also if a tensor in it reaches beyond the numbers that are there.
+        If it is damaged, or a tensor in it reaches beyond the stored numbers.
     """
 
     def __init__(self, archive):
@@ -65,7 +65,7 @@ class TorchScriptFile:
         code = "\n".join(self._code.values())
         called = [f"{space or 'aten'}::{name}" for space, name in CALLED.findall(code)]
         why = refusal("\n".join([*called, code, *(o.kind for o in self._objects)]))
-        # This would run before anyone can see its operators in what was compiled.
+        # This would run before the operators of the compiled code can be checked.
         if why is None and "__setstate__" in code and HIDING.search(code):
             why = "it has a __setstate__ that may reach files"
         return why
