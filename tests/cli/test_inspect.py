@@ -194,11 +194,11 @@ SPOILT = {
     ),
     "no .pt": (
         lambda f: (f / "model.pt").unlink(),
-        "model.pt, which the .param file names, is not there; there is no .pt or .pt2 file",
+        "model.pt, which the .param file names, is not there; the folder has no .pt or .pt2 file",
     ),
     "other name": (
         lambda f: (f / "model.pt").rename(f / "other.pt"),
-        "model.pt, which the .param file names, is not there; there is other.pt",
+        "model.pt, which the .param file names, is not there; the folder has other.pt",
     ),
     "no model": (lambda f: (f / "model.pt").write_bytes(b"x" * 99), "not a TorchScript model"),
     "short .dat": (

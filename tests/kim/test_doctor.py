@@ -196,7 +196,7 @@ def test_a_driver_of_another_user_is_not_ours_to_mend(drivers, monkeypatch):
 @pytest.mark.parametrize(
     ("collection_name", "remedy"),
     [
-        ("system", "installs a driver for you alone, which KIM takes before that of the system"),
+        ("system", "installs a driver for you alone, which KIM prefers to that of the system"),
         ("user", "`torchml-core kim install-driver --name D` binds the driver to it"),
     ],
 )

@@ -138,7 +138,7 @@ def test_an_installation_touches_no_other_collection(run, copies):
     result = run("install-driver")
     assert result.output == (
         f"installed the driver {DRIVER} (user)\n"
-        f"note: KIM takes the driver {DRIVER} in environment instead of it\n"
+        f"note: KIM uses the driver {DRIVER} in environment instead of it\n"
     )
     assert there() == ALL
     after = [path.stat().st_ino for path in sorted(copies["environment"].rglob("lib*.so"))]

@@ -1,7 +1,7 @@
 """The command ``torchml-core``.
 
-One file a command. Whatever takes long to import (torch, ASE, rich) is imported when a command
-runs, so that ``--help``, ``--version`` and wrong usage answer at once.
+One file per command. Packages that take long to import (torch, ASE, rich) are imported when a
+command runs, so that ``--help``, ``--version`` and usage errors are answered at once.
 """
 
 import errno
@@ -21,7 +21,7 @@ class _Failure(click.ClickException):
 
 
 class _Group(click.Group):
-    """A group of commands whose errors are told in one line, unless a traceback is asked for."""
+    """A group of commands whose errors are one line, unless a traceback is requested."""
 
     def invoke(self, ctx):
         if ctx.params["debug"]:
@@ -30,8 +30,10 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except TorchMLError as error:
             raise _Failure(str(error)) from error
-        except OSError as error:  # a disk that is full, a file that may not be read
-            if error.errno == errno.EPIPE:  # who reads our output left: click ends us quietly
+        except OSError as error:  # such as a full disk, or a file without read permission
+            if (
+                error.errno == errno.EPIPE
+            ):  # the reader of our output has closed it: click exits quietly
                 raise
             raise _Failure(str(error)) from error
 
@@ -46,7 +48,7 @@ class _Group(click.Group):
     help="Show the whole traceback of an error.",
 )
 def main(debug):
-    """Portable machine-learning models of atoms: evaluate them, look into them."""
+    """Evaluate and inspect portable machine-learning models of atoms."""
 
 
 main.add_command(evaluate.command)

@@ -1,4 +1,4 @@
-"""Errors of a model against the reference values that came with structures."""
+"""Errors of a model relative to the reference values in the files of structures."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])  # xx yy zz yz xz xy
 
 
 class ErrorStatistics:
-    """Mean absolute, root mean square and largest error of values that come in parts."""
+    """Mean absolute, root mean square and largest error, accumulated over structures."""
 
     def __init__(self):
         self.n = 0
@@ -43,8 +43,8 @@ class Comparison:
     Parameters
     ----------
     keys : dict of str or None
-        For each quantity that is compared, the key of its values in the files; None: where ASE
-        has results of a calculator.
+        For each quantity that is compared, the key of its values in the files. None: the results
+        that ASE reads as those of a calculator.
     keep_values : bool
         Whether the values themselves are kept, for a plot.
 
@@ -53,7 +53,7 @@ class Comparison:
     errors : dict of ErrorStatistics
         By quantity, in eV, eV/Å and eV/Å³.
     without : dict of int
-        Number of structures that came without a value of this quantity.
+        Number of structures without a value of this quantity.
     values : dict of list of (reference, predicted)
         Arrays of one dimension each, kept for a plot if asked for.
     """
@@ -65,7 +65,7 @@ class Comparison:
         self._keys, self._seen = keys, set()
 
     def add(self, label, atoms, results):
-        """Compare the model's results (a dict) with those that came with a structure.
+        """Compare the model's results (a dict) with the reference values of a structure.
 
         Raises
         ------
@@ -85,7 +85,7 @@ class Comparison:
                 self.errors[name].add(predicted - expected, label)
                 if self.values is not None:
                     self.values[name].append(pairs[name])
-            elif name in results:  # what the model was not asked for is not missed
+            elif name in results:  # a quantity that was not computed is not counted as missing
                 self.without[name] += 1
 
     def lines(self):
@@ -94,7 +94,7 @@ class Comparison:
         Raises
         ------
         InputError
-            If no structure came with any value to compare with, or with a key that was given.
+            If no structure has a value to compare with, or a key that was given.
         """
         there = f"; they have {', '.join(sorted(self._seen))}" if self._seen else ""
         for name, key in self._keys.items():
@@ -120,7 +120,7 @@ class Comparison:
 
 
 def _value(atoms, results, key):
-    """What a structure has by a name, as a result or otherwise; None if nothing."""
+    """The value that a structure has under a key, as a result or otherwise; None if it has none."""
     for place in (atoms.info, atoms.arrays, results):
         if key in place:
             return place[key]

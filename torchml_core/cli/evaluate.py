@@ -20,13 +20,13 @@ STREAM = "-"  # standard input, or output
     "-o",
     "--output",
     type=click.Path(dir_okay=False, allow_dash=True),
-    help="Write the structures with their results to this extended XYZ file (overwritten); - is"
-    " standard output, and messages go to standard error then.",
+    help="Write the structures with their results to this extended XYZ file (overwritten). With -"
+    " they go to standard output, and messages to standard error.",
 )
 @click.option(
     "--resume",
     is_flag=True,
-    help="Keep the results that an interrupted run has written to OUTPUT, and go on behind them.",
+    help="Keep the results that an interrupted run has written to OUTPUT, and continue after them.",
 )
 @click.option("--compare", is_flag=True, help="Print errors against the values in the files.")
 @click.option("--energy-key", metavar="KEY", help="Compare with this value of each structure ...")
@@ -34,7 +34,7 @@ STREAM = "-"  # standard input, or output
 @click.option(
     "--stress-key",
     metavar="KEY",
-    help="... instead of what ASE takes for results, e.g. REF_energy, REF_forces, REF_stress.",
+    help="... instead of the results that ASE reads, e.g. REF_energy, REF_forces, REF_stress.",
 )
 @click.option(
     "--plot",
@@ -43,31 +43,34 @@ STREAM = "-"  # standard input, or output
     help="Draw predicted against reference values: .png, .pdf, .svg.",
 )
 @click.option("--no-forces", is_flag=True, help="Energies only: no forces, no stress.")
-@click.option("--atom-energies", is_flag=True, help="Write the energy of each atom too.")
+@click.option("--atom-energies", is_flag=True, help="Also write the energy of each atom.")
 @click.option(
-    "--atom-stresses", is_flag=True, help="Write the stress of each atom too; they add up."
+    "--atom-stresses",
+    is_flag=True,
+    help="Also write the stress of each atom; their sum is the stress.",
 )
 @click.option(
     "--keep-going", is_flag=True, help="Skip structures that fail; the exit code stays 1."
 )
 @click.option("--device", help="A torch device [default: $KIM_MODEL_EXECUTION_DEVICE, or cpu].")
-@click.option("--trust", is_flag=True, help="Let the model's file do whatever a program may.")
+@click.option("--trust", is_flag=True, help="Let the model's file do everything a program may.")
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
-    help="[default: as the work needs, up to $OMP_NUM_THREADS or all cores]",
+    help="[default: as many as useful, up to $OMP_NUM_THREADS or all cores]",
 )
 @click.pass_context
 def command(ctx, model, structures, output, resume, keep_going, device, trust, threads, **options):
-    """Energies, forces and stresses of STRUCTURES by the portable model in the folder MODEL.
+    """Compute energies, forces and stresses of STRUCTURES with the portable model in MODEL.
 
-    STRUCTURES are files that ASE reads; file@0:10 or file@-1 takes some of the structures in
-    one, - reads extended XYZ from standard input. Energies are in eV, forces in eV/Å, stresses in
-    eV/Å³ with tension positive, in the order xx yy zz yz xz xy.
+    MODEL is the folder of the model. STRUCTURES are files that ASE can read; file@0:10 or file@-1
+    selects some of the structures in a file, and - reads extended XYZ from standard input. Energies
+    are in eV, forces in eV/Å, stresses in eV/Å³ with tension positive, in the order
+    xx yy zz yz xz xy.
 
-    With -o the model's results are where ASE looks for them; those that were in the files are
-    kept as reference_energy, reference_forces, ... Errors are printed with --compare, a KEY or
-    --plot.
+    With -o the model's results are written where ASE looks for them; results that were in the
+    files are kept as reference_energy, reference_forces, ... Errors are printed with --compare, a
+    KEY or --plot.
     """
     _check_options(output, resume, options)
     _check_output(output, structures)
@@ -114,7 +117,7 @@ def command(ctx, model, structures, output, resume, keep_going, device, trust, t
 
 
 def _evaluate_all(sources, results_of, takers, writer, earlier, *, keep_going, debug):
-    """Give each structure's results to all takers, new ones to the writer; count failures."""
+    """Pass each structure's results to all takers, and new ones to the writer; count failures."""
     from torchml_core.cli.progress import track
     from torchml_core.cli.resume import ResumeError
     from torchml_core.cli.structures import read_structures
@@ -176,7 +179,7 @@ def _load(folder, device, trust, n_threads):
 
 
 def _comparison(options):
-    """The Comparison that is asked for, or None."""
+    """The Comparison that was requested, or None."""
     names = ("energy",) if options["no_forces"] else ("energy", "forces", "stress")
     keys = {name: options[f"{name}_key"] for name in names}
     if not (options["compare"] or options["plot"] or any(keys.values())):
@@ -187,7 +190,7 @@ def _comparison(options):
 
 
 def _check_options(output, resume, options):
-    """Refuse options that exclude each other, or need another one."""
+    """Refuse options that exclude each other, or that require another one."""
     if options["no_forces"]:
         for name in ("forces_key", "stress_key", "atom_stresses"):
             if options[name]:

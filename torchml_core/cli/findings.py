@@ -8,7 +8,7 @@ NAME_WIDTH, LINE_WIDTH = 20, 100
 
 
 class Findings:
-    """Facts in the order in which they were found; notes, which are no faults; and problems."""
+    """Facts in the order in which they were found; notes, which are not problems; and problems."""
 
     def __init__(self):
         self._facts = []
@@ -21,7 +21,7 @@ class Findings:
         self._facts.append((name, lines))
 
     def attempt(self, function, *args, **kwargs):
-        """Return what the function returns; or None, and an error of ours becomes a problem."""
+        """Return the function's result; if it raises one of our errors, add a problem instead."""
         try:
             return function(*args, **kwargs)
         except TorchMLError as error:

@@ -1,7 +1,8 @@
-"""Frames of extended XYZ files, one at a time: a fault in one does not touch those behind it.
+"""Frames of extended XYZ files, one at a time: an error in one does not affect the next ones.
 
 A frame is a line with the number of its atoms, a comment, and a line for each atom. ASE reads the
-text of each; where frames begin is found here, after a frame that is too short or too long too.
+text of each frame. The beginning of each frame is found here, also after a frame that is too short
+or too long.
 """
 
 import io
@@ -24,13 +25,13 @@ class Frame(NamedTuple):
     Attributes
     ----------
     place : int
-        Its number in the file, counted from 0; those with faults count.
+        Its number in the file, counted from 0; frames with errors are counted too.
     line : int
         Its first line, or the one that is wrong, counted from 1.
     text : bytes
         Its lines.
     fault : str or None
-        Why it is none.
+        Why it is not a valid frame.
     end : int
         Number of bytes of the file up to its end.
     """
@@ -43,7 +44,7 @@ class Frame(NamedTuple):
 
 
 def scan_frames(lines):
-    """Yield a Frame for each frame among lines (of bytes), and for what is none."""
+    """Yield a Frame for each frame among lines (of bytes), and for lines that are not a frame."""
     lines = _Lines(lines)
     place = 0
     while lines.skip_blank():
@@ -80,14 +81,14 @@ class BadFrameError(InputError):
 
 
 def told(error):
-    """Return what to say of an error that a reader of ASE's raised."""
+    """Return the message for an error that a reader of ASE raised."""
     if isinstance(error, InputError):
         return str(error)
     return f"ASE cannot read it: {type(error).__name__}: {error}"
 
 
 class _Lines:
-    """Lines of which the next can be looked at before it is taken."""
+    """Lines whose next one can be looked at before it is taken."""
 
     def __init__(self, lines):
         self._lines = iter(lines)
@@ -107,7 +108,7 @@ class _Lines:
         return taken
 
     def skip_blank(self):
-        """Skip lines without anything in them; return whether there is another."""
+        """Skip empty lines; return whether there is another line."""
         while self._next and not self._next.strip():
             self.take()
         return bool(self._next)
@@ -149,7 +150,7 @@ def _take_rest(lines, text):
 
 
 def _decoded(text):
-    """A text in UTF-8, or in Latin-1, of which nothing else can be told."""
+    """Text in UTF-8, or else in Latin-1, in which all bytes are valid."""
     try:
         return text.decode("utf-8")
     except UnicodeDecodeError:
@@ -170,7 +171,7 @@ def _properties(comment):
 
 
 def _bad_line(lines):
-    """Which line of a frame stops ASE's reader: the last of the shortest beginning that does."""
+    """The line at which ASE's reader fails: the last line of the shortest part that fails."""
     good, bad = -1, int(lines[0])  # numbers of atoms
     while bad - good > 1:
         middle = (good + bad) // 2

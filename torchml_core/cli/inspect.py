@@ -7,7 +7,7 @@ import click
 @click.argument("path", type=click.Path())
 @click.option(
     "--kind",
-    help="What the .dat file describes: SymmetryFunctions, ...; it does not say so itself. "
+    help="Kind of the descriptor in the .dat file, which does not say it: SymmetryFunctions, ... "
     "[default: every kind is tried]",
 )
 @click.option(
@@ -19,17 +19,17 @@ import click
     "--device", help="With --run: a torch device [default: $KIM_MODEL_EXECUTION_DEVICE, or cpu]."
 )
 @click.option(
-    "--trust", is_flag=True, help="With --run: let the model's file do whatever a program may."
+    "--trust", is_flag=True, help="With --run: let the model's file do everything a program may."
 )
 @click.pass_context
 def command(ctx, path, kind, run, device, trust):
-    """What PATH is, and everything that is wrong with it.
+    """Show what PATH is, and everything that is wrong with it.
 
     PATH is the folder of a portable model, or one of its files: .param, .dat, .pt or .pt2. Files
-    are read, and nothing in them is run, so this is safe with files of any origin; --run runs the
-    model of a folder too.
+    are read but not run, so this is safe with files from any source; --run also runs the model of
+    a folder.
 
-    The exit code is 1 if anything is wrong. Notes are not faults: they say what to look at.
+    The exit code is 1 if anything is wrong. Notes are not errors: they say what to check.
     """
     from torchml_core.cli.inspect_path import look_into
 

@@ -1,4 +1,4 @@
-"""How each kind of file is looked into; every function adds to Findings and goes on."""
+"""Inspection of each kind of file; every function adds to Findings and continues after errors."""
 
 import warnings
 
@@ -82,7 +82,7 @@ def _read_as_any_kind(findings, path):
 
 
 def _species_density(descriptor):
-    """What the densities of a SOAP hold, and who says so."""
+    """What the densities of a SOAP contain, and the reason."""
     if descriptor.species_density == "separate":
         return f"separate: {', '.join(descriptor.channels)}"
     return (

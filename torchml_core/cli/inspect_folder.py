@@ -45,7 +45,7 @@ def _wanted(findings, folder, files, suffix):
 
 
 def _descriptor(findings, folder, files, parameters):
-    """The descriptor of the folder, if it should have one and it can be read."""
+    """The descriptor of the folder, if it should have one that can be read."""
     if parameters is None or parameters.convention == "descriptor":
         kind = parameters.descriptor if parameters else None
         if parameters is None and not any(file.suffix == ".dat" for file in files):
@@ -63,7 +63,7 @@ def _descriptor(findings, folder, files, parameters):
 
 
 def _model(findings, folder, model_files, parameters):
-    """Look into the model that the .param file names, or into all that are there."""
+    """Inspect the model that the .param file names, or all models in the folder."""
     chosen = model_files
     if parameters:
         chosen = [file for file in model_files if file.name == parameters.model_file]
@@ -71,7 +71,7 @@ def _model(findings, folder, model_files, parameters):
         if not chosen:
             findings.problems.append(
                 f"{folder}: {parameters.model_file}, which the .param file names, is not there; "
-                f"there is {', '.join(others) or 'no .pt or .pt2 file'}"
+                f"the folder has {', '.join(others) or 'no .pt or .pt2 file'}"
             )
         elif others:
             findings.notes.append(f"not used: {', '.join(others)}")
@@ -84,7 +84,7 @@ def _model(findings, folder, model_files, parameters):
 
 
 def _compare_forward(findings, parameters, facts):
-    """What the .param file says of ``forward`` against what it is."""
+    """Compare what the .param file says about ``forward`` with the model."""
     n_arguments, expected = len(facts.arguments), parameters.expected_n_inputs
     if n_arguments != expected:
         findings.problems.append(
@@ -106,7 +106,7 @@ def _compare_forward(findings, parameters, facts):
 
 
 def _say_what_is_given(findings, parameters, param_file, facts):
-    """Codes or atomic numbers, float64 or float32, and who says so."""
+    """Codes or atomic numbers, float64 or float32, and the reasons."""
     dtype = "float64; float32 if torch refuses that (--run finds out)"
     if parameters.dtype:
         dtype = f"{parameters.dtype}, because {param_file} says so"

@@ -1,4 +1,4 @@
-"""What a path is, and who looks into it."""
+"""Find out what a path is, and inspect it."""
 
 from torchml_core import files
 from torchml_core.cli.findings import Findings
@@ -19,9 +19,9 @@ def look_into(path, *, kind=None, run=False, device=None, trust=False):
     Raises
     ------
     MissingFileError
-        If there is nothing of that name.
+        If the path does not exist.
     InputError
-        If it is none of the kinds that can be looked into.
+        If it is not of a kind that can be inspected.
     """
     path, findings = files.as_path("PATH", path), Findings()
     folder = files.is_folder(path)

@@ -1,4 +1,4 @@
-"""``torchml-core kim``: the model driver of the KIM-API, and models under it."""
+"""``torchml-core kim``: the model driver of the KIM-API, and the models that use it."""
 
 import click
 
@@ -9,13 +9,13 @@ _collection = click.option(
     type=click.Choice(COLLECTIONS),
     default="user",
     show_default=True,
-    help="Where to install it; an item of the same name that is there is replaced.",
+    help="Where to install it; an existing item of the same name is replaced.",
 )
 
 
 @click.group("kim")
 def group():
-    """Portable models in LAMMPS and other simulators, by the KIM-API.
+    """Use portable models in LAMMPS and other simulators through the KIM-API.
 
     Install the driver once, then each model; `kim init MODEL metal` in LAMMPS finds them.
     """
@@ -26,7 +26,7 @@ def group():
     "--name",
     default=DEFAULT_DRIVER,
     show_default=True,
-    help="What models call their driver; those of openkim.org say TorchML__MD_173118614730_000.",
+    help="Name that models use for the driver; on openkim.org it is TorchML__MD_173118614730_000.",
 )
 @_collection
 def install_driver(name, collection):
@@ -40,8 +40,12 @@ def install_driver(name, collection):
 
 @group.command("install")
 @click.argument("model", type=click.Path())
-@click.option("--name", help="KIM's name of the model, - becomes _  [default: the folder's]")
-@click.option("--driver", default=DEFAULT_DRIVER, show_default=True, help="The driver it asks for.")
+@click.option(
+    "--name", help="Name of the model in KIM, with - replaced by _  [default: the folder's]"
+)
+@click.option(
+    "--driver", default=DEFAULT_DRIVER, show_default=True, help="The driver that the model uses."
+)
 @_collection
 def install_model(model, name, driver, collection):
     """Package the portable model MODEL, a folder or a tarball of one, and install it."""
@@ -54,7 +58,7 @@ def install_model(model, name, driver, collection):
 
 @group.command("list")
 def list_items():
-    """The drivers and models of torchml_core that are installed, in all collections."""
+    """List the installed drivers and models of torchml_core in all collections."""
     from torchml_core.cli.table import aligned
     from torchml_core.kim.installed import list_installed
 
@@ -71,15 +75,15 @@ def list_items():
 @click.option(
     "--collection",
     type=click.Choice(COLLECTIONS),
-    help="Where from  [default: where it is, if that is one collection only]",
+    help="Collection to remove it from  [default: the one that has it, if it is the only one]",
 )
 @click.option(
     "--force",
     is_flag=True,
-    help="Also what is none of torchml_core's, and a driver that models ask for.",
+    help="Also remove items of others, and a driver that models use.",
 )
 def remove_items(names, collection, force):
-    """Remove drivers and models, by KIM's names of them."""
+    """Remove drivers and models, given by their names in KIM."""
     from torchml_core.kim.installed import remove
 
     for item in remove(names, collection, force=force):
@@ -89,10 +93,10 @@ def remove_items(names, collection, force):
 @group.command("doctor")
 @click.pass_context
 def doctor(ctx):
-    """What is missing or does not match, and how to get it.
+    """Show what is missing or does not match, and how to fix it.
 
-    Looks at the KIM-API, what builds need, Python, torch, the drivers that are installed, and
-    LAMMPS. The exit code is 1 if anything is wrong.
+    This checks the KIM-API, the build tools, Python, torch, the installed drivers, and LAMMPS. The
+    exit code is 1 if anything is wrong.
     """
     from torchml_core.cli.findings import Findings
     from torchml_core.kim.doctor import examine
@@ -113,4 +117,4 @@ def _note_if_hidden(kind, name, collection):
 
     for (*item, _), _, hidden_by in list_installed():
         if hidden_by and item == [kind, collection, name]:
-            click.echo(f"note: KIM takes the {kind} {name} in {hidden_by} instead of it")
+            click.echo(f"note: KIM uses the {kind} {name} in {hidden_by} instead of it")

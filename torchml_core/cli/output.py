@@ -14,7 +14,7 @@ STDOUT = "-"
 
 
 class Writer(contextlib.AbstractContextManager):
-    """Writes structures with results, one frame after the other, each whole or not at all.
+    """Writes structures with results, one frame after another, each completely or not at all.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class Writer(contextlib.AbstractContextManager):
         self._path, self._earlier, self._file = path, earlier, None
 
     def add(self, atoms, results):
-        """Write a structure; it is in the file when this returns, whatever happens then."""
+        """Write a structure; it is in the file when this returns, whatever happens later."""
         if self._file is None:
             self._file = self._open()
         self._file.write(with_results(atoms, results).encode())
@@ -60,9 +60,9 @@ def with_results(atoms, results):
     Parameters
     ----------
     atoms : ase.Atoms
-        As read: its info, arrays, cell and constraints are kept. Results that came with it are
-        kept apart from the model's: ``energy`` becomes ``reference_energy`` and so on, unless
-        the file has such a value already, which then is the reference.
+        As read: its info, arrays, cell and constraints are kept. Results in the file are kept
+        separately from the model's: ``energy`` becomes ``reference_energy`` and so on, unless the
+        file already has such a value, which is then the reference.
     results : dict
         ASE's names: energy in eV, forces in eV/Å, stress in eV/Å³ (Voigt, tension positive), and
         energies and stresses of atoms.
@@ -75,7 +75,7 @@ def with_results(atoms, results):
     Raises
     ------
     InputError
-        If the format cannot hold what came with the structure.
+        If the format cannot store the data of the structure.
     """
     written = atoms.copy()
     for name, value in reference_results(atoms).items():
@@ -85,7 +85,7 @@ def with_results(atoms, results):
     file = io.StringIO()
     try:
         write_xyz(file, written)
-    except Exception as error:  # whatever ASE's writer stumbles on, a name or an array of its own
+    except Exception as error:  # ASE's writer may raise anything, for any name or array
         raise InputError(
             f"cannot be written as extended XYZ: {type(error).__name__}: {error}"
         ) from error
@@ -93,6 +93,6 @@ def with_results(atoms, results):
 
 
 def reference_results(atoms):
-    """Return the results that came with a structure: ASE's names, empty if there are none."""
+    """Return the results that were read with a structure, by ASE's names; may be empty."""
     results = {} if atoms.calc is None else atoms.calc.results
     return {name: value for name, value in results.items() if value is not None}

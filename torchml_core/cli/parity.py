@@ -1,4 +1,4 @@
-"""Parity plots: predicted against reference values, one panel a quantity."""
+"""Parity plots: predicted against reference values, one panel per quantity."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ AXIS_UNITS = {"energy": "eV/atom", "forces": "eV/Å", "stress": "eV/Å³"}
 
 
 def check_plot_file(path):
-    """Say at once, not after long work, that a plot cannot be drawn or written."""
+    """Raise an error before the work, not after it, if a plot cannot be drawn or written."""
     try:
         from matplotlib.backend_bases import FigureCanvasBase
     except ImportError as error:
@@ -47,7 +47,7 @@ def _draw_panel(axes, name, reference, predicted, errors):
     margin = 0.03 * (highest - lowest) or 1e-3
     limits = (lowest - margin, highest + margin)
     axes.plot(limits, limits, color="0.6", linewidth=1, zorder=1)
-    # rasterised: a million force components would make a vector picture unusable
+    # rasterized: a million force components would make a vector graphic unusable
     axes.plot(reference, predicted, ".", markersize=2.5, alpha=0.5, rasterized=True)
     axes.set(
         xlim=limits,

@@ -1,4 +1,4 @@
-"""A progress bar on stderr, for people: nothing is shown where stderr is no terminal."""
+"""A progress bar on stderr; nothing is shown if stderr is not a terminal."""
 
 import sys
 

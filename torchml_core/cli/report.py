@@ -1,4 +1,4 @@
-"""What ``torchml-core evaluate`` prints: each structure if they are few, a summary if many."""
+"""What ``torchml-core evaluate`` prints: a few structures one by one, many as a summary."""
 
 import numpy as np
 from ase import units
@@ -10,7 +10,7 @@ FEW_ATOMS = 100
 
 
 class Report:
-    """Gathers results as they come, and keeps no more of them than it may print."""
+    """Collects results one by one, and keeps only what may be printed."""
 
     def __init__(self):
         self.n_structures = self.n_atoms = 0
@@ -69,7 +69,7 @@ class Report:
 
 
 class _Range:
-    """Lowest, mean and highest of numbers, and where the outermost were."""
+    """Lowest, mean and highest of numbers, and where the lowest and the highest were found."""
 
     def __init__(self):
         self.n, self._sum = 0, 0.0
@@ -87,7 +87,7 @@ class _Range:
 
 
 def _one(label, atoms, results):
-    """All there is to say of one structure."""
+    """All results of one structure."""
     yield f"{label}: {atoms.get_chemical_formula()}, periodic in {_periodic_directions(atoms)}"
     per_atom = results["energy"] / len(atoms)
     yield f"energy   {results['energy']:.8f} eV   ({per_atom:.8f} eV/atom)"

@@ -1,7 +1,7 @@
-"""What an interrupted run has written already, so that it is not computed again.
+"""Results that an interrupted run has already written, so that they are not computed again.
 
-The output itself tells: its frames are those of the structures that were evaluated, in their order.
-A frame counts if all of its lines are there to the last line end, wherever the run was killed.
+They are found in the output itself: its frames are the structures that were evaluated, in their
+order. A frame counts if it is complete up to its last line end, wherever the run was killed.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ AGREEMENT = 1e-4  # relative, of energies: other processors and numbers of threa
 
 
 class ResumeError(InputError):
-    """An output is not one that the run can go on with."""
+    """The run cannot continue with this output."""
 
 
 class EarlierResults:
@@ -24,7 +24,7 @@ class EarlierResults:
     Parameters
     ----------
     path : str
-        The output; it need not be there.
+        The output; it need not exist.
 
     Attributes
     ----------
@@ -50,8 +50,8 @@ class EarlierResults:
         ----------
         item : Item
         evaluate : callable
-            From Atoms to their results now. Called for the last frame, whose results must be the
-            same, and for structures that have no frame, which must fail as they did then.
+            A function that returns the present results of Atoms. Called for the last frame, whose
+            results must be the same, and for structures without a frame, which must fail again.
 
         Raises
         ------

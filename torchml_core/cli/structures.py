@@ -1,4 +1,4 @@
-"""Structures from files, one at a time, each with a name that finds it again."""
+"""Structures from files, one at a time, each with a label that identifies it."""
 
 import contextlib
 import itertools
@@ -30,7 +30,7 @@ UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError)  # those of compres
 
 
 class Item(NamedTuple):
-    """A structure of a file, or what is wrong in its place.
+    """A structure of a file, or the error in its place.
 
     Attributes
     ----------
@@ -57,14 +57,15 @@ def read_structures(sources):
     Parameters
     ----------
     sources : iterable of str
-        Files that ASE reads, each with ASE's index after ``@`` if only some of its structures
-        are meant: ``file@0:10``, ``file@-1``. A file that is there by the whole name, ``@``
-        and all, is that file. ``-`` is an extended XYZ file that comes from standard input.
+        Files that ASE can read, each with ASE's index after ``@`` if only some of its structures
+        are meant: ``file@0:10``, ``file@-1``. If a file with the whole name exists, including
+        ``@``, it is read. ``-`` is an extended XYZ file from standard input.
 
     Notes
     -----
-    A frame of an (extended) XYZ file that cannot be read is one such item, and the next frame
-    follows. Of other formats the next one follows if ASE's reader can begin behind it.
+    A frame of an (extended) XYZ file that cannot be read gives one such item, and reading continues
+    with the next frame. In other formats it continues only if ASE's reader can start after the
+    error.
     """
     for source in sources:
         try:
@@ -97,7 +98,7 @@ def count_structures(sources):
                 total += len(range(_count_frames(path))[slice(None) if index is None else index])
             else:
                 return None
-        except Exception:  # whatever is wrong with the file is told when it is read
+        except Exception:  # errors are reported when the file is read
             return None
     return total
 
@@ -110,7 +111,7 @@ def split_source(source):
     MissingFileError
         If there is no such file.
     InputError
-        If what follows ``@`` is no index.
+        If the text after ``@`` is not an index.
     """
     name, at, index = source.rpartition("@")
     if not at or os.sep in index or Path(source).exists():
@@ -128,7 +129,7 @@ def split_source(source):
 
 
 def is_xyz(path):
-    """Whether a file is in (extended) XYZ format, by its name; standard input is."""
+    """Whether a file is in (extended) XYZ format, from its name; standard input always is."""
     suffixes = Path(path).suffixes
     if suffixes and suffixes[-1] in COMPRESSED:
         suffixes.pop()
@@ -151,7 +152,7 @@ def _read_xyz(path, index):
 
 
 def _selected_frames(path, index):
-    """The frames of a file that ASE's index means."""
+    """The frames of a file that ASE's index selects."""
     if isinstance(index, int):
         index = slice(index, index + 1 if index != -1 else None)
     index = slice(None) if index is None else index
@@ -166,7 +167,7 @@ def _selected_frames(path, index):
 
 
 def _forward(index):
-    """Whether structures can be taken as they come."""
+    """Whether structures can be selected in the order in which they are read."""
     if not isinstance(index, slice):
         return index is None or (isinstance(index, int) and index >= 0)
     return all(n is None or n >= 0 for n in (index.start, index.stop)) and (index.step or 1) > 0
@@ -191,7 +192,7 @@ def _opened(path):
 
 
 def _read_others(path, index):
-    """What ASE reads; after a fault the next structure follows if ASE's reader can begin there."""
+    """Structures that ASE reads; after an error, the next one if ASE's reader can start there."""
     label, fault, any_read = path, None, False
     with _plain(path) as plain:
         structures = iread(plain, index=index, do_not_split_by_at_sign=True)
@@ -216,7 +217,7 @@ def _read_others(path, index):
 
 
 def _read_behind(path, place, index, fault):
-    """Structures behind one that cannot be read; the same fault if none can be reached."""
+    """Structures after one that cannot be read; the same error if none can be reached."""
     if isinstance(index, int) or _holds_one(path):
         return iter(())
     if not _forward(index):
@@ -230,7 +231,7 @@ def _next(structures):
     """The next structure, None at the end, or an error."""
     try:
         return next(structures, None)
-    except Exception as error:  # ASE's readers raise whatever they stumble on
+    except Exception as error:  # ASE's readers may raise anything
         return InputError(told(error))
 
 
@@ -244,7 +245,7 @@ def _holds_one(path):
 
 @contextlib.contextmanager
 def _plain(path):
-    """The path of a file, or of a temporary one that has it uncompressed.
+    """The path of a file, or of a temporary file with its uncompressed content.
 
     ASE's readers go back and forth in a file, which in a compressed one means unpacking it again
     each time: thirty times slower for a file of 750 structures.
@@ -260,7 +261,7 @@ def _plain(path):
 
 
 def _places(index):
-    """Places of structures in their file; counted in the selection if that goes from the end."""
+    """Indices of structures in their file, or in the selection if it counts from the end."""
     if index is None or isinstance(index, str):
         return itertools.count()
     if isinstance(index, int):

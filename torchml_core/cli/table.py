@@ -2,7 +2,7 @@
 
 
 def aligned(rows, *, left=False):
-    """Yield rows of text, each column as wide as it must be, the first or all to the left."""
+    """Yield rows of text, each column as wide as needed; the first or all are left-aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for first, *others in rows:
         cells = [

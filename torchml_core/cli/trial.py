@@ -25,7 +25,7 @@ def try_model(findings, folder, *, device=None, trust=False):
 
 
 def _try_with_atomic_numbers(findings, folder, options, crystal, name, error):
-    """Some models are made for atomic numbers: that is how they are to be used, no fault."""
+    """Try again with atomic numbers: a model made for them is not wrong."""
     from torchml_core.portable.model import PortableModel
 
     try:

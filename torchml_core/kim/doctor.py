@@ -1,4 +1,4 @@
-"""What the KIM driver needs, what of it is here, and whether the parts fit."""
+"""Checks of what the KIM driver needs: whether it is installed, and whether the parts match."""
 
 import importlib
 import os
@@ -20,15 +20,15 @@ TOOLS = (("cmake",), ("make",), ("cc", "gcc", "clang"), ("c++", "g++", "clang++"
 
 
 class Examined(NamedTuple):
-    """What was looked at, and what was found.
+    """What was examined, and the result.
 
     Attributes
     ----------
     name, value : str
     problem : str or None
-        What is wrong with it and how to mend it.
+        What is wrong with it and how to fix it.
     note : str or None
-        What one may want to know, though nothing is wrong.
+        Information that may be useful although nothing is wrong.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Examined(NamedTuple):
 
 
 def examine():
-    """Look at everything; yield an Examined for each thing."""
+    """Examine everything; yield an Examined for each thing."""
     yield from _kim_api()
     yield from _build_tools()
     yield from _python()
@@ -125,7 +125,7 @@ def _is_this(python):
 def _version_of(python):
     """A Python's version if a driver can use it, or None and why not."""
     if _is_this(python):
-        return system.PYTHON_VERSION, None  # what it lacks is said elsewhere
+        return system.PYTHON_VERSION, None  # what it lacks is reported elsewhere
     script = "import sys, torch, torchml_core.kim._kim; print('%d.%d' % sys.version_info[:2])"
     try:
         told = subprocess.run(
@@ -146,7 +146,7 @@ def _version_of(python):
 
 
 def _remedy(item):
-    """How to mend a driver: whoever installed it for others is the one to do it."""
+    """How to repair a driver; one of another user must be repaired by that user."""
     again = f"`torchml-core kim install-driver --name {item.name} --collection {item.collection}`"
     owner = _owner(item.folder)
     if owner is None:
@@ -158,19 +158,19 @@ def _remedy(item):
 
 
 def _own(item):
-    """How to have a driver of one's own beside another, without touching that one."""
+    """How to install your own driver in addition to another one, without changing that one."""
     own = f"`torchml-core kim install-driver --name {item.name}`"
     if item.collection == "user" and _owner(item.folder) is None:
         return f"{own} binds the driver to it"
     if item.collection == "system":
-        return f"{own} installs a driver for you alone, which KIM takes before that of the system"
+        return f"{own} installs a driver for you alone, which KIM prefers to that of the system"
     return (
         f"{own}, with KIM_API_MODEL_DRIVERS_DIR unset from then on, installs a driver for you alone"
     )
 
 
 def _owner(folder):
-    """The name of the user whom a folder belongs to; None: the one who asks."""
+    """The name of the user who owns a folder; None if it is the present user."""
     status = folder.stat()
     if status.st_uid == os.geteuid():
         return None
@@ -181,7 +181,7 @@ def _owner(folder):
 
 
 def _lammps(versions):
-    """LAMMPS, and whether a Python that it brings is of one of the drivers' versions."""
+    """LAMMPS, and whether the Python in it, if any, has the version of one of the drivers."""
     program = next(filter(None, map(shutil.which, ("lmp", "lammps", "lmp_mpi"))), None)
     if program is None:
         yield Examined("LAMMPS", "not on PATH (other simulators will do)")

@@ -15,7 +15,7 @@ from torchml_core.kim.installed import MARK
 from torchml_core.kim.system import COLLECTIONS, DEFAULT_DRIVER
 
 HERE = Path(__file__).parent
-NAME = r"[A-Za-z_][A-Za-z0-9_]{0,199}"  # KIM's rule, that of C; and short enough for a file
+NAME = r"[A-Za-z_][A-Za-z0-9_]{0,199}"  # KIM's rule, as in C; and short enough for a file name
 
 
 def install_driver(name=DEFAULT_DRIVER, collection="user"):
@@ -24,17 +24,17 @@ def install_driver(name=DEFAULT_DRIVER, collection="user"):
     Parameters
     ----------
     name : str
-        The name that models ask for. Models of the OpenKIM repository ask for
+        The name by which models refer to it. Models of the OpenKIM repository use
         ``TorchML__MD_173118614730_000`` or ``_001``.
     collection : {"user", "environment", "system"}
-        Where to; an item of that name that is there is replaced.
+        Where to install it; an existing item of that name is replaced.
 
     Raises
     ------
     InputError
-        A name that KIM does not take, an unknown collection.
+        A name that KIM does not accept, or an unknown collection.
     InstallationError
-        The KIM-API, a compiler or a header is missing, or the build fails; the message says.
+        The KIM-API, a compiler or a header is missing, or the build fails; the message says which.
     """
     _kim_name("name", name)
     if not (system.python_headers() / "Python.h").is_file():
@@ -61,15 +61,15 @@ def install_model(folder, name=None, *, driver=DEFAULT_DRIVER, collection="user"
         one. The ``.param``, ``.pt`` or ``.pt2`` and ``.dat`` files in it are packed into the
         model's library.
     name : str, optional
-        KIM's name of it. None: that of the folder. In either ``-`` becomes ``_``, as in KLIFF.
+        Its name in KIM. None: the name of the folder. In both, ``-`` becomes ``_``, as in KLIFF.
     driver : str
-        The name of the driver that it asks for, which must be installed.
+        The name of the driver that it uses, which must be installed.
     collection : {"user", "environment", "system"}
 
     Returns
     -------
     str
-        KIM's name of it.
+        Its name in KIM.
 
     Raises
     ------
@@ -113,8 +113,8 @@ def _install_folder(folder, own_name, name, driver, collection):
 def _install(source, kind, collection):
     """Build what is in a folder and install it in place of the collection's item of its name.
 
-    By the same steps as KIM's own tool. That one would first remove what has this name in any
-    collection: the driver of a whole site, where a user wants one of their own.
+    The steps are those of KIM's own tool. But that tool would first remove any item of this name
+    from any collection, even a driver of the whole site if a user wants to install their own.
     """
     one_of("collection", collection, COLLECTIONS)
     build = source / "build"
@@ -161,7 +161,7 @@ def _kim_name(argument, name):
         requirement = (
             "a name of letters, digits and underscores, at most 200, that begins with no digit"
         )
-        refuse(argument, name, f"{requirement}, as KIM takes it,")
+        refuse(argument, name, f"{requirement}, as KIM requires,")
     return name
 
 

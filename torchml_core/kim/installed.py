@@ -1,4 +1,4 @@
-"""Drivers of ours, and models under them, in KIM's collections: which there are, and removal."""
+"""Our drivers in KIM's collections, and models that use them: list them, remove them."""
 
 import contextlib
 import mmap
@@ -15,20 +15,20 @@ from torchml_core.kim import system
 from torchml_core.kim.system import COLLECTIONS, DEFAULT_DRIVER, Item
 
 MARK = b"torchml_core driver of "  # in a driver's library, before the Python that it belongs to
-# Names that models ask for; who finds no driver of such a name may have removed ours.
+# Driver names that models use; a model without such a driver may have had ours, since removed.
 USUAL_DRIVERS = (DEFAULT_DRIVER, "TorchML__MD_173118614730_000", "TorchML__MD_173118614730_001")
 
 
 class Installed(NamedTuple):
-    """A driver of ours, or a model under one.
+    """A driver of ours, or a model that uses one.
 
     Attributes
     ----------
     item : Item
     of : str
-        The Python that a driver belongs to; the driver that a model asks for.
+        The Python that a driver belongs to, or the driver that a model uses.
     hidden_by : str or None
-        The collection with another of this name, which KIM takes instead.
+        The collection with another item of this name, which KIM uses instead.
     """
 
     item: Item
@@ -37,7 +37,7 @@ class Installed(NamedTuple):
 
 
 def list_installed():
-    """Return what is installed of ours: drivers, then models, in the order in which KIM looks.
+    """Return our installed drivers, then models, in the order in which KIM searches.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def list_installed():
     Raises
     ------
     InstallationError
-        The KIM-API is not there, or its tool fails.
+        The KIM-API is not installed, or its tool fails.
     """
     drivers, models = (system.installed_items(kind) for kind in ("driver", "model"))
     found = [(item, python_of(item)) for item in drivers]
@@ -61,7 +61,7 @@ def list_installed():
 
 
 def python_of(driver):
-    """Return the Python that a driver (an Item) was installed from; None if it is none of ours."""
+    """Return the Python that a driver (an Item) was installed from; None if it is not ours."""
     for content in _contents(driver):
         found = re.search(MARK + rb"([^\0]+)", content)
         if found:
@@ -76,9 +76,9 @@ def remove(names, collection=None, *, force=False):
     ----------
     names : sequence of str
     collection : {"user", "environment", "system"}, optional
-        Where from; None: where they are, if that is one collection only.
+        The collection to remove them from; None: the one that has them, if it is the only one.
     force : bool
-        Also what is not ours, and a driver that models ask for.
+        Also remove items that are not ours, and a driver that models use.
 
     Returns
     -------
@@ -88,8 +88,8 @@ def remove(names, collection=None, *, force=False):
     Raises
     ------
     InputError
-        A name that is not there or in several collections, not ours, or of a driver that models
-        ask for; nothing has been removed then.
+        A name that is not installed, is in several collections, is not ours, or is a driver that
+        models use; nothing is removed then.
     InstallationError
         KIM's tool failed: permissions, mostly.
     """
@@ -105,7 +105,7 @@ def remove(names, collection=None, *, force=False):
 
 
 def _driver_of(model, names):
-    """Which of the drivers a model asks for, by the names of theirs in its library; or None."""
+    """The driver that a model uses, found by the drivers' names in its library; or None."""
     for content in _contents(model):
         for name in sorted(names):
             if content.find(b"\0" + name.encode() + b"\0") >= 0:
@@ -114,10 +114,10 @@ def _driver_of(model, names):
 
 
 def _contents(item):
-    """The bytes of an item's library, as they are on disk: nothing of it is run."""
+    """The bytes of an item's library, as they are on disk: nothing in it is run."""
     for library in item.libraries:
         with (
-            contextlib.suppress(OSError, ValueError),  # not readable for us, or empty
+            contextlib.suppress(OSError, ValueError),  # not readable, or empty
             library.open("rb") as file,
             mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
         ):
@@ -165,7 +165,7 @@ def _require_ours_and_idle(chosen):
 
 
 def _remove(item):
-    """Have KIM's tool remove an item; of several it takes the first that it sees."""
+    """Remove an item with KIM's tool, which takes the first item of this name that it sees."""
     with tempfile.TemporaryDirectory() as empty:
         command = [system.find_management(), "remove", "--force", item.name]
         environment = {**system.kim_environment(), **_without_others(item.collection, Path(empty))}
@@ -178,7 +178,7 @@ def _remove(item):
 
 
 def _without_others(collection, empty):
-    """Variables with which KIM's tool sees none of the collections that it searches before."""
+    """Environment variables that hide the collections that KIM's tool searches first."""
     variables = {}
     kinds = ("model-drivers", "portable-models", "simulator-models")
     if collection != "environment":

@@ -1,4 +1,4 @@
-"""A portable model as KIM sees it: its lengths and results in the units of the simulator."""
+"""A portable model for KIM: lengths and results are in the units of the simulator."""
 
 import os
 import traceback
@@ -19,7 +19,7 @@ THREADS = "TORCHML_CORE_KIM_THREADS"
 
 
 class Results(NamedTuple):
-    """The simulator's arrays to be filled, None where not requested.
+    """The simulator's arrays to be filled; None if not requested.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class KimModel:
     folder : path-like
         The model's files. KIM deletes them when the driver has returned, so all are read here.
     length, energy : float
-        How many of the simulator's units an Å and an eV are.
+        The values of 1 Å and 1 eV in the simulator's units.
 
     Attributes
     ----------
@@ -57,11 +57,11 @@ class KimModel:
     needs_ghost_rows : bool
         Whether lists of ghosts are needed: for staged graphs.
     gives_particle_virials : bool
-        Descriptor models only; a raw or graph model gives forces on particles, from which the
-        share of each cannot be told.
+        True for descriptor models only: a raw or graph model gives forces on particles, which do
+        not determine the virial of each particle.
     n_threads : int
-        For descriptors and for torch: 1, since each core has a rank of its own, or what the
-        environment variable TORCHML_CORE_KIM_THREADS says.
+        For descriptors and for torch: 1, since usually each core has its own rank, or the value of
+        the environment variable TORCHML_CORE_KIM_THREADS.
     """
 
     def __init__(self, folder, length=1.0, energy=1.0):
@@ -113,14 +113,14 @@ class KimModel:
 
 
 def describe(error):
-    """Say what went wrong, for logs: on purpose in one line, otherwise with all that is known."""
+    """A message for logs: one line for our own errors, a whole traceback for others."""
     if isinstance(error, TorchMLError):
         return str(error)
     return "".join(traceback.format_exception(error))
 
 
 def _as_voigt(virial):
-    """(..., 6) from (..., 3, 3), symmetrised: xx yy zz yz xz xy."""
+    """(..., 6) from (..., 3, 3), symmetrized: xx yy zz yz xz xy."""
     return (virial[..., VOIGT[0], VOIGT[1]] + virial[..., VOIGT[1], VOIGT[0]]) / 2
 
 

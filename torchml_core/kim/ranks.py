@@ -1,4 +1,4 @@
-"""Which device a rank of a parallel run takes."""
+"""The device that a rank of a parallel run uses."""
 
 import os
 
@@ -7,7 +7,7 @@ import torch
 from torchml_core.portable.device import VARIABLE
 
 MPI_AWARE = "KIM_MODEL_MPI_AWARE"
-# Where launchers say which of the ranks of its node a process is.
+# Variables in which launchers store the rank of a process on its node.
 LOCAL_RANK = (
     "OMPI_COMM_WORLD_LOCAL_RANK",  # Open MPI
     "MPI_LOCALRANKID",  # Intel MPI, MPICH's Hydra
@@ -19,7 +19,7 @@ LOCAL_RANK = (
 
 
 def local_rank(environment=None):
-    """Return which of the ranks of its node this process is, 0 where no launcher says."""
+    """Return the rank of this process on its node, 0 if no launcher sets it."""
     environment = os.environ if environment is None else environment
     for variable in LOCAL_RANK:
         value = environment.get(variable, "")
@@ -29,18 +29,18 @@ def local_rank(environment=None):
 
 
 def device_of_rank(device, rank, n_devices):
-    """Return the device that a rank takes: one a local rank, round-robin.
+    """Return the device that a rank uses: one per local rank, round-robin.
 
     Parameters
     ----------
     device : str
-        As in KIM_MODEL_EXECUTION_DEVICE. Only a kind without a number, like ``"cuda"``, is shared
-        out; ``"cuda:1"`` and ``"cpu"`` stay what they are.
+        As in KIM_MODEL_EXECUTION_DEVICE. Only the devices of a kind without a number, like
+        ``"cuda"``, are distributed; ``"cuda:1"`` and ``"cpu"`` are returned unchanged.
     rank : int
-        Among the ranks of the node.
+        The rank on the node.
     n_devices : int
-        Devices of that kind that this process sees. The number that is returned counts those:
-        the runtime has renumbered them, whatever CUDA_VISIBLE_DEVICES calls them.
+        Number of devices of that kind that this process sees. The returned number counts these
+        devices: the runtime renumbers them, whatever their numbers in CUDA_VISIBLE_DEVICES.
 
     Returns
     -------
@@ -52,13 +52,13 @@ def device_of_rank(device, rank, n_devices):
 
 
 def device_of_this_rank():
-    """Return the device for this process, where it is to be shared out among ranks.
+    """Return the device for this process, if devices are to be distributed among ranks.
 
     Returns
     -------
     str or None
-        With KIM_MODEL_MPI_AWARE=yes (on, true, 1) one of the devices of the kind that
-        KIM_MODEL_EXECUTION_DEVICE names. None: what that variable says, as it is.
+        With KIM_MODEL_MPI_AWARE=yes (on, true, 1), one of the devices of the kind that
+        KIM_MODEL_EXECUTION_DEVICE names. None: use the value of that variable unchanged.
     """
     device = os.environ.get(VARIABLE)
     if not device or os.environ.get(MPI_AWARE, "").lower() not in {"yes", "on", "true", "1"}:

@@ -1,4 +1,4 @@
-"""What this machine has: the KIM-API with its collections, and the Python that runs."""
+"""The system: the KIM-API with its collections, and the present Python."""
 
 import ctypes.util
 import os
@@ -30,8 +30,8 @@ class Item(NamedTuple):
     ----------
     kind : {"driver", "model"}
     collection : str
-        As KIM's tools take it: "CWD" (the working directory), "environment", "user" or "system";
-        they look in this order.
+        As KIM's tools name it: "CWD" (the working directory), "environment", "user" or "system";
+        they search in this order.
     name : str
     folder : pathlib.Path
     """
@@ -43,7 +43,7 @@ class Item(NamedTuple):
 
     @property
     def libraries(self):
-        """The paths of its shared library, which there is one of."""
+        """The paths of its shared library; there is one."""
         return sorted(self.folder.glob("lib*.so"))
 
 
@@ -62,7 +62,7 @@ def find_management():
 
 
 def kim_environment():
-    """Return the environment for KIM's programs: CMake must find the KIM-API beside them."""
+    """Return the environment for KIM's programs: CMake must find the KIM-API next to them."""
     prefix = find_management().resolve().parents[1]
     return {"KIM_API_CMAKE_PREFIX_DIR": str(prefix), **os.environ}
 
@@ -77,7 +77,7 @@ def installed_items(kind):
     Returns
     -------
     list of Item
-        The KIM-API takes the first of several of the same name.
+        Of several items with the same name the KIM-API uses the first.
     """
     program = find_management().resolve().parents[1] / "libexec/kim-api/kim-api-collections-info"
     listed = subprocess.run([program, LISTS[kind]], capture_output=True, text=True)
@@ -93,8 +93,8 @@ def installed_items(kind):
 def find_libpython():
     """Return the path of this Python's shared library, None if there is none.
 
-    It is loaded in simulators that have no Python of their own. Where Python was built without
-    one, the system's of the same minor version serves.
+    It is loaded in simulators that have no Python of their own. If Python was built without one,
+    the system's library of the same minor version is used.
     """
     names = {sysconfig.get_config_var("INSTSONAME"), sysconfig.get_config_var("LDLIBRARY")}
     folders = [sysconfig.get_config_var("LIBDIR"), Path(sys.base_prefix, "lib")]
@@ -114,5 +114,5 @@ def package_folders():
 
 
 def python_headers():
-    """Return the folder of Python.h, whether it is there or not."""
+    """Return the folder of Python.h, whether it exists or not."""
     return Path(sysconfig.get_paths()["include"])

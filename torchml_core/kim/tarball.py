@@ -1,7 +1,7 @@
 """The tarball of a portable model, as KLIFF's ``save_kim_model`` writes it, unpacked safely.
 
-What is in it is not trusted: nothing is written but a model's own files, by their last name, into
-the folder that is given, and no more than there is room for.
+Its contents are not trusted: only a model's own files are written, by their last name, into the
+given folder, and their total size is limited.
 """
 
 import bz2
@@ -21,7 +21,7 @@ SUFFIXES = (".param", ".pt", ".pt2", ".dat")
 LARGEST, MOST_MEMBERS = 2**30, 10_000  # bytes, unpacked
 BLOCK = 2**20
 COMPRESSIONS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
-# What Python's modules raise for contents that are damaged, or made to be so.
+# Exceptions of Python's modules for contents that are damaged, perhaps on purpose.
 DAMAGED = (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError, ValueError)
 
 
@@ -33,7 +33,7 @@ def unpack(path, folder):
     path : pathlib.Path
         A ``.tar``, as it is or compressed by gzip, bzip2 or xz.
     folder : pathlib.Path
-        Where to; it must be there, and empty.
+        The folder to unpack to; it must exist and be empty.
 
     Returns
     -------
@@ -45,8 +45,8 @@ def unpack(path, folder):
     MissingFileError, FileAccessError
         There is no such file, or no model in it.
     FileFormatError
-        It is no tarball, is damaged, unpacks to more than 1 GiB, or has what a model's tarball
-        has not: paths that lead out of it, links for files, files of several models.
+        It is not a tarball, is damaged, unpacks to more than 1 GiB, or contains what a model's
+        tarball must not contain: paths that lead out of it, links, files of several models.
     """
     files.require_file(path, "tarball of a portable model")
     with tempfile.TemporaryFile() as plain:

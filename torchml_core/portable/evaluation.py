@@ -153,7 +153,9 @@ def _unpack(returned, file):
         )
     for name, part in zip(("energy", "forces"), parts, strict=False):
         if not part.is_floating_point():
-            raise ModelError(f"{file}: the {name} is of dtype {part.dtype}; a real type is needed")
+            raise ModelError(
+                f"{file}: forward returned {name} of dtype {part.dtype}; a real type is needed"
+            )
     if parts[0].numel() == 0:
         raise ModelError(f"{file}: the energy returned is empty, of shape {tuple(parts[0].shape)}")
     return parts[0], (parts[1] if len(parts) == 2 else None)
