@@ -121,7 +121,7 @@ def test_truncated_at_every_line(kept, read):
     [
         ("2\n", "two\n", 2, "'two'"),
         ("2\n", "0\n", 2, "number of elements = 0"),
-        ("2\n", "3\n", 3, "element symbols = 'Si C': 3, the number"),
+        ("2\n", "3\n", 3, "element symbols = 'Si C': 3 symbols, as many as the number"),
         ("2\n", "2_0\n", 2, "elements = '2_0': a finite decimal"),
         ("2\n", "9" * 4000 + "\n", 2, "a number of at most 64 characters"),
         ("Si C", "Si", 3, "'Si'"),

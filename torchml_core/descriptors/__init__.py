@@ -1,1 +1,1 @@
-"""Descriptors: the surroundings of each atom as a row of numbers, and their derivatives."""
+"""Descriptors: the environment of each atom as a row of numbers, and their derivatives."""

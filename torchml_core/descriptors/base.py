@@ -1,4 +1,4 @@
-"""Descriptor: the four verbs that everything else is made of; and what a Jacobian is."""
+"""Descriptor: the base class with the four operations of all descriptors; and Jacobian."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class Descriptor:
     """One row of values for each contributing particle, and its derivatives.
 
-    A configuration's species are matched with the descriptor's by name. Entries of its lists beyond
-    the cutoff never count; lists known to end before it are refused.
+    Species of a configuration are matched with those of the descriptor by name. List entries beyond
+    the cutoff are ignored; lists that are known to end before the cutoff are refused.
 
     Attributes
     ----------
@@ -34,27 +34,29 @@ class Descriptor:
     cutoff : float
         The largest cutoff, in Å (or the unit of length that its settings were made in).
     width : int
-        Number of values of a particle.
+        Number of values per particle.
     labels : list of str
-        What each of them is.
+        A description of each value.
     mean, std : (width,) float64 or None
-        Where given, all values are ``(D - mean) / std``, and all derivatives accordingly.
+        If given, all values are ``(D - mean) / std``, and all derivatives accordingly.
     rotation_invariant : bool
-        Whether the values stay when everything is rotated.
+        Whether the values do not change under rotations.
 
     Notes
     -----
-    All verbs raise InputError for what is not a :class:`~torchml_core.Configuration`, for a
-    species that the descriptor does not have, for arrays of the wrong shape or with numbers that
-    are not finite, and for two particles at the same place. ``n_threads``: None means as many as
-    there is work for, up to OMP_NUM_THREADS, else the number of processors; see
-    :func:`torchml_core.threads.resolve_threads`. Results do not depend on it, to the last bit.
-    What the handler of a signal raises, as Ctrl-C does, ends a verb in a tenth of a second.
+    All methods that compute raise InputError if the argument is not a
+    :class:`~torchml_core.Configuration`, for a species that the descriptor does not have, for
+    arrays of the wrong shape or with numbers that are not finite, and for two particles at the same
+    position. ``n_threads``: None means as many threads as the work can use, up to OMP_NUM_THREADS,
+    or the number of processors if that is not set; see
+    :func:`torchml_core.threads.resolve_threads`. Results are the same to the last bit for any
+    number of threads. An exception of a signal handler, such as Ctrl-C, ends a computation within
+    a tenth of a second.
 
-    A subclass consists of settings: it does not change once it is made, two with the same settings
-    are equal, and it can be pickled. It has ``species``, ``cutoff``, ``width`` and ``labels``, as
-    attributes or properties, and defines ``_settings`` and ``_make_kernel``; with a file format,
-    also ``to_file`` and ``_from_lines``. CONTRIBUTING.md shows how one is made.
+    An instance of a subclass consists of settings: it is immutable, two instances with the same
+    settings are equal, and it can be pickled. It has ``species``, ``cutoff``, ``width`` and
+    ``labels``, as attributes or properties, and defines ``_settings`` and ``_make_kernel``; with a
+    file format, also ``to_file`` and ``_from_lines``. CONTRIBUTING.md shows how to write one.
     """
 
     species: tuple[str, ...]
@@ -84,8 +86,8 @@ class Descriptor:
         ----------
         configuration : Configuration
         dtype : float64 or float32
-            The precision of the sums and of what comes back. Differences of positions are taken
-            in float64 in either case.
+            The precision of the sums and of the result. Differences of positions are always
+            computed in float64.
         n_threads : int, optional
 
         Returns
@@ -118,21 +120,20 @@ class Descriptor:
         ----------
         configuration : Configuration
         dE_dD : (n_centers, width) array
-            The energy's gradient with respect to the values. float32 is worked on in float32,
-            anything else in float64.
+            The gradient of the energy with respect to the values. float32 is computed in float32,
+            any other type in float64.
         virial : bool
-            Whether the virial is returned too. It costs next to nothing here.
+            Whether the virial is also returned, which costs almost nothing here.
         n_threads : int, optional
 
         Returns
         -------
         gradient : (n_particles, 3) array of dE_dD's precision
-            +dE/dr for every particle, ghosts too: forces are minus this, folded.
+            +dE/dr for every particle, including ghosts. Forces on atoms are minus this, folded.
         W : (3, 3) float64
             Only with ``virial=True``: W = -sum over pairs of r_ij ⊗ dE/dr_ij with
             r_ij = r_j - r_i, which is **minus** the derivative of the energy with respect to
-            strain, the sign that :class:`~torchml_core.Prediction` has too. Its first index is
-            that of r_ij.
+            strain, as in :class:`~torchml_core.Prediction`. Its first index is that of r_ij.
         """
         virial = checks.flag("virial", virial)
         view = self._view(configuration)
@@ -147,9 +148,9 @@ class Descriptor:
     def pair_gradients(
         self, configuration: Configuration, dE_dD: ArrayLike, *, n_threads: int | None = None
     ) -> Floats:
-        """Return the same gradient, pair by pair, before it is added onto particles.
+        """Return the same gradient for each pair, before it is summed over particles.
 
-        The virial of each particle follows from it; for forces and the virial of all,
+        The virial of each particle can be computed from it. For forces and the total virial,
         :meth:`vjp` is faster.
 
         Parameters
@@ -162,8 +163,8 @@ class Descriptor:
         Returns
         -------
         (n_pairs, 3) array of dE_dD's precision
-            dE/dr_ij with r_ij = r_j - r_i, for the values of center i alone: the entry of i in
-            the row of j holds another part. 0 for entries beyond the cutoff.
+            dE/dr_ij with r_ij = r_j - r_i, from the values of center i alone: the entry of i in
+            the row of j contains the part from the values of j. 0 for entries beyond the cutoff.
         """
         view = self._view(configuration)
         weights = self._check_weights(configuration, dE_dD)
@@ -181,8 +182,8 @@ class Descriptor:
         ----------
         configuration : Configuration
         dr : (n_particles, 3) array
-            The direction of each particle, ghosts too. float32 is worked on in float32,
-            anything else in float64.
+            The displacement of each particle, including ghosts. float32 is computed in float32,
+            any other type in float64.
         n_threads : int, optional
 
         Returns
@@ -212,8 +213,8 @@ class Descriptor:
     ) -> Jacobian:
         """Return the derivative of every value with respect to every neighbor's position.
 
-        Forces do not need it: :meth:`vjp` is much smaller and faster. See
-        :meth:`jacobian_nbytes` for what it costs.
+        Forces do not need it: :meth:`vjp` needs much less memory and time. See
+        :meth:`jacobian_nbytes` for its size.
 
         Parameters
         ----------
@@ -237,7 +238,7 @@ class Descriptor:
     def jacobian_nbytes(
         self, configuration: Configuration, *, dtype: DTypeLike = np.float64
     ) -> int:
-        """Return the size of ``jacobian(configuration).values`` in bytes, before it is made."""
+        """Return the size of ``jacobian(configuration).values`` in bytes, without computing it."""
         check_configuration(configuration)
         itemsize = checks.real_dtype("dtype", dtype).itemsize
         return configuration.n_pairs * 3 * self.width * itemsize
@@ -245,7 +246,7 @@ class Descriptor:
     # ---- what a subclass defines
 
     def _settings(self) -> tuple:
-        """Return all settings: what makes two descriptors equal; can be hashed."""
+        """Return all settings, hashable: two descriptors with the same settings are equal."""
         raise NotImplementedError(f"{type(self).__name__} does not define _settings")
 
     def _make_kernel(self) -> _descriptors.Kernel:
@@ -266,14 +267,14 @@ class Descriptor:
 
     @classmethod
     def _from_lines(cls, lines: DataLines) -> Descriptor:
-        """Return the descriptor that is in the lines of a file."""
+        """Return the descriptor that the lines of a file describe."""
         raise UnsupportedError(f"{cls.__name__}: there is no .dat format for it")
 
     # ----
 
     @property
     def _kernel(self):
-        """The packed parameters; made when first needed, left out of a pickle."""
+        """The packed parameters; made when first needed, and not pickled."""
         kernel = self.__dict__.get("_packed")
         if kernel is None:
             kernel = self.__dict__["_packed"] = self._make_kernel()
@@ -334,7 +335,7 @@ class Descriptor:
 def check_cutoff(name, value):
     """Return a cutoff as a float; InputError unless the squares of distances below it are finite.
 
-    In whatever unit of length, so that the limits are wide.
+    The limits are wide, since any unit of length may be used.
     """
     cutoff = checks.positive(name, value)
     if not 1e-100 <= cutoff <= 1e100:
@@ -343,12 +344,12 @@ def check_cutoff(name, value):
 
 
 class Jacobian:
-    """Derivatives of a descriptor's values with respect to positions, a block for each pair.
+    """Derivatives of a descriptor's values with respect to positions, one block per pair.
 
     Attributes
     ----------
     values : (n_pairs, 3, width) array
-        ``values[p]`` is dD[row]/dr[neighbor] for entry p of the lists, whose row is that of its
+        ``values[p]`` is dD[row]/dr[neighbor] for entry p of the lists, where row is the row of its
         center; 0 beyond the cutoff. The derivative with respect to the center's own position is
         minus the sum over its row.
     configuration : Configuration
@@ -369,8 +370,8 @@ class Jacobian:
     def to_scipy(self) -> scipy.sparse.csr_array:
         """Return it as a scipy.sparse.csr_array of shape (n_centers * width, n_particles * 3).
 
-        Row ``k * width + c`` is component c of row k, column ``3 * p + axis`` a coordinate of
-        particle p; the center's own derivatives are in it.
+        Row ``k * width + c`` is component c of row k, and column ``3 * p + axis`` is a coordinate
+        of particle p. Derivatives with respect to the center's own position are included.
         """
         from scipy.sparse import coo_array  # slow to import, and for this alone
 

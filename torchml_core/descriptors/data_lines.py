@@ -1,8 +1,8 @@
 """Lines of a ``.dat`` file, and the words and numbers on them.
 
 A *data line* is one that is not blank and does not begin with ``#``; what follows a ``#`` is a
-comment. Words before the numbers of a line, and words after them, are skipped; but not what begins
-like a number and is none, ``1_0`` or ``0x10``.
+comment. Words before and after the numbers of a line are skipped, except words that begin like a
+number but are not one, such as ``1_0`` or ``0x10``, which are errors.
 """
 
 import itertools
@@ -23,7 +23,7 @@ class DataLines:
         lines = files.read_lines(self.path, ".dat file")
         self._numbered = enumerate((line.partition("#")[0].strip() for line in lines), 1)
         self._end = max(len(lines), 1)
-        self._next = None  # (number, words), where it was looked at already
+        self._next = None  # (number, words) of the next line, if peek() has read it
         self.line = 0
 
     def error(self, message):
@@ -60,7 +60,7 @@ class DataLines:
         return [self.checked(parse_number, what, word) for word in words]
 
     def parse_wholes(self, words, what, count, least=1):
-        """The same, of whole numbers."""
+        """Return the first run of whole numbers among words that were read."""
         words = self._run_of_numbers(words, what, count)
         return [self.checked(parse_whole, what, word, least) for word in words]
 
@@ -76,7 +76,7 @@ class DataLines:
         return numbers
 
     def checked(self, check, *arguments):
-        """Return check(*arguments); its InputError becomes one of this line of the file."""
+        """Return check(*arguments); its InputError becomes the error of this line of the file."""
         try:
             return check(*arguments)
         except InputError as error:
@@ -84,7 +84,7 @@ class DataLines:
 
 
 def check_names(species):
-    """Raise UnsupportedError for names that a line of words cannot hold."""
+    """Raise UnsupportedError for names that a line of words cannot store."""
     for name in species:
         if len(name.split()) != 1 or "#" in name or name != name.strip() or is_number(name):
             raise UnsupportedError(f"species = {name!r}: the .dat format cannot store this name")

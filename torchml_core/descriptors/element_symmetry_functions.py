@@ -1,4 +1,4 @@
-"""ElementSymmetryFunctions, by the path that it had before it moved to symmetry_functions."""
+"""ElementSymmetryFunctions at its former path; it is now in descriptors/symmetry_functions."""
 
 from torchml_core.descriptors.symmetry_functions.element_symmetry_functions import (
     ElementSymmetryFunctions,

@@ -1,4 +1,4 @@
-"""The ``.dat`` files of descriptors, of any kind. The formats are libdescriptor's and KLIFF's."""
+"""The ``.dat`` files of all kinds of descriptors, in the formats of libdescriptor and KLIFF."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def read_descriptor(path: PathLike, kind: str, species: Sequence[str] | None = N
     ----------
     path : path-like
     kind : str
-        ``SymmetryFunctions`` or ``SOAP``, in any case; the file does not say it. (``Bispectrum``
-        and ``Xi`` cannot be read yet.)
+        ``SymmetryFunctions`` or ``SOAP``, in upper or lower case; the file does not say it.
+        (``Bispectrum`` and ``Xi`` cannot be read yet.)
     species : sequence of str, optional
-        The species that a model has: the file must have the same ones. The descriptor keeps the
-        file's order; configurations are matched by name.
+        The species of a model: the file must have the same ones. The descriptor keeps the order of
+        the file; species of configurations are matched by name.
 
     Returns
     -------
@@ -39,7 +39,7 @@ def read_descriptor(path: PathLike, kind: str, species: Sequence[str] | None = N
     MissingFileError
         There is no such file.
     FileFormatError
-        The file is not what its format asks for; the message begins with ``file:line:``.
+        The file does not follow its format; the message begins with ``file:line:``.
     InputError
         kind is unknown, or species are not those of the file.
     UnsupportedError
@@ -47,13 +47,13 @@ def read_descriptor(path: PathLike, kind: str, species: Sequence[str] | None = N
 
     Notes
     -----
-    What this reader makes of what occurs in files:
+    How this reader treats variants that occur in files:
 
     - One line for each unordered pair of species, for some pairs in both orders, or for all in
       both: any number of lines, as long as each unordered pair has one cutoff.
-    - ``g1`` with ``rows cols`` and a row of one number without meaning, or bare.
+    - ``g1`` alone, or with ``rows cols`` and a row with one number that has no meaning.
     - ``center_and_normalize True``: means and standard deviations are applied (libdescriptor
-      ignores them). Where there is one number each, it stands for all values.
+      ignores them). A single mean or standard deviation applies to all values.
     - ``center_and_normalize False``: nothing after it is needed, and nothing is used.
     - SOAP: a file means smoothing=None, cross_blocks="upper" and normalization="libdescriptor";
       lines at its end, which :meth:`SOAP.to_file` writes, say otherwise. KLIFF's layout, which

@@ -1,4 +1,4 @@
-"""read_n2p2, by the path that it had before it moved to symmetry_functions."""
+"""read_n2p2 at its former path; it is now in descriptors/symmetry_functions."""
 
 from torchml_core.descriptors.symmetry_functions.n2p2 import read_n2p2
 

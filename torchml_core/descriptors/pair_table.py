@@ -1,6 +1,6 @@
-"""What all of KLIFF's ``.dat`` files begin with: cutoff type, species, a cutoff for each pair.
+"""The beginning of all ``.dat`` files of KLIFF: cutoff type, species, a cutoff for each pair.
 
-One line for each unordered pair of species, or for some or all of them in both orders::
+There is one line for each unordered pair of species; some or all may occur in both orders::
 
     cos  # cutoff type
     2  # number of species
@@ -21,7 +21,7 @@ LONGEST_NAME = 40  # for messages that name species
 def read_pair_table(lines):
     """Return the species, in the order in which the lines name them, and {(a, b): cutoff}.
 
-    The pairs are all unordered ones, a before b.
+    The pairs are all unordered pairs, a before b.
     """
     word = lines.words("the cutoff type, cos,")[0]
     if word.lower() != "cos":
@@ -54,7 +54,7 @@ def read_pair_table(lines):
 
 
 def pair_table_lines(species, cutoffs):
-    """The lines that :func:`read_pair_table` reads back; ``cutoffs``: {(a, b): cutoff}."""
+    """Yield the lines that :func:`read_pair_table` reads back; ``cutoffs``: {(a, b): cutoff}."""
     yield from ["", "cos  # cutoff type", "", f"{len(species)}  # number of species"]
     yield from ["", "# species 1    species 2    cutoff"]
     for (a, b), cutoff in cutoffs.items():
@@ -72,7 +72,7 @@ def _is_pair_line(words):
 
 
 def _missing_line(lines, species, cutoffs, n_species):
-    """The error for what follows where a pair's line should: a pair is named once one is known."""
+    """The error for a line that is not a pair's; it names a missing pair if one is known."""
     pairs = itertools.combinations_with_replacement(species, 2)
     missing = next((pair for pair in pairs if frozenset(pair) not in cutoffs), None)
     what = "a line 'A B cutoff'"

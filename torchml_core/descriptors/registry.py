@@ -1,8 +1,8 @@
-"""The kinds of descriptors, by the names that files have for them.
+"""The kinds of descriptors, by their names in files.
 
 ``read_descriptor``, ``.param`` files, ``torchml-core inspect`` and the public names of the package
-all come from here. A new descriptor is one line of ``FOLDERS``; one outside this package calls
-:func:`register_descriptor`.
+all use this registry. A new descriptor is one line of ``FOLDERS``; a descriptor outside of this
+package is registered with :func:`register_descriptor`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 AnyDescriptor = TypeVar("AnyDescriptor", bound="type[Descriptor]")
 
-# The folder of each, beside this file. None: files name it, but there is no such descriptor yet.
+# The folder of each kind, next to this file. None: files name it, but it is not implemented yet.
 FOLDERS: dict[str, str | None] = {
     "SymmetryFunctions": "symmetry_functions",
     "Bispectrum": None,
@@ -33,7 +33,7 @@ def kinds() -> tuple[str, ...]:
 
 
 def kind_named(name: object) -> str | None:
-    """Return a kind as :func:`kinds` spells it, for its name in any case; None if unknown."""
+    """Return a kind as :func:`kinds` spells it, ignoring the case of a name; None if unknown."""
     spelled = {kind.lower(): kind for kind in kinds()}
     return spelled.get(name.lower()) if isinstance(name, str) else None
 
@@ -62,10 +62,10 @@ def descriptor_class(name: str) -> type[Descriptor]:
 
 
 def register_descriptor(cls: AnyDescriptor) -> AnyDescriptor:
-    """Make a descriptor that is not part of this package known by the name of its class.
+    """Register a descriptor that is not part of this package, by the name of its class.
 
-    In this process ``read_descriptor``, ``.param`` files and ``torchml-core inspect`` then know it.
-    It can be used as a decorator.
+    In this process, ``read_descriptor``, ``.param`` files and ``torchml-core inspect`` then support
+    it. It can be used as a decorator.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def register_descriptor(cls: AnyDescriptor) -> AnyDescriptor:
     Raises
     ------
     InputError
-        There is another descriptor of this name, in any case.
+        Another descriptor has this name, in upper or lower case.
     """
     known = kind_named(cls.__name__)
     again = _registered.get(cls.__name__)  # of the same name in the same module: redefined

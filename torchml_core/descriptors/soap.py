@@ -1,4 +1,4 @@
-"""SOAP, by the path that it had before it moved to descriptors/density."""
+"""SOAP at its former path; it is now in descriptors/density."""
 
 from torchml_core.descriptors.density.soap import SOAP
 

@@ -1,4 +1,4 @@
-"""SphericalExpansion, by the path that it had before it moved to descriptors/density."""
+"""SphericalExpansion at its former path; it is now in descriptors/density."""
 
 from torchml_core.descriptors.density.spherical_expansion import SphericalExpansion
 

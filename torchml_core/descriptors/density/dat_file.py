@@ -1,15 +1,15 @@
-"""The ``.dat`` file of SOAP, in either of its layouts: read, written.
+"""Reading and writing the ``.dat`` file of SOAP, in both of its layouts.
 
 libdescriptor's own reader expects a line for each of n_max, l_max, cutoff, eta, radial basis and
-number of species, and the species' names on the next one. KLIFF writes what all its files begin
-with (pair_table.py: cutoff type, species, pair cutoffs) and a line for each of n_max, l_max,
-cutoff, radial basis and eta. It trains on libdescriptor's densities, of which that of each species
-contains those before it, and on neighbors up to the cutoff of the pairs; the cutoff further down is
-that of the radial functions. So KLIFF's layout means ``species_density="cumulative"``, and nothing
-else does.
+number of species, and the species' names on the next line. KLIFF writes the beginning of all its
+files (pair_table.py: cutoff type, species, pair cutoffs) and a line for each of n_max, l_max,
+cutoff, radial basis and eta. KLIFF trains on libdescriptor's densities, in which the density of
+each species contains those of the species before it, and on neighbors up to the cutoff of the
+pairs; the later cutoff is that of the radial functions. So only KLIFF's layout means
+``species_density="cumulative"``.
 
-Settings that libdescriptor does not know follow in either layout, by name and in any order, each
-only where it is not libdescriptor's::
+Settings that libdescriptor does not have follow in both layouts, by name and in any order, but only
+those that differ from libdescriptor::
 
     basis_cutoff 4.5
     smoothing cosine
@@ -34,7 +34,7 @@ from torchml_core.descriptors.density.density import CROSS_BLOCKS, NORMALIZATION
 from torchml_core.descriptors.pair_table import pair_table_lines, read_pair_table
 from torchml_core.text_numbers import is_number
 
-# What a file means that does not say otherwise.
+# Settings of a file that does not name them.
 LIBDESCRIPTOR = {
     "smoothing": None,
     "cross_blocks": "upper",
@@ -47,8 +47,8 @@ CHOICES = {
     "cross_blocks": CROSS_BLOCKS,
     "normalization": NORMALIZATIONS,
 }
-# By n_max: the largest error of libdescriptor's radial functions, made in double precision, where
-# it can be seen; from 8 on they are NaN, so that nobody has trained on them.
+# By n_max: the largest error of libdescriptor's radial functions, which it computes in double
+# precision, where it is noticeable. From n_max = 8 they are NaN, so no model is trained on them.
 ERRORS_OF_LIBDESCRIPTOR = {6: "3e-5", 7: "3e-2"}
 OTHERS = ("basis_cutoff", "smoothing", "smoothing_width", *list(LIBDESCRIPTOR)[1:])
 # Of what has not been read yet, where what has been is checked.
@@ -71,7 +71,7 @@ def read_soap(cls, lines):
     first = lines.peek()
     if first is None or any(map(is_number, first)):
         settings = _read_libdescriptor(lines, check)
-    else:  # it begins with a word, the cutoff type
+    else:  # the file begins with a word, the cutoff type
         settings = _read_kliff(lines, check)
     return check(settings | LIBDESCRIPTOR | _read_others(lines, settings, check))
 
@@ -122,7 +122,7 @@ def _read_into(settings, lines, name, check):
 
 
 def _last_word(lines, what, name):
-    """One word, alone or after its name."""
+    """The last word of a line that has one word, perhaps after its name."""
     words = lines.words(what)
     if len(words) == 2 and words[0] == name:
         return words[1]
@@ -141,7 +141,7 @@ def _read_species(lines):
 
 
 def _read_others(lines, required, check):
-    """The settings after those that every file has."""
+    """The settings that follow those of every file."""
     settings, line_of = {}, {}
     while lines.peek() is not None:
         words = lines.words("a setting")
@@ -219,14 +219,14 @@ def _lines(descriptor):
 
 
 def _other_lines(descriptor, defaults):
-    """The settings that are neither libdescriptor's nor those of ``defaults``."""
+    """The settings that differ both from libdescriptor's and from ``defaults``."""
     others = [
         name
         for name, default in (defaults | LIBDESCRIPTOR).items()
         if (value := getattr(descriptor, name)) is not None and not np.array_equal(value, default)
     ]
     if others:
-        yield from ["", "# settings that torchml_core alone knows"]
+        yield from ["", "# settings that only torchml_core reads"]
     for name in others:
         value = getattr(descriptor, name)
         if name == "species_weights":

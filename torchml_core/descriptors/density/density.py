@@ -1,4 +1,4 @@
-"""Settings that descriptors of the atomic density share: checked, and packed for the kernel."""
+"""Common settings of descriptors of the atomic density: checked, and packed for the kernel."""
 
 import itertools
 import math
@@ -20,8 +20,8 @@ SIGMA = 0.5
 MOST_VALUES = 10_000_000
 CUTOFFS = {"gto": (1.0, 100.0), "polynomial": (0.1, 1000.0)}  # Å; beyond, tables take minutes
 CLOSEST = 1e-3  # Å between the radii of two gto functions: closer ones need hundreds of digits
-# cutoff / sigma, and sigma / cutoff: beyond the one tables grow long, beyond the other nothing
-# depends on the distance any more; neither means anything physical.
+# Limits of cutoff / sigma and sigma / cutoff: beyond the first, tables become long; beyond the
+# second, values hardly depend on distances. Neither case is physically meaningful.
 SHARPEST, WIDEST = 100, 10
 
 
@@ -32,18 +32,18 @@ class DensityDescriptor(Descriptor):
     ----------
     n_max, l_max : int
     sigma, eta : float
-        Either, whichever was given.
+        Both, whichever of them was given.
     radial_basis : str
     smoothing : str or None
     basis_cutoff : float
-        Å; the cutoff, unless another one was given.
+        Å; the cutoff, unless another value was given.
     smoothing_width : float or None
         None without smoothing.
     species_density : str
     species_weights : (n_species, n_channels) float64 array or None
     channels : tuple of str
-        What blocks are named after: the species; ``Si``, ``Si+C``, ... for cumulative densities;
-        ``q1``, ``q2``, ... with species_weights.
+        The names of blocks: the species; ``Si``, ``Si+C``, ... for cumulative densities; ``q1``,
+        ``q2``, ... with species_weights.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class DensityDescriptor(Descriptor):
 
     @property
     def channels(self):
-        """What blocks are named after."""
+        """The names of blocks."""
         if self.species_weights is not None:
             return tuple(f"q{k}" for k in range(1, self.n_channels + 1))
         if self.species_density == "cumulative":
@@ -98,7 +98,7 @@ class DensityDescriptor(Descriptor):
         return f"{type(self).__name__}({', '.join(self._arguments())})"
 
     def _arguments(self):
-        """What the constructor would be given, where it is not the default."""
+        """The arguments of the constructor that are not the default."""
         yield from (repr(list(self.species)), repr(self.cutoff))
         yield from (f"n_max={self.n_max}", f"l_max={self.l_max}")
         if self._given_sigma is None:
@@ -140,7 +140,7 @@ class DensityDescriptor(Descriptor):
         )
 
     def _kernel_settings(self, factors):
-        """What packing.pyx takes; ``factors`` (l_max + 1,) multiply the coefficients of each l."""
+        """The argument of packing.pyx; ``factors`` (l_max + 1,) multiply coefficients of each l."""
         weights = self.species_weights
         if self.species_density == "cumulative":
             weights = np.triu(np.ones((len(self.species), len(self.species))))
@@ -171,7 +171,7 @@ def _harmonic_norms(l):
 
 
 def check_size(descriptor):
-    """Raise InputError for more values of an atom than make sense."""
+    """Raise InputError for an unreasonable number of values per atom."""
     if descriptor.width > MOST_VALUES:
         raise InputError(
             f"species, n_max and l_max give {descriptor.width} values per atom: at most"

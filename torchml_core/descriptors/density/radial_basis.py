@@ -6,13 +6,13 @@ A neighbor at distance R, smeared out to ``exp(-eta |r - r_j|²)``, has the coef
     f_nl(R) = 4π ∫ ρ² g_nl(ρ) i_l(2 eta ρ R) exp(-eta (ρ² + R²)) dρ
 
 with i_l the modified spherical Bessel function of the first kind and g_nl orthonormal functions
-(∫ ρ² g g' dρ = δ). What is tabulated is f_nl / (R/rc)^l, a whole function of q = (R/rc)²: what is
-left, R^l Y_lm, is a polynomial of x, y, z, and nothing has a pole anywhere.
+(∫ ρ² g g' dρ = δ). The tables contain f_nl / (R/rc)^l, an entire function of q = (R/rc)². The
+other factor, R^l Y_lm, is a polynomial of x, y, z, so there are no poles.
 
-The orthonormal functions are S^(-1/2) times some simple ones, S being the overlap of these: it is
-so close to singular that S^(-1/2) in double precision is wrong by 3e-2 at n_max 7. It is made in
-extended precision (mpmath), and so are the sums in which its large elements cancel; these in whole
-numbers, units of 2^-bits, which numpy adds up much faster than mpmath.
+The orthonormal functions are S^(-1/2) times simple functions with the overlap matrix S. S is so
+close to singular that S^(-1/2) in double precision is wrong by 3e-2 at n_max = 7. It is computed in
+extended precision (mpmath), and so are the sums in which its large elements cancel. These sums use
+integers in units of 2^-bits, which numpy adds much faster than mpmath.
 """
 
 import contextlib
@@ -27,9 +27,10 @@ from torchml_core.errors import InputError
 RADIAL_BASES = ("gto", "polynomial")
 FIRST_INTERVALS = 64
 MOST_INTERVALS = 8192
-# Of the largest value, and of the largest derivative, of each function.
+# Tolerances relative to the largest value, and to the largest derivative, of each function.
 VALUE_TOLERANCE, SLOPE_TOLERANCE = 2e-11, 1e-10
-# Functions and derivatives smaller than this beside others of their l are as good as these.
+# Errors of functions and derivatives that are smaller than these fractions of the largest of the
+# same l are measured relative to these fractions.
 SMALL_VALUE, SMALL_SLOPE = 1e-4, 1e-2
 MOST_BITS = 1600
 
@@ -38,8 +39,8 @@ MOST_BITS = 1600
 class RadialTable:
     """A quintic Hermite spline of all f_nl / (R/rc)^l, in intervals of equal length in s.
 
-    s = √(R² + softening²): intervals in R² are narrow where R is small, which is where the
-    functions are steep, and still no root of R is taken.
+    s = √(R² + softening²): intervals in R² are narrow at small R, where the functions are steep,
+    and no root of R is needed.
 
     Attributes
     ----------
@@ -71,13 +72,13 @@ class RadialTable:
 def radial_table(radial_basis, n_max, l_max, cutoff, eta, basis_cutoff=None):
     """Return the RadialTable, with as many intervals as its tolerances ask for.
 
-    ``cutoff`` is where the table ends, the largest distance of a neighbor; ``basis_cutoff``, by
-    default the same, belongs to the basis.
+    ``cutoff`` is the end of the table, the largest distance of a neighbor; ``basis_cutoff``, by
+    default the same, is the cutoff of the basis.
 
     Raises
     ------
     InputError
-        The density is so sharp that MOST_INTERVALS do not suffice.
+        The density is so sharp that MOST_INTERVALS intervals are not enough.
     """
     integrals = _Integrals(radial_basis, n_max, l_max, cutoff, eta, basis_cutoff)
     softening = min(1 / math.sqrt(eta), cutoff)
@@ -99,7 +100,7 @@ def radial_table(radial_basis, n_max, l_max, cutoff, eta, basis_cutoff=None):
             nodes = np.ascontiguousarray(by_s[::2])
             nodes.flags.writeable = False
             return RadialTable(softening, 1 / (2 * step * cutoff), nodes, *errors)
-        # The error goes with the sixth power of the interval, once that is short.
+        # The error is proportional to the sixth power of the interval, if that is short.
         n = math.ceil(n * min(4.0, 1.03 * worst ** (1 / 6)))
     raise InputError(
         f"sigma = {1 / math.sqrt(2 * eta):g} (eta = {eta:g}) is too small for cutoff = {cutoff:g}:"
@@ -108,7 +109,7 @@ def radial_table(radial_basis, n_max, l_max, cutoff, eta, basis_cutoff=None):
 
 
 def _errors(nodes, middle, r):
-    """What the spline through nodes misses in the middle of its intervals, at distances r."""
+    """The error of the spline through nodes in the middle of its intervals, at distances r."""
     left, right = nodes[:-1], nodes[1:]
     value = (
         (left[:, 0] + right[:, 0]) / 2
@@ -167,14 +168,14 @@ def _inverse_root(overlap, bits):
 
 
 class _TooFewBits(ArithmeticError):
-    """The same once more with more bits."""
+    """Raised when more bits are needed."""
 
 
 def _with_enough_bits(make, *arguments):
-    """make(*arguments, mp), and with twice the bits as long as these are too few."""
+    """Return make(*arguments, mp), with the number of bits doubled until it is sufficient."""
     import mpmath  # slow to import, and for this alone
 
-    # a context of its own: the precision of mpmath's is one for all threads
+    # a separate context: the precision of mpmath's default context is shared by all threads
     mp = mpmath.MPContext()
     mp.prec = 200
     while mp.prec <= MOST_BITS:
@@ -189,7 +190,7 @@ def _with_enough_bits(make, *arguments):
 
 
 def _whole(numbers, mp):
-    """A table of Python's whole numbers in units of 2^-bits, of an mpmath matrix or of rows."""
+    """An array of Python integers in units of 2^-bits, from an mpmath matrix or from rows."""
     rows = numbers.tolist() if isinstance(numbers, mp.matrix) else numbers
     bits = mp.prec
     return np.array([[int(mp.nint(mp.ldexp(x, bits))) for x in row] for row in rows], dtype=object)
@@ -256,7 +257,7 @@ def _polynomials(n_max, cutoff, rho, mp):
 class _Integrals:
     """f_nl / (R/rc)^l and its derivatives with respect to q, as sums over Gauss-Legendre nodes.
 
-    In double precision: nothing cancels once g_nl is known. With x = 2 eta ρ R and s = 2 eta ρ rc,
+    In double precision, since nothing cancels if g_nl is known. With x = 2 eta ρ R, s = 2 eta ρ rc,
     so that x² = s² q, and k_l(x) = i_l(x) / x^l:  d k_l/dq = s²/2 k_(l+1).
     """
 

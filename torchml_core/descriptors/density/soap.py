@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 class SOAP(DensityDescriptor):
     """Smooth overlap of atomic positions: the power spectrum of the atomic density.
 
-    Of the coefficients c_znlm of :class:`~torchml_core.SphericalExpansion`::
+    It is computed from the coefficients c_znlm of :class:`~torchml_core.SphericalExpansion`::
 
         p_{zn z'n' l} = π √(8/(2l+1)) Σ_m c_znlm c_z'n'lm
 
-    which no rotation changes. (A. P. Bartók, R. Kondor, G. Csányi, Phys. Rev. B 87, 184115
+    and is invariant under rotations. (A. P. Bartók, R. Kondor, G. Csányi, Phys. Rev. B 87, 184115
     (2013).)
 
     Parameters
@@ -40,16 +40,16 @@ class SOAP(DensityDescriptor):
     smoothing_width, species_density
         As in :class:`~torchml_core.SphericalExpansion`.
     cross_blocks : "full" or "upper"
-        Which (n, n') the block of two different species holds: all of them, or n' >= n alone, as
-        libdescriptor has it, which loses half of what the block says.
+        Which (n, n') the block of two different species contains: all of them, or only n' >= n as
+        in libdescriptor, which loses half of the information in the block.
     normalization : "dscribe" or "libdescriptor"
         dscribe: as above, as in DScribe. libdescriptor: divided by basis_cutoff², as in
-        libdescriptor, whose sum over the nodes of the radial integrals lacks a factor.
+        libdescriptor, where the sum over the nodes of the radial integrals lacks a factor.
     unit_norm : bool
         Divide each atom's values by their 2-norm. An atom without neighbors keeps its zeros.
     species_weights : (n_species, n_channels) array, optional
         Blocks of channels instead of species: ``ρ_q = Σ_z species_weights[z, q] ρ_z``. Many species
-        make many blocks; a few channels, chosen well, say nearly as much.
+        give many blocks; a few well-chosen channels contain almost the same information.
 
     Raises
     ------
@@ -59,8 +59,8 @@ class SOAP(DensityDescriptor):
     Notes
     -----
     Order of the values: z, z' >= z (species in the order given, or channels), n, n', l, the last
-    fastest; n' >= n where z' = z, and where z' ≠ z with cross_blocks="upper". An atom without
-    neighbors has zeros.
+    fastest; n' >= n if z' = z, and with cross_blocks="upper" also if z' ≠ z. All values of an atom
+    without neighbors are zero.
 
     Examples
     --------
@@ -101,7 +101,7 @@ class SOAP(DensityDescriptor):
 
     @property
     def labels(self) -> list[str]:
-        """What each value is, e.g. ``p[Si-C](n=1, n'=2, l=0)``."""
+        """A description of each value, e.g. ``p[Si-C](n=1, n'=2, l=0)``."""
         names = self.channels
         return [
             f"p[{names[q]}-{names[other]}](n={n + 1}, n'={m + 1}, l={l})"
@@ -112,8 +112,8 @@ class SOAP(DensityDescriptor):
     def to_file(self, path: PathLike) -> None:
         """Write a ``.dat`` file that :func:`~torchml_core.read_descriptor` reads back equal.
 
-        With species_density="cumulative" the layout is KLIFF's, else libdescriptor's. Settings that
-        neither has a word for follow, where readers that do not know them do not look; there are
+        With species_density="cumulative" the layout is KLIFF's, otherwise libdescriptor's. Settings
+        that these layouts do not have follow at the end, where other readers ignore them; there are
         none with smoothing=None, cross_blocks="upper" and normalization="libdescriptor".
 
         Raises
@@ -128,7 +128,7 @@ class SOAP(DensityDescriptor):
         return read_soap(cls, lines)
 
     def _n_pairs(self):
-        """How many :meth:`_pairs` there are."""
+        """The number of :meth:`_pairs`."""
         n, q = self.n_max, self.n_channels
         triangle = n * (n + 1) // 2
         across = n * n if self.cross_blocks == "full" else triangle
@@ -143,7 +143,7 @@ class SOAP(DensityDescriptor):
                     yield q, n, other, m
 
     def _places(self):
-        """Which value is the first of a pair's, see PowerSpectrumPlan."""
+        """The index of the first value of each pair, see PowerSpectrumPlan."""
         places = np.full((self.n_channels, self.n_max) * 2, -1)
         for k, (q, n, other, m) in enumerate(self._pairs()):
             places[q, n, other, m] = places[other, m, q, n] = k * (self.l_max + 1)

@@ -1,4 +1,4 @@
-"""SphericalExpansion: the coefficients of the atomic density themselves."""
+"""SphericalExpansion: the coefficients of the atomic density."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 class SphericalExpansion(DensityDescriptor):
     """Coefficients of the atomic density in radial functions and spherical harmonics.
 
-    Each neighbor j of species z within the cutoff adds a Gaussian at its place r_j, as seen from
-    the center, which is not in the density itself::
+    Each neighbor j of species z within the cutoff adds a Gaussian at its position r_j relative to
+    the center. The center itself does not contribute to the density::
 
         ρ_z(r) = Σ_{j of z} fc(R_j) exp(-eta |r - r_j|²),    eta = 1/(2 sigma²)
         c_znlm = ∫ ρ_z(r) g_nl(|r|) Y_lm(r) d³r
                = Σ_{j of z} fc(R_j) f_nl(R_j) Y_lm(r_j)
         f_nl(R) = 4π ∫ ρ² g_nl(ρ) i_l(2 eta ρ R) exp(-eta (ρ² + R²)) dρ
 
-    with i_l the modified spherical Bessel functions of the first kind, Y_lm real spherical
-    harmonics (without (-1)^m; m > 0 goes with cos(mφ), m < 0 with sin(|m|φ): Y_1m is along y, z,
-    x), and g_nl orthonormal, ∫ ρ² g_nl g_n'l dρ = δ. (A. P. Bartók, R. Kondor, G. Csányi, Phys.
-    Rev. B 87, 184115 (2013).)
+    where i_l are the modified spherical Bessel functions of the first kind, Y_lm real spherical
+    harmonics (without (-1)^m; cos(mφ) for m > 0, sin(|m|φ) for m < 0: Y_1m are along y, z, x),
+    and g_nl orthonormal functions, ∫ ρ² g_nl g_n'l dρ = δ.
+    (A. P. Bartók, R. Kondor, G. Csányi, Phys. Rev. B 87, 184115 (2013).)
 
     Parameters
     ----------
@@ -42,25 +42,25 @@ class SphericalExpansion(DensityDescriptor):
     sigma : float, optional
         Width of a neighbor's Gaussian, in Å, default 0.5; from cutoff / 100 to 10 cutoff.
     eta : float, optional
-        The same as 1/(2 sigma²), in Å⁻²; one of the two.
+        1/(2 sigma²), in Å⁻², in place of sigma.
     radial_basis : "gto" or "polynomial"
         gto: ``ρ^l exp(-α_nl ρ²)`` with α_nl such that they decay to 1e-3 at n_max distances from
         1 Å to the cutoff, integrals up to infinity, as in DScribe (L. Himanen et al., Comput.
         Phys. Commun. 247, 106949 (2020)). polynomial: ``(cutoff - ρ)^(n+2)``, n = 1 ... n_max,
-        for every l, integrals up to the cutoff, as in DScribe and libdescriptor. Both
-        orthonormalized by S^(-1/2), S the overlap matrix, in extended precision.
+        for every l, integrals up to the cutoff, as in DScribe and libdescriptor. Both are
+        orthonormalized with S^(-1/2), where S is the overlap matrix, in extended precision.
     basis_cutoff : float, optional
-        In Å; what stands for the cutoff in radial_basis, default the cutoff. Neighbors count up to
-        the cutoff in any case; the density of those beyond basis_cutoff reaches into it.
+        In Å; the cutoff of the radial basis, by default the same as cutoff. All neighbors up to
+        cutoff count; the density of those beyond basis_cutoff extends into it.
     smoothing : "cosine" or None
         cosine: fc goes from 1 to 0 as ``(cos(π (R - cutoff + w)/w) + 1)/2`` over the last
-        w = smoothing_width before the cutoff, and with it values and gradients; they are
-        continuous. None: fc = 1, and a neighbor that crosses the cutoff makes a jump.
+        w = smoothing_width before the cutoff, so values and gradients are continuous. None:
+        fc = 1, and values jump when a neighbor crosses the cutoff.
     smoothing_width : float
         In Å; more than 0, at most the cutoff.
     species_density : "separate" or "cumulative"
         separate: as above. cumulative: the density of each species contains those of all species
-        before it, in the order given, as in libdescriptor, on which KLIFF trains.
+        before it, in the given order, as in libdescriptor, on which KLIFF trains.
     species_weights : (n_species, n_channels) array, optional
         Channels instead of species: ``ρ_q = Σ_z species_weights[z, q] ρ_z``.
 
@@ -71,8 +71,8 @@ class SphericalExpansion(DensityDescriptor):
 
     Notes
     -----
-    Order of the values: species z (or channel), n, l, m = -l ... l, the last fastest. An atom
-    without neighbors has zeros. f_nl comes from a spline whose error is at most 2e-11 of the
+    Order of the values: species z (or channel), n, l, m = -l ... l, the last fastest. All values of
+    an atom without neighbors are zero. f_nl comes from a spline whose error is at most 2e-11 of the
     largest value of f_nl; derivatives are those of the spline.
 
     Examples
@@ -110,7 +110,7 @@ class SphericalExpansion(DensityDescriptor):
 
     @property
     def labels(self) -> list[str]:
-        """What each value is, e.g. ``c[Si](n=1, l=2, m=-1)``."""
+        """A description of each value, e.g. ``c[Si](n=1, l=2, m=-1)``."""
         return [
             f"c[{channel}](n={n}, l={l}, m={m})"
             for channel in self.channels

@@ -1,4 +1,4 @@
-"""The ``.dat`` file of symmetry functions, libdescriptor's and KLIFF's format: read, write."""
+"""Reading and writing the ``.dat`` file of symmetry functions, in libdescriptor's format."""
 
 import itertools
 
@@ -50,7 +50,7 @@ def _read_rows(lines, type, counts):
         if n_rows != 1 or n_columns > 1:
             raise lines.error(f"g1 has one row of one number, not {n_rows} of {n_columns}")
         if n_columns == 1:
-            lines.numbers("the row of g1", 1)  # it means nothing
+            lines.numbers("the row of g1", 1)  # it has no meaning
         return []
     if n_columns != len(names):
         raise lines.error(
@@ -85,10 +85,10 @@ def _read_normalization(lines, width):
 def _read_means_and_deviations(lines, size):
     """Two lists, of size numbers or of one that stands for all.
 
-    The two are told apart by their count; where one number stands for all, by the comment or
-    blank line between them. Without it, the first two of many means in a file that was cut
-    short could not be told from a mean and a deviation; nor could, after as many means as
-    needed, the first of many deviations from one for all.
+    The two are distinguished by their count or, if one number applies to all values, by the
+    comment or blank line between them. Without that line, the first two of many means in a
+    truncated file would look like a mean and a deviation; and after all means, the first of many
+    deviations would look like one deviation for all values.
     """
     groups, previous = [], None
     while lines.peek() is not None:

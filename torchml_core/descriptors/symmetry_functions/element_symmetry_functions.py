@@ -1,4 +1,4 @@
-"""Symmetry functions of which each element has its own list, as n2p2 and RuNNer use them."""
+"""Symmetry functions with a separate list for each element, as used in n2p2 and RuNNer."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class ElementSymmetryFunctions(Descriptor):
     :class:`~torchml_core.SymmetryFunctions`; here each function also has its own cutoff,
     elements of the neighbors, and shift.
 
-    Elements may have lists of different length, but all rows of an array are equally long: row k
-    holds the values of the central atom's own list, and zeros behind them. ``widths`` says how
-    many are values. Gradients by the zeros count nothing.
+    The lists of elements may have different lengths, but all rows of an array have the same length:
+    row k contains the values of its atom's own list, followed by zeros. ``widths`` gives the number
+    of values. Gradients with respect to the zeros are ignored.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class ElementSymmetryFunctions(Descriptor):
     widths : dict of str to int
         Length of each element's list.
     element_labels : dict of str to list of str
-        What each value of an element is.
+        A description of each value of an element.
 
     Raises
     ------
@@ -103,12 +103,12 @@ class ElementSymmetryFunctions(Descriptor):
 
     @property
     def element_labels(self) -> dict[str, list[str]]:
-        """What each value of an element is."""
+        """A description of each value of an element."""
         return {element: [_label(f) for f in own] for element, own in self.functions.items()}
 
     @property
     def labels(self) -> list[str]:
-        """What each value is, for every element that has it: ``0: H g2[O](...); O g2[H](...)``."""
+        """A description of each value for each element: ``0: H g2[O](...); O g2[H](...)``."""
         own = self.element_labels
         return [
             f"{k}: " + "; ".join(f"{e} {own[e][k]}" for e in self.species if k < len(own[e]))
@@ -118,7 +118,7 @@ class ElementSymmetryFunctions(Descriptor):
     def to_file(self, path: PathLike) -> None:
         """Write an ``input.nn`` that ``read_n2p2(path, length_unit="Angstrom")`` reads back.
 
-        Values then come in n2p2's order of functions, and species by atomic number.
+        The values read back are in n2p2's order of functions, and species by atomic number.
 
         Raises
         ------

@@ -50,7 +50,7 @@ class Function(NamedTuple):
 
 def atomic_number(name):
     """Return the atomic number of a chemical symbol, or raise InputError."""
-    from ase.data import atomic_numbers  # slow to import, and for this alone
+    from ase.data import atomic_numbers  # slow to import, and needed only here
 
     known = atomic_numbers.get(name, 0)
     if known < 1:
@@ -59,7 +59,7 @@ def atomic_number(name):
 
 
 def check_functions(functions):
-    """Return ((type, rows), ...) of what SymmetryFunctions is given, or raise InputError."""
+    """Return ((type, rows), ...) of the argument of SymmetryFunctions, or raise InputError."""
     try:
         pairs = [(type, rows) for type, rows in functions]
     except (TypeError, ValueError):
@@ -97,7 +97,7 @@ def _check_rows(type, rows):
 
 
 def check_row(where, names, row):
-    """Return a row of parameters as finite floats that have a meaning, or raise InputError."""
+    """Return a row of parameters as finite floats that are meaningful, or raise InputError."""
     if len(row) != len(names):
         raise InputError(f"{where} = {list(row)}: [{', '.join(names)}] is needed")
     values = {name: number(f"{where}: {name}", x) for name, x in zip(names, row, strict=True)}

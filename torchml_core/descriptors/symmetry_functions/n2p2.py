@@ -19,18 +19,17 @@ def read_n2p2(path: PathLike, *, length_unit: str | float) -> ElementSymmetryFun
     Parameters
     ----------
     path : path-like
-        ``input.nn``, n2p2's or RuNNer's. Of it the lines ``elements``, ``cutoff_type`` and
-        ``symfunction_short`` (or ``symfunction``) are read; what follows ``#`` or ``!`` is a
-        comment.
+        ``input.nn`` of n2p2 or RuNNer. Only the lines ``elements``, ``cutoff_type`` and
+        ``symfunction_short`` (or ``symfunction``) are read; text after ``#`` or ``!`` is a comment.
     length_unit : "Bohr", "Angstrom" or float
-        The unit that the file's lengths are in, or its size in Å. The file does not say it.
+        The unit of the lengths in the file, or its size in Å. The file does not say it.
 
     Returns
     -------
     ElementSymmetryFunctions
-        In Å. Species are in the order of atomic numbers, the functions of an element in n2p2's
-        own order (by type, cutoff, eta, Rs, zeta, lambda, neighbors), which is that of its
-        ``scaling.data`` and ``function.data`` and of the inputs of its networks. Values are not
+        Lengths are in Å. Species are in the order of atomic numbers. The functions of an element
+        are in n2p2's own order (by type, cutoff, eta, Rs, zeta, lambda, neighbors), as in its
+        ``scaling.data`` and ``function.data`` and in the inputs of its networks. Values are not
         scaled or centered.
 
     Raises

@@ -1,4 +1,4 @@
-"""The settings file of n2p2, ``input.nn``: its symmetry functions read, written."""
+"""Reading and writing symmetry functions in the settings file of n2p2, ``input.nn``."""
 
 import re
 
@@ -63,7 +63,7 @@ def _length_unit(unit):
 
 
 def _setting_lines(path):
-    """{keyword: [(line number, words after it)]} of what is read, and the number of lines."""
+    """{keyword: [(line number, words after it)]} of the lines that are read; number of lines."""
     found = {"elements": [], "cutoff_type": [], "symfunction_short": []}
     lines = files.read_lines(path, "settings file of n2p2", LARGEST)
     for number, line in enumerate(lines, 1):
@@ -141,7 +141,7 @@ def _function(path, number, words, elements, unit):
         )
     names, given = WORDS[kind], words[2:]
     while len(given) > len(names) and not begins_like_number(given[-1]):
-        given = given[:-1]  # a comment without a mark, as RuNNer takes it
+        given = given[:-1]  # a comment without a mark, as RuNNer accepts it
     if len(given) > len(names):
         names = names + OPTIONAL.get(kind, ())
     if len(given) != len(names):

@@ -1,9 +1,9 @@
-"""From families of symmetry functions to the plan that the kernels follow.
+"""Makes the plan of the kernels from families of symmetry functions.
 
-The kernels want functions that share an exponential, or a power, side by side; users want them in
-the order given. So the plan is made once, here: equal species become one *class*, equal
-(zeta, lambda) one *angular term*, rows of equal eta one *group* (of a multiple of four rows, as
-many as the kernels take at once), and each sum gets the number of the value that it is.
+The kernels need functions that share an exponential, or a power, next to each other; users need
+the values in the given order. So a plan is made once, here: equivalent species become one *class*,
+equal (zeta, lambda) one *angular term*, rows of equal eta one *group* (of a multiple of four rows,
+which the kernels compute together), and each sum gets the index of its value.
 """
 
 import itertools
@@ -27,16 +27,16 @@ class Family:
     rows : list of tuple
         The parameters: g1 (), g2 (eta, Rs), g3 (kappa,), g4 and g5 (zeta, lambda, eta).
     channels : (n_species,) or (n_species, n_species) int array
-        Which channel a neighbor (g1-g3), or two of them (g4, g5), count in; -1: in none.
+        The channel to which a neighbor (g1-g3), or a pair of them (g4, g5), contributes; -1: none.
     components : (n_channels, n_rows) int array
-        Which value each is.
+        The index of the value of each.
     cutoffs : (n_species, n_species) array
     cutoff_function : str
         A key of ``kernels.cutoff.CUTOFF_FUNCTIONS``.
     inner : float
         Fraction of the cutoff up to which the cutoff function is 1.
     weights : (n_species,) array
-        Of a neighbor.
+        Weight of a neighbor.
     centers : (n_species,) bool array
         Which atoms have these functions.
     shift : float
@@ -81,7 +81,7 @@ def make_kernel(width, families):
 
 
 class _Numbered(dict):
-    """Numbers things in the order in which they are first asked for."""
+    """Numbers items in the order in which they are first requested."""
 
     def __missing__(self, key):
         self[key] = len(self)
@@ -91,7 +91,7 @@ class _Numbered(dict):
 def _classes(families):
     """(n_species,) class of each species, and one species of each class.
 
-    Species are of one class if no family can tell them apart.
+    Species are in one class if no family distinguishes them.
     """
     number = _Numbered()
     classes = [

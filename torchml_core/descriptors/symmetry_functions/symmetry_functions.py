@@ -39,8 +39,8 @@ SPECIES_MODES = ("pooled", "resolved", "weighted")
 class SymmetryFunctions(Descriptor):
     """Behler-Parrinello symmetry functions g1-g5, and weighted ones (wACSF).
 
-    With R_j the distance of neighbor j from the center i, θ the angle between neighbors j and k
-    at i, and fc the cutoff function of a pair of species::
+    R_j is the distance of neighbor j from the center i, θ the angle between neighbors j and k at i,
+    and fc the cutoff function of a pair of species::
 
         g1 = Σ_j fc(R_j)
         g2 = Σ_j exp(-eta (R_j - Rs)²) fc(R_j)
@@ -49,23 +49,24 @@ class SymmetryFunctions(Descriptor):
              fc(R_j) fc(R_k) fc(R_jk)
         g5 = Σ_{j<k} 2^(1-zeta) (1 + lambda cosθ)^zeta exp(-eta (R_j² + R_k²)) fc(R_j) fc(R_k)
 
-    each pair of neighbors once; where 1 + lambda cosθ <= 0 the term is 0. An atom without
-    neighbors has zeros. (J. Behler, J. Chem. Phys. 134, 074106 (2011), whose g4 and g5 sum over
-    j and k in both orders, twice this.)
+    Each pair of neighbors counts once. If 1 + lambda cosθ <= 0 the term is 0. All values of an atom
+    without neighbors are zero. (J. Behler, J. Chem. Phys. 134, 074106 (2011), where g4 and g5 sum
+    over j and k in both orders and are twice as large.)
 
     Parameters
     ----------
     species : sequence of str
         The species that may occur, e.g. ``["Si", "C"]``.
     cutoff : float or dict
-        In Å: one for all, or one for each unordered pair of species, ``{("Si", "C"): 4.2, ...}``.
+        In Å: one for all pairs, or one for each unordered pair of species,
+        ``{("Si", "C"): 4.2, ...}``.
     functions : list of (type, rows)
         ``[("g1", []), ("g2", [[eta, Rs], ...]), ("g3", [[kappa], ...]),
         ("g4", [[zeta, lambda, eta], ...]), ("g5", [[zeta, lambda, eta], ...])]``: each type at
-        most once. eta >= 0 in Å⁻², Rs in Å, kappa in Å⁻¹, zeta > 0, which need not be whole;
-        lambda need not be ±1.
+        most once. eta >= 0 in Å⁻², Rs in Å, kappa in Å⁻¹, zeta > 0, not necessarily a whole number;
+        lambda is not necessarily ±1.
     species_mode : "pooled", "resolved" or "weighted"
-        pooled: species matter through the cutoffs only, as in KLIFF and libdescriptor.
+        pooled: species affect only the cutoffs, as in KLIFF and libdescriptor.
         resolved: g1-g3 for each species of the neighbor, g4 and g5 for each unordered pair of
         species of the two neighbors.
         weighted: pooled, with each term of g1-g3 times w_j, of g4 and g5 times w_j w_k, where w is
@@ -74,9 +75,9 @@ class SymmetryFunctions(Descriptor):
     cutoff_function : "cos", "poly1", "poly2", "poly3" or "tanh3"
         ``(cos(π R/rc) + 1)/2``; or the polynomial in R/rc that has 1, 2 or 3 continuous
         derivatives at 0 and at rc (n2p2's CT_POLY1, 2, 3); or ``tanh³(1 - R/rc)``. All are 0
-        from rc on.
+        beyond rc.
     weights : dict, optional
-        ``{"Si": 14.0, ...}``, for species_mode="weighted" alone; default: atomic numbers.
+        ``{"Si": 14.0, ...}``, only for species_mode="weighted"; default: atomic numbers.
     mean, std : float or (width,) array, optional
         Values are returned as (D - mean) / std; std > 0.
 
@@ -87,10 +88,10 @@ class SymmetryFunctions(Descriptor):
 
     Notes
     -----
-    Order of the values: types in the order given. Inside a type, when resolved: the neighbor
-    species s_0, s_1, ... in the order of ``species``, or their pairs (s_0, s_0), (s_0, s_1), ...,
-    (s_1, s_1), ...; inside that, rows in the order given. Resolved values added over the species
-    are the pooled ones.
+    Order of the values: types in the given order. Within a type, if resolved, the neighbor species
+    s_0, s_1, ... in the order of ``species``, or their pairs (s_0, s_0), (s_0, s_1), ...,
+    (s_1, s_1), ...; within each of these, rows in the given order. The sum of resolved values over
+    the species is the pooled value.
 
     Examples
     --------
@@ -129,7 +130,7 @@ class SymmetryFunctions(Descriptor):
 
     @property
     def labels(self) -> list[str]:
-        """What each value is, e.g. ``g2(eta=0.1, Rs=0)``, or ``g2[Si](eta=0.1, Rs=0)``."""
+        """A description of each value: ``g2(eta=0.1, Rs=0)``, or ``g2[Si](eta=0.1, Rs=0)``."""
         return [
             _label(type, channel, row)
             for type, rows in self.functions
@@ -143,8 +144,8 @@ class SymmetryFunctions(Descriptor):
         Raises
         ------
         UnsupportedError
-            The format has no words for resolved species, for polynomial cutoff functions, or for
-            a species whose name has blanks or ``#`` or is a number.
+            The format cannot store resolved species, polynomial cutoff functions, or a species
+            whose name has blanks or ``#`` or is a number.
         """
         write_symmetry_functions(self, path)
 
@@ -174,7 +175,7 @@ class SymmetryFunctions(Descriptor):
         )
 
     def _channels(self, type):
-        """The names of what a type's rows are repeated for: species, pairs, or one nothing."""
+        """The names of a type's channels, which repeat its rows: species, pairs, or one."""
         if self.species_mode != "resolved":
             return ["" if self.species_mode == "pooled" else "[weighted]"]
         if type in ("g1", "g2", "g3"):
@@ -221,7 +222,7 @@ class SymmetryFunctions(Descriptor):
         return make_kernel(self.width, families)
 
     def _channel_numbers(self, type):
-        """Which of :meth:`_channels` each species, or each two species, count in."""
+        """The index in :meth:`_channels` of each species, or of each two species."""
         n, n_channels = len(self.species), len(self._channels(type))
         is_radial = type in ("g1", "g2", "g3")
         if self.species_mode != "resolved":
@@ -276,7 +277,7 @@ def _check_cutoffs(cutoff, species):
 
 
 def _check_weights(weights, species, mode):
-    """{name: weight} in the order of species, or None where there are none."""
+    """{name: weight} in the order of species, or None without weights."""
     if mode != "weighted":
         if weights is not None:
             raise InputError(f"weights: species_mode = 'weighted' is needed, not {shown(mode)}")
@@ -291,7 +292,7 @@ def _check_weights(weights, species, mode):
 
 
 def _check_normalization(mean, std, width):
-    """Two read-only (width,) arrays; None, None where they would change nothing."""
+    """Two read-only (width,) arrays; None, None if they would change nothing."""
     mean = _per_component("mean", 0.0 if mean is None else mean, width)
     std = _per_component("std", 1.0 if std is None else std, width)
     if (std <= 0).any():
