@@ -336,9 +336,9 @@ def test_kinds_to_come(read, kind):
 def test_species_must_be_the_same_ones(read):
     text = HEAD + FUNCTIONS + TAIL
     assert read(text, ["C", "Si"]).species == ("Si", "C")
-    with pytest.raises(tm.InputError, match=r"species = .*descriptor\.dat has Si, C only"):
+    with pytest.raises(tm.InputError, match=r"species = .*descriptor\.dat has only Si, C"):
         read(text, ["C", "Si", "O"])
-    with pytest.raises(tm.InputError, match=r"species = \('Si',\): .*descriptor\.dat has C too"):
+    with pytest.raises(tm.InputError, match=r"species = \('Si',\): .*descriptor\.dat also has C"):
         read(text, "Si")
 
 
@@ -364,9 +364,9 @@ def test_every_bit_of_a_number_is_written(tmp_path):
     [
         ({"species_mode": "resolved"}, "species_mode = 'resolved'"),
         ({"cutoff_function": "poly2"}, "cutoff_function = 'poly2'"),
-        ({"species": ["Si 1"]}, "species 'Si 1'"),
-        ({"species": ["#1"]}, "species '#1'"),
-        ({"species": ["1"]}, "species '1'"),
+        ({"species": ["Si 1"]}, "species = 'Si 1'"),
+        ({"species": ["#1"]}, "species = '#1'"),
+        ({"species": ["1"]}, "species = '1'"),
     ],
 )
 def test_what_the_format_cannot_say(settings, message, tmp_path):

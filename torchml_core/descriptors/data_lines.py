@@ -71,8 +71,9 @@ class DataLines:
         skipped = itertools.dropwhile(lambda word: not is_number(word), words)
         numbers = list(itertools.takewhile(is_number, skipped))
         if not numbers or count not in (None, len(numbers)):
-            needed = "at least one number is" if count is None else f"{count} numbers are"
-            raise self.error(f"{what} = {shown(' '.join(words))}: {needed} needed")
+            raise self.error(
+                f"{what}: {count or 'some'} numbers are needed, found {shown(' '.join(words))}"
+            )
         return numbers
 
     def checked(self, check, *arguments):
