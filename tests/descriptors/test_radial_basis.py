@@ -120,3 +120,16 @@ def test_functions_that_all_but_vanish(cutoff, sigma):
     """A wide density hardly sees functions that oscillate; their digits end early."""
     table = radial_table("gto", 16, 2, cutoff, 1 / (2 * sigma**2))
     assert table.n_intervals <= 128
+
+
+@pytest.mark.parametrize("basis", RADIAL_BASES)
+def test_ctrl_c_is_no_overflow(basis, monkeypatch):
+    """Mpmath's conversion of floats returns NaN if Ctrl-C interrupts it; it is not used."""
+
+    def interrupted(number):
+        raise KeyboardInterrupt
+
+    arguments = (basis, 3, 2, 4.0625, 0.5, 4.0625)
+    expected = radial_basis._Integrals(*arguments).weighted
+    monkeypatch.setattr(math, "frexp", interrupted)
+    assert np.array_equal(radial_basis._Integrals(*arguments).weighted, expected)

@@ -577,6 +577,16 @@ def test_damage_anywhere(pt, pt2, old_pt2):
         assert n_found > 0.5 * len(good) / step
 
 
+@pytest.mark.parametrize("content", [b"", b"9"])
+def test_damaged_lines_of_the_source(pt, content):
+    """Torch reads them only when it prints a graph or an error."""
+    with zipfile.ZipFile(pt) as archive:
+        names = [n for n in archive.namelist() if n.endswith(".debug_pkl")]
+    rewrite(pt, {name.partition("/")[2]: content for name in names})
+    with pytest.raises(tm.ModelError, match=r"model.pt: a damaged archive"):
+        load_executor(pt, CPU)
+
+
 def test_a_class_of_a_program(tmp_path):
     """Not of a module: torch names it without one."""
     own = type("OwnNet", (DescriptorNet,), {"__module__": "__main__"})  # torch remembers classes

@@ -125,11 +125,14 @@ def refuse_compiled(path, module):
     module : torch.jit.ScriptModule
         As loaded, before any of it runs.
     """
-    graph = str(module.inlined_graph)
-    if "prim::CallMethod" in graph:  # by an interface: it may be any method of any module
-        for part in module.modules():
-            names = part._c._method_names()
-            graph += "".join(str(part._c._get_method(name).inlined_graph) for name in names)
+    try:
+        graph = str(module.inlined_graph)
+        if "prim::CallMethod" in graph:  # by an interface: it may be any method of any module
+            for part in module.modules():
+                names = part._c._method_names()
+                graph += "".join(str(part._c._get_method(name).inlined_graph) for name in names)
+    except RuntimeError as error:  # torch reads the lines of the source (.debug_pkl) only here
+        raise ModelError(f"{path}: a damaged archive ({error})") from error
     why = refusal(graph)
     if why:
         refuse_untrusted(path, why)

@@ -196,6 +196,12 @@ def _whole(numbers, mp):
     return np.array([[int(mp.nint(mp.ldexp(x, bits))) for x in row] for row in rows], dtype=object)
 
 
+def _exact(x, mp):
+    """x as an mpmath number. Its own conversion of floats takes Ctrl-C for an overflow (NaN)."""
+    numerator, denominator = float(x).as_integer_ratio()
+    return mp.mpf(numerator) / denominator
+
+
 def _floats(whole, bits):
     return np.array(whole / 2**bits, dtype=np.float64)
 
@@ -209,9 +215,10 @@ def _gaussian_type_orbitals(n_max, l_max, cutoff, rho, mp):
     L. Himanen et al., Comput. Phys. Commun. 247, 106949 (2020): α_al = (ln 1000 + l ln R_a) / R_a².
     """
     bits = mp.prec
-    rc, thousand = mp.mpf(cutoff), mp.log(1000)
+    rc, thousand = _exact(cutoff, mp), mp.log(1000)
+    rho = [_exact(x, mp) for x in rho]
     ends = [1 + (rc - 1) * k / max(n_max - 1, 1) for k in range(n_max)]
-    squares = [[(mp.mpf(x) / end) ** 2 for x in rho] for end in ends]
+    squares = [[(x / end) ** 2 for x in rho] for end in ends]
     # ρ^l exp(-α ρ²) grows by a factor with l
     powers = _whole([[mp.exp(-thousand * x) for x in row] for row in squares], mp)
     factors = _whole(
@@ -235,7 +242,7 @@ def _gaussian_type_orbitals(n_max, l_max, cutoff, rho, mp):
 def _polynomials(n_max, cutoff, rho, mp):
     """g_n = Σ_a S^(-1/2)_na (rc - ρ)^(a+2), a = 1 ... n_max."""
     bits = mp.prec
-    rc, orders = mp.mpf(cutoff), range(1, n_max + 1)
+    rc, orders = _exact(cutoff, mp), range(1, n_max + 1)
     overlap = mp.matrix(
         [
             [2 * rc ** (s + 7) / ((s + 5) * (s + 6) * (s + 7)) for s in (a + b for b in orders)]
@@ -243,7 +250,7 @@ def _polynomials(n_max, cutoff, rho, mp):
         ]
     )
     root = _inverse_root(_whole(overlap, mp), bits)
-    distance = _whole([[rc - mp.mpf(x) for x in rho]], mp)[0]
+    distance = _whole([[rc - _exact(x, mp) for x in rho]], mp)[0]
     powers = np.empty((n_max, len(rho)), dtype=object)
     powers[0] = (distance * distance * distance) >> 2 * bits
     for a in range(1, n_max):

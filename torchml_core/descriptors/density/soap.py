@@ -18,7 +18,9 @@ from torchml_core.descriptors.density.density import (
 from torchml_core.descriptors.density.packing import SoapKernel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
 
     from torchml_core.annotations import PathLike
     from torchml_core.descriptors.data_lines import DataLines
@@ -87,7 +89,7 @@ class SOAP(DensityDescriptor):
         normalization: str = "dscribe",
         unit_norm: bool = False,
         species_density: str = "separate",
-        species_weights: Mapping[str, float] | None = None,
+        species_weights: ArrayLike | None = None,
     ) -> None:
         super().__init__(
             species, cutoff, n_max, l_max, sigma, eta, radial_basis, basis_cutoff, smoothing,

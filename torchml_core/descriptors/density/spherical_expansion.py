@@ -10,7 +10,9 @@ from torchml_core.descriptors.density.density import DensityDescriptor, check_si
 from torchml_core.descriptors.density.packing import ExpansionKernel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
 
 
 class SphericalExpansion(DensityDescriptor):
@@ -99,7 +101,7 @@ class SphericalExpansion(DensityDescriptor):
         smoothing: str | None = "cosine",
         smoothing_width: float = 0.5,
         species_density: str = "separate",
-        species_weights: Mapping[str, float] | None = None,
+        species_weights: ArrayLike | None = None,
     ) -> None:
         super().__init__(
             species, cutoff, n_max, l_max, sigma, eta, radial_basis, basis_cutoff, smoothing,
