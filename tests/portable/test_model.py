@@ -155,7 +155,7 @@ def test_none_or_several_files_of_a_kind(suffix, tmp_path):
     with pytest.raises(tm.MissingFileError, match=rf"no \{suffix} file"):
         tm.PortableModel.load(tmp_path)
     (tmp_path / "NN.params").write_text("as KLIFF writes for another driver")
-    with pytest.raises(tm.MissingFileError, match=r"NN\.params is of a model of another"):
+    with pytest.raises(tm.MissingFileError, match=r"NN\.params belongs to another"):
         tm.PortableModel.load(tmp_path)
 
 
