@@ -24,7 +24,7 @@ class InputError(TorchMLError, ValueError):
 
 
 class FileFormatError(TorchMLError, ValueError):
-    """A file does not say what its format asks for; the message begins with ``file:line:``.
+    """A file does not follow its format; the message begins with ``file:line:``.
 
     Parameters
     ----------
@@ -42,19 +42,19 @@ class FileFormatError(TorchMLError, ValueError):
 
 
 class MissingFileError(TorchMLError, FileNotFoundError):
-    """A file or folder that is asked for is not there."""
+    """A file or folder that is needed does not exist."""
 
 
 class FileAccessError(TorchMLError, OSError):
-    """A file is there but cannot be read or written: a folder, a pipe, permissions, a full disk."""
+    """A file exists but cannot be read or written: a folder, a pipe, permissions, a full disk."""
 
 
 class ModelError(TorchMLError, RuntimeError):
-    """A model cannot be loaded or run, or returns what the driver cannot use."""
+    """A model cannot be loaded or run, or returns values that cannot be used."""
 
 
 class UnsupportedError(TorchMLError, NotImplementedError):
-    """What is asked for is not there for this model or convention; the message says why."""
+    """The request is not available for this model or convention; the message says why."""
 
 
 class InstallationError(TorchMLError, RuntimeError):

@@ -59,7 +59,7 @@ def require_file(path, what):
 
 
 def is_folder(path, what="file or folder"):
-    """Return whether a path leads to a folder; an error of ours if to nothing, or nobody may look.
+    """Return whether a path leads to a folder; raise our error if it does not exist or is closed.
 
     Raises
     ------
