@@ -100,6 +100,7 @@ def test_integers():
     found = checks.integers("i", np.array([1, 2], dtype=np.uint64), (2,), least=1, most=2)
     assert found.dtype == np.int32
     assert checks.integers("i", []).shape == (0,)
+    assert checks.integers("i", np.array([-1, 1], dtype=object)).tolist() == [-1, 1]
     for values, message in (
         ([0, 3], r"i\[1\] = 3: at most 2"),
         ([-1, 2], r"i\[0\] = -1: at least 0"),

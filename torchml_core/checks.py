@@ -189,11 +189,13 @@ def integers(name, values, shape=None, *, least=None, most=None, dtype=np.int32)
     array = as_array(name, values, "an array of integers")
     if array.size == 0 and array.dtype.kind == "f":
         array = array.astype(dtype)  # an empty list
-    if array.dtype.kind not in "iu":
-        # numbers beyond 64 bits make an array of objects
-        if array.dtype.kind == "O" and all(isinstance(k, int) for k in array.flat):
+    if array.dtype.kind == "O" and all(type(k) is int for k in array.flat):
+        try:
+            array = array.astype(np.int64)
+        except OverflowError:  # an int beyond 64 bits makes an array of objects
             large = max(array.flat, key=abs)
-            raise InputError(f"{name} has {shown(large)}: 64-bit integers are needed")
+            raise InputError(f"{name} has {shown(large)}: 64-bit integers are needed") from None
+    if array.dtype.kind not in "iu":
         raise InputError(f"{name} is of dtype {array.dtype}; integers are needed")
     if shape is None and array.ndim != 1:
         raise InputError(f"{name} has shape {array.shape}; one dimension is needed")
