@@ -10,10 +10,8 @@ TORCHML_CORE_BUILD   ``debug`` enables bounds checks and None checks in all kern
 """
 
 import os
-import shlex
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy
@@ -27,8 +25,6 @@ if BUILD not in ("release", "debug"):
 DEBUG = BUILD == "debug"
 MARCH = os.environ.get("TORCHML_CORE_MARCH") or "native"
 
-OPENMP_PROBE = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
-
 # The only module that runs on any processor of the architecture: it checks whether the others can.
 PROCESSOR = "torchml_core._processor"
 OLDEST = {"__x86_64__": "x86-64", "__aarch64__": "armv8-a"}
@@ -36,16 +32,15 @@ SETTINGS = Path("build/settings.txt")  # of the last build; a change recompiles 
 
 
 class BuildExt(build_ext):
-    """build_ext with the flags above, and with OpenMP if the compiler supports it."""
+    """build_ext with the flags above."""
 
     def build_extensions(self):
         if self.compiler.compiler_type == "unix":
-            openmp = self.openmp_flags()
-            flags = compile_flags() + openmp
+            flags = compile_flags()
             oldest, instructions = self.processors(flags)
             self.remember([*flags, *sorted(instructions)])
             for extension in self.extensions:
-                extension.extra_link_args += openmp
+                extension.extra_link_args.append("-pthread")  # a library before glibc 2.34
                 if extension.name == PROCESSOR:
                     extension.extra_compile_args += oldest
                     extension.define_macros += [
@@ -84,23 +79,6 @@ class BuildExt(build_ext):
             SETTINGS.write_text(text)
         for extension in self.extensions:
             extension.depends.append(str(SETTINGS))
-
-    def openmp_flags(self):
-        with tempfile.TemporaryDirectory() as folder:
-            source = Path(folder, "probe.c")
-            source.write_text(OPENMP_PROBE)
-            try:
-                objects = self.compiler.compile(
-                    [str(source)], output_dir=folder, extra_postargs=["-fopenmp"]
-                )
-                flags = ["-fopenmp", *shlex.split(os.environ.get("LDFLAGS", ""))]
-                self.compiler.link_executable(
-                    objects, str(Path(folder, "probe")), extra_postargs=flags
-                )
-            except Exception as error:  # setuptools raises a different class on each platform
-                print(f"no OpenMP ({error}): building for one thread", file=sys.stderr)
-                return []
-        return ["-fopenmp"]
 
 
 def compile_flags():

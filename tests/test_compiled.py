@@ -31,13 +31,13 @@ def test_this_processor_has_what_was_compiled_in():
     [(HASWELL, "x86-64-v3"), (NEHALEM, "x86-64-v2"), ((), "x86-64")],
 )
 def test_another_processor(there, march):
-    built_with = ["__AVX512F__", "__AVX512VL__", "_OPENMP", "__znver4__"]
+    built_with = ["__AVX512F__", "__AVX512VL__", "__NO_MATH_ERRNO__", "__znver4__"]
     with pytest.raises(ImportError) as error:
         _compiled.check_processor("native", built_with, features(*there))
     assert "compiled for another processor (TORCHML_CORE_MARCH=native" in str(error.value)
     assert "this one lacks AVX512F, AVX512VL. Install it again" in str(error.value)
     assert f"`TORCHML_CORE_MARCH={march} pip install .`" in str(error.value)
-    _compiled.check_processor("none", ["_OPENMP"], features(*there))
+    _compiled.check_processor("none", ["__NO_MATH_ERRNO__"], features(*there))
 
 
 def test_many_instructions_are_not_all_listed():

@@ -1,6 +1,7 @@
 """Searches that other threads, signal handlers and finalizers come in between."""
 
 import linecache
+import os
 import signal
 import sys
 import time
@@ -10,9 +11,11 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from children import in_child
 from structures import rattled_silicon
 
 import torchml_core as tm
+from torchml_core import _parallel
 from torchml_core._neighbors import PairSearch
 from torchml_core.graph import staged_graph
 from torchml_core.pairs import search_pairs
@@ -127,6 +130,41 @@ def test_a_search_that_is_interrupted_can_be_used_again(long_search):
     search.fill(j=neighbors[0])
     expected.fill(j=neighbors[1])
     assert np.array_equal(*neighbors)
+
+
+def test_a_forked_child_searches_with_threads_of_its_own():
+    atoms = rattled_silicon(6)
+    expected = tm.neighbor_list(QUANTITIES, atoms, 5.0, n_threads=2)
+
+    def work():
+        at_first = _parallel.n_helpers()
+        assert_equal(tm.neighbor_list(QUANTITIES, atoms, 5.0, n_threads=3), expected)
+        return 10 * at_first + _parallel.n_helpers()
+
+    assert in_child(work) == 2
+
+
+def test_a_child_that_is_forked_within_a_search_does_not_wait_for_its_parents_threads(long_search):
+    expected, arguments = long_search
+    search, child, said = PairSearch(), None, ""
+
+    def fork():
+        nonlocal child
+        child = os.fork()
+        if child == 0:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(20)  # rather than to hang
+
+    with timer(fork, 0.1):
+        try:
+            search.run(*arguments, ordered=True, n_threads=2)
+        except RuntimeError as error:
+            said = str(error)
+        if child == 0:  # all is there if it was forked between two loops
+            os._exit(not (said.startswith("this process was forked") or search.n_pairs))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert not said
+    np.testing.assert_array_equal(search.offsets, expected.offsets)
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""What n_threads means, and that forked children do not wait for threads they do not have."""
+"""What n_threads means; where no threads can be started, and in forked children."""
 
 import math
 import os
@@ -126,7 +126,7 @@ in_child(lambda: work(2) == expected and work(None) == expected)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-def test_no_threads_to_be_had_and_none_after_a_fork():
+def test_no_threads_to_be_had_and_new_ones_after_a_fork():
     done = subprocess.run(
         [sys.executable, "-c", FORK], capture_output=True, text=True, timeout=60, check=True
     )

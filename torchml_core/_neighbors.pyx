@@ -7,11 +7,11 @@ the cells, so that results depend neither on threads nor on how often arrays had
 
 import numpy as np
 
-from cython.parallel cimport prange
 from libc.stdint cimport INT64_MAX, int32_t, int64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
+from torchml_core._parallel cimport share
 from torchml_core.cells.faults cimport (
     FINE,
     NO_MEMORY,
@@ -71,6 +71,20 @@ cdef struct Task:
     int64_t structure
     int64_t first, end        # counted among the home cells with atoms
     bint failed
+
+
+# What threads are told of the step that they work on.
+cdef struct Step:
+    void *search              # the PairSearch, which is there as long as the step lasts
+    const Criterion *criterion
+    # of structures that grids are made of
+    const double *positions
+    const double *cells
+    const int *periodic
+    int n_threads             # within a structure
+    # of lists that are written
+    const Lists *lists
+    int32_t first_atom
 
 
 cdef class PairSearch:
@@ -181,7 +195,7 @@ cdef class PairSearch:
         for k in range(self.n_structures):
             self.grids[k].most_points = most_points
             self.grids[k].most_pairs = most_pairs
-        self.make_grids(positions, atom_offsets, cells, periodic, limit, n_threads)
+        self.make_grids(positions, cells, periodic, &criterion, n_threads)
         raise_interruption(&self.watch)
         for k in range(self.n_structures):
             # a sphere fills between a sixth and a third of the cells that are searched for it
@@ -245,32 +259,43 @@ cdef class PairSearch:
     cdef make_grids(
         self,
         const double[:, ::1] positions,
-        const int64_t[::1] atom_offsets,
         const double[:, :, ::1] cells,
         const int[:, ::1] periodic,
-        double limit,
+        const Criterion *criterion,
         int n_threads,
     ):
-        cdef int64_t k, n = self.n_structures
-        cdef const double *x = &positions[0, 0] if self.n_atoms else NULL
+        cdef Step step
         # threads for structures, or within the only one
-        cdef int outer = 1 if n == 1 else n_threads, inner = n_threads if n == 1 else 1
-        for k in prange(n, nogil=True, schedule="dynamic", num_threads=outer):
-            self.faults[k] = make_grid(
-                x + 3 * atom_offsets[k],
-                atom_offsets[k + 1] - atom_offsets[k],
-                &cells[k, 0, 0],
-                &periodic[k, 0],
-                limit,
-                &self.home_[atom_offsets[k]],
-                &self.grids[k],
-                inner,
+        cdef bint alone = self.n_structures == 1
+        if self.n_structures == 0:
+            return
+        step.search = <void *>self
+        step.positions = &positions[0, 0] if self.n_atoms else NULL
+        step.cells = &cells[0, 0, 0]
+        step.periodic = &periodic[0, 0]
+        step.criterion = criterion
+        step.n_threads = n_threads if alone else 1
+        with nogil:
+            share(
+                1 if alone else n_threads, self.n_structures, 1, make_some_grids, &step,
                 &self.watch,
             )
-            if self.faults[k] == FINE and not find_surroundings(
-                &self.grids[k], &self.around[k]
-            ):
-                self.faults[k] = NO_MEMORY
+
+    cdef void make_grid_of(self, int64_t k, const Step *step) noexcept nogil:
+        cdef int64_t first = self.atom_offsets[k]
+        self.faults[k] = make_grid(
+            step.positions + 3 * first,
+            self.atom_offsets[k + 1] - first,
+            step.cells + 9 * k,
+            step.periodic + 3 * k,
+            step.criterion.limit,
+            &self.home_[first],
+            &self.grids[k],
+            step.n_threads,
+            &self.watch,
+        )
+        if self.faults[k] == FINE and not find_surroundings(&self.grids[k], &self.around[k]):
+            self.faults[k] = NO_MEMORY
 
     cdef share_out(self, int n_threads):
         """One structure is cut into pieces, one for each thread at least; of many, each is a task."""
@@ -297,37 +322,36 @@ cdef class PairSearch:
         self.hits = <Hits *>grown(self.hits, &self.hits_held, self.n_tasks, sizeof(Hits))
 
     cdef search(self, const Criterion *criterion, int n_threads):
-        cdef:
-            int64_t t
-            int64_t[::1] first_hit = self.first_hit_
-            int64_t[::1] n_hits = self.n_hits_
-            int32_t[::1] task_of = self.task_of_
-            const int64_t[::1] atom_offsets = self.atom_offsets
-            int64_t first, n_tasks = self.n_tasks
+        cdef int64_t t
+        cdef Step step
         if self.n_atoms == 0:
             return
-        for t in prange(
-            n_tasks, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads
-        ):
-            first = atom_offsets[self.tasks[t].structure]
-            if atom_offsets[self.tasks[t].structure + 1] > first:
-                self.tasks[t].failed = not search_cells(
-                    &self.grids[self.tasks[t].structure],
-                    &self.around[self.tasks[t].structure],
-                    criterion,
-                    self.tasks[t].first,
-                    self.tasks[t].end,
-                    <int32_t>t,
-                    &self.hits[t],
-                    &first_hit[first],
-                    &n_hits[first],
-                    &task_of[first],
-                    &self.watch,
-                )
+        step.search = <void *>self
+        step.criterion = criterion
+        with nogil:
+            share(n_threads, self.n_tasks, 1, do_some_tasks, &step, &self.watch)
         raise_interruption(&self.watch)
         for t in range(self.n_tasks):
             if self.tasks[t].failed:
                 raise MemoryError("neighbor search")
+
+    cdef void do_task(self, int64_t t, const Step *step) noexcept nogil:
+        cdef Task *task = &self.tasks[t]
+        cdef int64_t first = self.atom_offsets[task.structure]
+        if self.atom_offsets[task.structure + 1] > first:
+            task.failed = not search_cells(
+                &self.grids[task.structure],
+                &self.around[task.structure],
+                step.criterion,
+                task.first,
+                task.end,
+                <int32_t>t,
+                &self.hits[t],
+                &self.first_hit_[first],
+                &self.n_hits_[first],
+                &self.task_of_[first],
+                &self.watch,
+            )
 
     def fill(
         self,
@@ -344,9 +368,9 @@ cdef class PairSearch:
         Atoms are counted among those of all structures, from first_atom.
         """
         cdef:
-            int64_t block, n_blocks = (self.n_atoms + ROWS_AT_ONCE - 1) // ROWS_AT_ONCE
-            int n_threads = self.n_threads
+            int64_t n_blocks = (self.n_atoms + ROWS_AT_ONCE - 1) // ROWS_AT_ONCE
             Lists lists
+            Step step
         if self.n_pairs == 0:
             return
         lists.i = &i[0] if i is not None else NULL
@@ -355,14 +379,16 @@ cdef class PairSearch:
         lists.D = &D[0, 0] if D is not None else NULL
         lists.d = &d[0] if d is not None else NULL
         watch_signals(&self.watch, in_main_thread())
-        for block in prange(n_blocks, nogil=True, schedule="static", num_threads=n_threads):
-            self.write_rows(block * ROWS_AT_ONCE, first_atom, &lists)
+        step.search = <void *>self
+        step.lists = &lists
+        step.first_atom = first_atom
+        with nogil:
+            share(self.n_threads, n_blocks, 1, write_some_blocks, &step, &self.watch)
         raise_interruption(&self.watch)
 
-    cdef void write_rows(
-        self, int64_t first, int32_t first_atom, const Lists *lists
-    ) noexcept nogil:
+    cdef void write_block(self, int64_t block, const Step *step) noexcept nogil:
         """Write the rows of some atoms."""
+        cdef int64_t first = block * ROWS_AT_ONCE
         cdef int64_t end = min(first + ROWS_AT_ONCE, self.n_atoms), atom
         if interrupted(&self.watch, self.offsets_[end] - self.offsets_[first]):
             return
@@ -373,11 +399,11 @@ cdef class PairSearch:
                 self.row_of(atom),
                 self.offsets_[atom],
                 self.n_hits_[atom],
-                first_atom
+                step.first_atom
                 + <int32_t>self.atom_offsets[self.tasks[self.task_of_[atom]].structure],
-                lists,
+                step.lists,
             )
-        write_lengths(lists, self.offsets_[first], self.offsets_[end])
+        write_lengths(step.lists, self.offsets_[first], self.offsets_[end])
 
     def particles(self, int32_t[::1] neighbors, int64_t n_layers, double most):
         """Turn images into ghosts with numbers of their own. For one structure.
@@ -497,6 +523,36 @@ cdef class PairSearch:
         image.b = there.b - here.b
         image.c = there.c - here.c
         return image
+
+
+# ---- the work of a thread
+
+
+cdef void make_some_grids(
+    void *context, Py_ssize_t first, Py_ssize_t end, int thread
+) noexcept nogil:
+    cdef const Step *step = <const Step *>context
+    cdef int64_t k
+    for k in range(first, end):
+        (<PairSearch>step.search).make_grid_of(k, step)
+
+
+cdef void do_some_tasks(
+    void *context, Py_ssize_t first, Py_ssize_t end, int thread
+) noexcept nogil:
+    cdef const Step *step = <const Step *>context
+    cdef int64_t t
+    for t in range(first, end):
+        (<PairSearch>step.search).do_task(t, step)
+
+
+cdef void write_some_blocks(
+    void *context, Py_ssize_t first, Py_ssize_t end, int thread
+) noexcept nogil:
+    cdef const Step *step = <const Step *>context
+    cdef int64_t block
+    for block in range(first, end):
+        (<PairSearch>step.search).write_block(block, step)
 
 
 cdef void *zeros(int64_t n, size_t size) except NULL:

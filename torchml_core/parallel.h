@@ -1,6 +1,6 @@
 /* Loops in threads: the thread that calls, and helpers that sleep between loops.
 
-   OpenMP's own threads are not used. They spin while they wait, which costs whole time slices where
+   OpenMP's threads are not used. They spin while they wait, which costs whole time slices where
    others want the processor too; after fork() they are waited for forever; where one cannot be started
    they end the process; and nobody looks for Ctrl-C before the loop is over. Here
 
@@ -253,9 +253,10 @@ static int run_loop(
                 result = LOOP_INTERRUPTED;
                 __atomic_store_n(&loop.next, n, __ATOMIC_RELAXED);
             }
-            if (called && pool.forks != forks) /* this is a child: what helpers had taken is lost */
-                return result == LOOP_INTERRUPTED ? result : LOOP_FORKED;
         }
+        /* In a child, of a handler that ran here or within the work, what helpers had taken is lost. */
+        if (called && pool.forks != forks)
+            return result == LOOP_INTERRUPTED ? result : LOOP_FORKED;
     }
     if (called)
         close_loop(&loop);

@@ -33,13 +33,16 @@ static inline void watch_signals(SignalWatch *watch, int in_main_thread) {
     watch->next = in_main_thread ? signals_clock() + SIGNALS_PERIOD : 0;
 }
 
+/* There is an exception in the thread that asks. */
+static inline void stop(SignalWatch *watch) { __atomic_store_n(&watch->stopped, 1, __ATOMIC_RELAXED); }
+
 static inline void signals_ask(SignalWatch *watch) {
     watch->work = 0;
     if (signals_clock() < watch->next)
         return;
     PyGILState_STATE state = PyGILState_Ensure();
     if (PyErr_CheckSignals() < 0)
-        __atomic_store_n(&watch->stopped, 1, __ATOMIC_RELAXED);
+        stop(watch);
     PyGILState_Release(state);
     watch->next = signals_clock() + SIGNALS_PERIOD;
 }

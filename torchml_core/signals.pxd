@@ -8,6 +8,7 @@ cdef extern from "signals.h" nogil:
         bint stopped
     void watch_signals(SignalWatch *watch, bint in_main_thread)
     bint interrupted(SignalWatch *watch, int64_t work)
+    void stop(SignalWatch *watch)
 
 
 cdef inline int raise_interruption(const SignalWatch *watch) except -1:

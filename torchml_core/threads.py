@@ -11,19 +11,6 @@ from torchml_core.control_groups import control_groups, text_of
 
 MOST_THREADS = max(16, 4 * (os.cpu_count() or 1))
 
-# GNU's OpenMP waits forever in a forked child whose parent has used threads, as workers of
-# multiprocessing and of torch's data loaders are. There one thread has to do.
-_forked = False
-
-
-def _in_child():
-    global _forked
-    _forked = True
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_in_child)
-
 
 class Threads(NamedTuple):
     """How many threads may work on a loop.
@@ -79,14 +66,12 @@ def threads_of_text(text):
 
 
 def resolve_n_threads(n_threads=None):
-    """Return the number of threads of OpenMP, which searches use.
+    """Return the number of threads of a search, which shares out its work before it begins.
 
-    It is 1 in a forked child. Where no number was asked for, each but the caller's needs an idle
-    processor: OpenMP's threads wait for each other, and may wait long where others work too.
+    Where no number was asked for, each but the caller's needs an idle processor: one that has to
+    share a processor may keep the others waiting.
     """
     threads = resolve_threads(n_threads)
-    if _forked:
-        return 1
     if threads.by_work and threads.most > 1:
         return min(threads.most, 1 + _parallel.idle_processors())
     return threads.most

@@ -3,11 +3,17 @@
 For structures whose cells nearly all have atoms, and for those with few atoms in large cells.
 """
 
-from cython.parallel cimport prange
-
+from torchml_core._parallel cimport share
 from torchml_core.cells.points cimport put_image
 from torchml_core.cells.room cimport room_for_cells, room_for_occupied, room_for_points
 from torchml_core.signals cimport interrupted
+
+
+# What threads that put images share.
+cdef struct Layers:
+    const Lattice *lattice
+    Grid *grid
+    SignalWatch *watch
 
 
 cdef bint count_atoms(int64_t n_atoms, Grid *grid) noexcept nogil:
@@ -106,9 +112,17 @@ cdef void put_images(
     const Lattice *lattice, Grid *grid, int n_threads, SignalWatch *watch
 ) noexcept nogil:
     """Copy whole home cells to where their images are."""
+    cdef Layers layers = [lattice, grid, watch]
+    share(n_threads, grid.shape[2], 1, put_images_of_layers, &layers, watch)
+
+
+cdef void put_images_of_layers(
+    void *context, Py_ssize_t first, Py_ssize_t end, int thread
+) noexcept nogil:
+    cdef const Layers *layers = <const Layers *>context
     cdef int64_t z
-    for z in prange(grid.shape[2], schedule="static", num_threads=n_threads):
-        put_images_of_layer(lattice, grid, z, watch)
+    for z in range(first, end):
+        put_images_of_layer(layers.lattice, layers.grid, z, layers.watch)
 
 
 cdef void put_images_of_layer(

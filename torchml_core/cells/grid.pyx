@@ -60,7 +60,7 @@ cdef Fault make_grid(
     if not room_for_atoms(out, n_atoms):
         return NO_MEMORY
     fault = place_atoms(
-        positions, n_atoms, &lattice, out.places, &out.rounding, &out.beyond, n_threads
+        positions, n_atoms, &lattice, out.places, &out.rounding, &out.beyond, n_threads, watch
     )
     if fault != FINE:
         return fault
@@ -79,7 +79,7 @@ cdef Fault make_grid(
             return NO_MEMORY
         if interrupted(watch, STEP_OF_ATOM * n_atoms):
             return INTERRUPTED
-        put_atoms(positions, n_atoms, &lattice, home_of, out, n_threads)
+        put_atoms(positions, n_atoms, &lattice, home_of, out, n_threads, watch)
         if interrupted(watch, STEP_OF_ATOM * n_atoms):
             return INTERRUPTED
         put_images(&lattice, out, n_threads, watch)

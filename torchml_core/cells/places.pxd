@@ -4,6 +4,7 @@ from libc.stdint cimport int32_t, int64_t
 
 from torchml_core.cells.faults cimport Fault
 from torchml_core.cells.lattice cimport Lattice
+from torchml_core.signals cimport SignalWatch
 
 
 cdef struct Place:
@@ -17,7 +18,7 @@ cdef struct Span:
 
 cdef Fault place_atoms(
     const double *positions, int64_t n_atoms, const Lattice *lattice, Place *places,
-    double *rounding, bint *beyond, int n_threads,
+    double *rounding, bint *beyond, int n_threads, SignalWatch *watch,
 ) noexcept nogil
 cdef void find_span(
     const Place *places, int64_t n_atoms, const Lattice *lattice, int k, double least, Span *out

@@ -5,13 +5,13 @@ atoms are few for the space that they are spread over, gaps are closed up to tha
 large box, layers with vacuum between them or one atom far away then make a small grid of cells.
 """
 
-from cython.parallel cimport prange
 from libc.math cimport fabs, floor, fma
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
-from torchml_core.cells.faults cimport FINE, TOO_FAR, TOO_LARGE
+from torchml_core._parallel cimport share
+from torchml_core.cells.faults cimport FINE, INTERRUPTED, TOO_FAR, TOO_LARGE
 from torchml_core.cells.lattice cimport ROUNDING
 from torchml_core.cells.sorting cimport Keyed, sort_keyed
 
@@ -23,9 +23,18 @@ cdef extern from *:
     const double WHOLE, BEYOND
 
 
+cdef extern from *:
+    """
+    /* Of several threads. */
+    #define set_flag(flag) __atomic_store_n(flag, 1, __ATOMIC_RELAXED)
+    """
+    void set_flag(bint *flag) noexcept nogil
+
+
 cdef enum:
     FAR = 1000000000          # whole cells; the difference of two shifts must fit 32 bits
     MOST_ROUNDING = 1000000   # cutoffs
+    ATOMS_AT_ONCE = 1024
 
 
 cdef enum Move:
@@ -34,9 +43,17 @@ cdef enum Move:
     LOST
 
 
+# What threads that place atoms share.
+cdef struct Atoms:
+    const double *positions
+    const Lattice *lattice
+    Place *places
+    bint wrapped, lost        # whether some were
+
+
 cdef Fault place_atoms(
     const double *positions, int64_t n_atoms, const Lattice *lattice, Place *places,
-    double *rounding, bint *beyond, int n_threads,
+    double *rounding, bint *beyond, int n_threads, SignalWatch *watch,
 ) noexcept nogil:
     """Wrap atoms into the cell.
 
@@ -45,17 +62,31 @@ cdef Fault place_atoms(
     rounding : OUT by which no two ways to compute a vector between near atoms differ
     beyond : OUT whether an atom is so far away that it is not told from others as far
     """
+    cdef Atoms atoms = [positions, lattice, places, False, False]
+    share(n_threads, n_atoms, ATOMS_AT_ONCE, place_some_atoms, &atoms, watch)
+    if watch.stopped:
+        return INTERRUPTED
+    if atoms.lost:
+        return TOO_FAR
+    rounding[0] = find_rounding(positions, n_atoms, lattice, atoms.wrapped, beyond)
+    return FINE if rounding[0] <= MOST_ROUNDING * lattice.limit else TOO_LARGE
+
+
+cdef void place_some_atoms(
+    void *context, Py_ssize_t first, Py_ssize_t end, int thread
+) noexcept nogil:
+    cdef Atoms *atoms = <Atoms *>context
     cdef int64_t i
     cdef int wrapped = 0, lost = 0
     cdef Move move
-    for i in prange(n_atoms, schedule="static", num_threads=n_threads):
-        move = place_atom(positions + 3 * i, lattice, &places[i])
-        wrapped += move == WRAPPED
-        lost += move == LOST
+    for i in range(first, end):
+        move = place_atom(atoms.positions + 3 * i, atoms.lattice, &atoms.places[i])
+        wrapped |= move == WRAPPED
+        lost |= move == LOST
+    if wrapped:
+        set_flag(&atoms.wrapped)
     if lost:
-        return TOO_FAR
-    rounding[0] = find_rounding(positions, n_atoms, lattice, wrapped, beyond)
-    return FINE if rounding[0] <= MOST_ROUNDING * lattice.limit else TOO_LARGE
+        set_flag(&atoms.lost)
 
 
 cdef inline Move place_atom(const double *x, const Lattice *lattice, Place *out) noexcept nogil:

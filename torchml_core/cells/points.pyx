@@ -4,8 +4,7 @@ A point knows where its atom is and by how many cells it is shifted, from which 
 computed in the end; and where it is itself, in single precision, for the search.
 """
 
-from cython.parallel cimport prange
-
+from torchml_core._parallel cimport share
 from torchml_core.cells.grid cimport Point
 from torchml_core.cells.places cimport Place
 from torchml_core.cells.vectors cimport (
@@ -20,13 +19,36 @@ from torchml_core.cells.vectors cimport (
 )
 
 
+cdef enum:
+    ATOMS_AT_ONCE = 1024
+
+
+# What threads that put atoms share.
+cdef struct Atoms:
+    const double *positions
+    const Lattice *lattice
+    const int32_t *home_of
+    Grid *grid
+
+
 cdef void put_atoms(
     const double *positions, int64_t n_atoms, const Lattice *lattice, const int32_t *home_of,
-    Grid *grid, int n_threads,
+    Grid *grid, int n_threads, SignalWatch *watch,
 ) noexcept nogil:
+    cdef Atoms atoms = [positions, lattice, home_of, grid]
+    share(n_threads, n_atoms, ATOMS_AT_ONCE, put_some_atoms, &atoms, watch)
+
+
+cdef void put_some_atoms(
+    void *context, Py_ssize_t first, Py_ssize_t end, int thread
+) noexcept nogil:
+    cdef const Atoms *atoms = <const Atoms *>context
+    cdef Grid *grid = atoms.grid
     cdef int64_t i
-    for i in prange(n_atoms, schedule="static", num_threads=n_threads):
-        put_atom(positions + 3 * i, &grid.places[i], lattice, i, home_of[i], grid)
+    for i in range(first, end):
+        put_atom(
+            atoms.positions + 3 * i, &grid.places[i], atoms.lattice, i, atoms.home_of[i], grid
+        )
 
 
 cdef inline void put_atom(

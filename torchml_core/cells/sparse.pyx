@@ -45,7 +45,7 @@ cdef Fault lay_out_sparse(
     if fault == FINE and interrupted(watch, STEP_OF_ATOM * n_atoms):
         fault = INTERRUPTED
     if fault == FINE:
-        put_atoms(positions, n_atoms, lattice, home_of, grid, n_threads)
+        put_atoms(positions, n_atoms, lattice, home_of, grid, n_threads, watch)
         put_images(lattice, grid, &layout, watch)
     free(layout.room_for_atoms)
     free(layout.room_for_cells)
