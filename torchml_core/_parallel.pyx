@@ -1,6 +1,6 @@
 """Loops in threads, for all that is compiled; what they are is in parallel.h."""
 
-from cpython.exc cimport PyErr_SetString
+from cpython.exc cimport PyErr_Occurred, PyErr_SetString
 
 from torchml_core.signals cimport stop
 
@@ -71,5 +71,6 @@ cdef bint is_done(
     cdef int result = run_loop(n, at_once, threads.most, threads.by_work, work, context)
     if result == LOOP_FORKED:
         with gil:
-            PyErr_SetString(RuntimeError, FORKED)
+            if PyErr_Occurred() == NULL:  # the handler itself may have raised, SystemExit say
+                PyErr_SetString(RuntimeError, FORKED)
     return result == LOOP_DONE
