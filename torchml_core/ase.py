@@ -65,7 +65,7 @@ class TorchMLCalculator(Calculator):
         )
 
     def check_state(self, atoms: Atoms, tol: float = 0.0) -> list[str]:
-        """Return what has changed since the last calculation: of what a model sees, exactly.
+        """Return what has changed since the last calculation: exactly, and of model inputs only.
 
         ASE's own way looks at charges and magnetic moments too, and takes as long as the lists.
         """
@@ -87,7 +87,7 @@ class TorchMLCalculator(Calculator):
         properties: Sequence[str] = ("energy",),
         system_changes: Sequence[str] = all_changes,
     ) -> None:
-        """Compute what is asked for, and what comes with it at no cost."""
+        """Compute the properties that are requested, and those that come at no extra cost."""
         if atoms is not None:
             self.atoms = atoms.copy()  # all of ASE's own that is of use: no folder is looked for
         wanted = set(properties)

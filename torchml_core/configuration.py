@@ -1,4 +1,4 @@
-"""Configuration: particles, ghosts and neighbor lists, whoever made them."""
+"""Configuration: particles, ghosts and neighbor lists, from a structure or from another driver."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from torchml_core.annotations import Array, StructureLike
 
 
-# What Configuration.unchecked need not be given.
+# Arguments that Configuration.unchecked does not require.
 _NOT_KNOWN = dict.fromkeys(
     ("parents", "shifts", "species_names", "cell", "pbc", "cutoff", "n_layers", "all_rows")
 )
@@ -140,7 +140,7 @@ class Configuration:
 
     @classmethod
     def unchecked(cls, **arrays: Any) -> Configuration:
-        """Make a configuration of what is right by construction, without a check or a copy.
+        """Make a configuration from arrays that are known to be right, without checks or copies.
 
         Parameters
         ----------
@@ -273,7 +273,7 @@ class Configuration:
         return self._with(self._place(positions))
 
     def codes(self, names: Sequence[str]) -> Array:
-        """Return the species codes counted in another list of names.
+        """Return the species codes with respect to another list of names.
 
         Parameters
         ----------
@@ -329,7 +329,7 @@ class Configuration:
             raise InputError("parents: needed here, but this configuration does not have them")
 
     def fold(self, per_particle: ArrayLike) -> Array:
-        """Add what ghosts got onto the atoms that they are images of.
+        """Add the values of ghosts to those of the atoms that they are images of.
 
         Parameters
         ----------
@@ -352,7 +352,7 @@ class Configuration:
         return folded
 
     def staged_graph(self, cutoff: float, n_layers: int) -> list[Array]:
-        """Return the staged graph: one edge list a layer, the innermost first.
+        """Return the staged graph: one edge list per layer, the innermost first.
 
         See :func:`torchml_core.graph.staged_graph`. Where the configuration knows its cutoff
         and layers, a graph that would lack particles is refused with InputError.
@@ -397,7 +397,7 @@ class Configuration:
             settle_torch()
         atoms = torch.from_numpy(self._atoms()).to(positions.device)
         particles = positions[atoms]
-        # with a cell nothing depends on what the shifts are, so that torch.compile has one graph
+        # with a cell, no branch depends on the shifts: torch.compile makes one graph
         if self.shifts is None or (cell is None and not self.shifts.any()):
             return particles
         if not isinstance(cell, torch.Tensor) or tuple(cell.shape) != (3, 3):
@@ -405,7 +405,7 @@ class Configuration:
         return particles + torch.from_numpy(self.shifts).to(positions) @ cell
 
     def _atoms(self):
-        """(n_particles,) int64: which atom, counted among contributing ones, a particle is."""
+        """(n_particles,) int64: the atom of each particle, numbered among contributing ones."""
         self.require_parents()
         if self.parents is None:
             return np.arange(self.n_particles)
@@ -417,11 +417,11 @@ class Configuration:
         return moved
 
     def _place(self, atom_positions):
-        """All particles' positions from those of the contributing ones."""
+        """Positions of all particles, computed from those of the contributing ones."""
         return self._mover()(atom_positions)
 
     def _mover(self):
-        """The function that places all particles, as long as the lists and the cell hold."""
+        """The function that computes all positions, valid while lists and cell stay the same."""
         if self.parents is None or self.shifts is None:
             raise InputError("parents, shifts: both are needed to move ghosts with their atoms")
         if self.cell is None and self.shifts.any():
@@ -434,14 +434,14 @@ class Configuration:
 
 
 def _placed(atoms, ghosts, moves, atom_positions):
-    """Positions of particles that are those of atoms, and ghosts moved from there."""
+    """Positions of the atoms, followed by those of their ghosts."""
     positions = atom_positions.take(atoms, axis=0)
     positions[ghosts] += moves
     return positions
 
 
 def _species_codes(structure, species):
-    """(n_atoms,) int32 codes and the names that they count."""
+    """(n_atoms,) int32 codes, and the names that they are indices into."""
     if structure.kinds is None:
         raise InputError("symbols: they are needed with positions in place of a structure")
     names = check_species(structure.kind_names if species is None else species)

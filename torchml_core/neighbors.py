@@ -1,4 +1,4 @@
-"""Neighbor lists in the form that ASE, matscipy and vesin give them."""
+"""Neighbor lists in the form of ASE, matscipy and vesin."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torchml_core.annotations import StructureLike
 
 
-# what each quantity is: dtype, and shape of one pair's
+# dtype of each quantity, and its shape for one pair
 QUANTITIES = {
     "i": (np.int32, ()),
     "j": (np.int32, ()),
@@ -223,7 +223,7 @@ class _GrowingLists:
         self.n_pairs = self._room = 0
 
     def append(self, search, first_atom):
-        """Write what a search found after what is there."""
+        """Append the pairs that a search found."""
         n = self.n_pairs + search.n_pairs
         if n > self._room:
             # all others have as many pairs per atom as these, and 5% more
@@ -266,7 +266,7 @@ def _is_tensor(value):
 
 
 def _write(search, quantities, out):
-    """Arrays of what a search found, atoms counted among all."""
+    """Arrays of the pairs that a search found."""
     n = search.n_pairs
     if out is None:
         arrays = {quantity: _memory.empty(*_form(quantity, n)) for quantity in quantities}
@@ -277,6 +277,6 @@ def _write(search, quantities, out):
 
 
 def _form(quantity, n):
-    """Shape and dtype of n pairs' quantity."""
+    """Shape and dtype of a quantity of n pairs."""
     dtype, shape = QUANTITIES[quantity]
     return (n, *shape), dtype

@@ -1,4 +1,4 @@
-"""Searches for pairs of atoms, periodic images included: what all lists are made of.
+"""Searches for pairs of atoms, periodic images included: the basis of all lists.
 
 ``PairSearch`` (compiled) finds pairs and writes them; this is how structures get there, what is
 refused before, and how the memory of small searches is kept for the next one.
@@ -91,7 +91,7 @@ def search_pairs(
         if fault is not None:
             raise InputError(_complaint(*fault, cutoff, structures, first_structure))
         yield found
-    # only where there was no error, which may have left something half done
+    # not after an error, which may leave it in an inconsistent state
     if search is None and len(positions) <= KEPT_ATOMS and found.n_pairs <= KEPT_PAIRS:
         _idle.append(found)
 
@@ -147,7 +147,7 @@ def _complaint(structure, fault, cutoff, structures, first_structure):
 
 
 def _farthest(positions, vectors):
-    """The atom that is the most cells away from the cell."""
+    """The atom that is farthest from the cell, in units of cells."""
     lengths = np.array([math.hypot(*vector) for vector in vectors])
     with np.errstate(all="ignore"):
         along = positions @ np.linalg.pinv(vectors / lengths[:, None]) / lengths

@@ -2,7 +2,7 @@
 
    OpenMP's threads are not used. They spin while they wait, which costs whole time slices where
    others want the processor too; after fork() they are waited for forever; where one cannot be started
-   they end the process; and nobody looks for Ctrl-C before the loop is over. Here
+   they end the process; and Ctrl-C has no effect before the loop is over. Here
 
    - items are handed out in their order, a few at a time, to whoever comes for more; the caller works
      as all others do, and never waits for a helper that has not begun;
@@ -43,7 +43,7 @@ typedef struct Loop {
     Work work;
     void *context;
     Py_ssize_t n, at_once;
-    Py_ssize_t next;                   /* the first item that nobody has taken; atomic */
+    Py_ssize_t next;                   /* the first item that is not taken yet; atomic */
     int called;                        /* helpers that may still join */
     int joined;                        /* helpers that ever did, which gives them their numbers */
     int at_work;                       /* helpers that have not left */
@@ -163,7 +163,7 @@ static void call_helpers(Loop *loop, int n, int most_helpers) {
     pthread_mutex_unlock(&pool.lock);
 }
 
-/* Take back the calls that nobody followed, and wait for those who did. */
+/* Withdraw the calls that no helper has answered, and wait for the helpers that did. */
 static void close_loop(Loop *loop) {
     Loop **at = &pool.open;
     pthread_mutex_lock(&pool.lock);

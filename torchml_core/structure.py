@@ -1,4 +1,4 @@
-"""Structures as this library takes them: ASE ``Atoms`` or plain arrays, checked once, here."""
+"""Input structures: ASE ``Atoms`` or plain arrays, converted and checked once, here."""
 
 import math
 from dataclasses import dataclass
@@ -118,7 +118,7 @@ def check_cell(cell, pbc):
 
 
 def _sine(vectors):
-    """What up to three vectors span, divided by their lengths; 0 if one has none.
+    """Volume (area, 1) spanned by up to three unit vectors along the given ones; 0 if one is zero.
 
     In plain numbers: for so few, numpy's calls would take most of the time of a small search.
     """

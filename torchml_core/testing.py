@@ -1,4 +1,4 @@
-"""Checks that others can use: of models by finite differences, of descriptors by what must hold.
+"""Public checks: of models by finite differences, of descriptors by their invariances.
 
 The checks of descriptors are AssertionErrors with figures. Each takes a descriptor, a
 configuration and a random generator, and :func:`check_descriptor` runs them all.
@@ -73,7 +73,7 @@ def check_descriptor(
 
 
 def check_rotation(descriptor: Descriptor, c: Configuration, rng: np.random.Generator) -> None:
-    """Values stay, gradients turn; of descriptors whose values do not depend on directions."""
+    """Under rotation, values stay and gradients rotate (for rotation-invariant descriptors)."""
     if not descriptor.rotation_invariant:
         return
     rotation = np.linalg.qr(rng.standard_normal((3, 3)))[0]
@@ -87,7 +87,7 @@ def check_rotation(descriptor: Descriptor, c: Configuration, rng: np.random.Gene
 
 
 def check_translation(descriptor: Descriptor, c: Configuration, rng: np.random.Generator) -> None:
-    """Values and gradients stay."""
+    """Under translation, values and gradients stay."""
     moved = with_arrays(c, positions=c.positions + rng.uniform(-10, 10, 3))
     weights, sizes = _weights(descriptor, c, rng)
     values = descriptor.compute(c)
@@ -97,7 +97,7 @@ def check_translation(descriptor: Descriptor, c: Configuration, rng: np.random.G
 
 
 def check_permutation(descriptor: Descriptor, c: Configuration, rng: np.random.Generator) -> None:
-    """With particles, rows and entries in another order, everything comes in that order."""
+    """Results follow the order of particles, rows and entries."""
     particles, rows = rng.permutation(c.n_particles), rng.permutation(c.n_centers)
     entries = np.concatenate(
         [np.empty(0, dtype=int)]
@@ -154,7 +154,7 @@ def check_skin(descriptor: Descriptor, c: Configuration, rng: np.random.Generato
 
 
 def check_float32(descriptor: Descriptor, c: Configuration, rng: np.random.Generator) -> None:
-    """float32 comes out where it goes in, and is near float64."""
+    """float32 input gives float32 output, close to the float64 result."""
     weights, sizes = _weights(descriptor, c, rng)
     direction = rng.standard_normal(c.positions.shape)
     single = (
@@ -218,7 +218,7 @@ def check_rows(descriptor: Descriptor, c: Configuration, rng: np.random.Generato
 
 
 def _rowwise(descriptor, c, weights, direction):
-    """What each verb makes of single rows, or of their entries."""
+    """The results of each verb for single rows, or for their entries."""
     return {
         "values": descriptor.compute(c),
         "jvp": descriptor.jvp(c, direction),

@@ -1,4 +1,4 @@
-"""The one meaning of ``n_threads`` in this library."""
+"""The meaning of ``n_threads``, the same in the whole library."""
 
 import functools
 import math
@@ -61,7 +61,7 @@ def threads_of_text(text):
     text = text.strip()
     if not (text.isdecimal() and text.isascii() and text.strip("0")):
         return None
-    # one that int() refuses, of 5000 digits, is large in any case
+    # int() refuses numbers of thousands of digits, which are too large in any case
     return min(int(text), MOST_THREADS) if len(text) < 10 else MOST_THREADS
 
 
@@ -88,7 +88,7 @@ def n_processors():
 
 @functools.cache
 def processor_time(root="/"):
-    """Return how much time of processors its control groups allow this process, per time.
+    """Return how many processors' worth of time the control groups allow this process.
 
     Parameters
     ----------

@@ -1,9 +1,8 @@
-"""How many threads torch uses in what it does for us. Our own threads are in parallel.h.
+"""The number of threads that torch uses in our calls. Our own threads are in parallel.h.
 
-Torch's threads are those of GNU's OpenMP. They spin while they wait for each other, on processors
-that are shared with other work for milliseconds; and after a fork, as in workers of
-multiprocessing, they wait forever for those that a fork does not copy (pytorch#17199). With one
-thread it waits for nobody.
+Torch uses the threads of GNU's OpenMP. While these wait for each other they spin, for milliseconds
+on processors that are shared with other work. After a fork, as in workers of multiprocessing, they
+wait forever for threads that a fork does not copy (pytorch#17199). A single thread does not wait.
 """
 
 import contextlib

@@ -66,8 +66,8 @@ class VerletList:
         self.n_layers = checks.whole("n_layers", n_layers, 1, MOST_LAYERS)
         self.n_threads = check_n_threads(n_threads)
         self.n_builds = 0
-        # The structure that the lists were made for, and they: read and replaced together, since
-        # other threads do so too.
+        # The lists, and the structure they were made for: one object, so that threads read and
+        # replace both at once.
         self._built: _Built | None = None
 
     def update(self, structure: StructureLike) -> Configuration:
@@ -103,7 +103,7 @@ class VerletList:
         return configuration
 
     def _hold(self, built, positions):
-        """Whether lists do for atoms that have moved."""
+        """Whether lists are still complete for atoms that have moved."""
         with np.errstate(over="ignore"):
             moves = positions - built.structure.positions
             if self.skin == 0:
@@ -114,7 +114,7 @@ class VerletList:
 
 
 class _Built(NamedTuple):
-    """Lists, and what they were made for."""
+    """Lists, and the structure that they were made for."""
 
     numbers: np.ndarray
     structure: Structure

@@ -15,7 +15,7 @@ from torchml_core.kernels.verbs cimport Environment
 
 
 cdef enum:
-    PAIRS_OF_PART = 1 << 14  # in less time than it takes to add these nobody can help
+    PAIRS_OF_PART = 1 << 14  # fewer are added in less time than it takes to wake a thread
     SLABS = 64  # particles are shared out to threads by their number / SLAB_LENGTH % SLABS
     SLAB_LENGTH = 64
 

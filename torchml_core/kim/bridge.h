@@ -17,7 +17,7 @@ typedef struct {
   const char *const *species; /* element symbols; their place is their code */
 } BridgeModel;
 
-/* One evaluation. All arrays are the simulator's, in its units; results are NULL where nobody asked. */
+/* One evaluation. All arrays are the simulator's, in its units; results are NULL if not requested. */
 typedef struct {
   int n_particles;
   const int *species;         /* (n_particles,) codes */

@@ -103,7 +103,7 @@ std::string exception_text() {
   return found;
 }
 
-// The interpreter may be somebody else's, which does not know of our environment's packages.
+// The interpreter may have been started by another program, without our environment's packages.
 bool add_packages() {
   PyObject *site = py.PyImport_ImportModule("site");
   bool good = site != nullptr;
