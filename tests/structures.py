@@ -6,6 +6,8 @@ import numpy as np
 from ase import Atoms
 from ase.build import bulk
 
+import torchml_core as tm
+
 
 def rattled_silicon(repeat=2, seed=0, amplitude=0.05):
     """Cubic diamond cells of silicon, 8 atoms each, with atoms off their sites."""
@@ -59,3 +61,36 @@ def brute_force_pairs(atoms, cutoff):
             np.fill_diagonal(near, False)
         found += [(i, j, *shift) for i, j in np.argwhere(near)]
     return sorted(found)
+
+
+def crystals_with_a_shell_at_the_cutoff():
+    """Some two hundred perfect crystals, each with the distance of one of its pairs as cutoff.
+
+    Other pairs of that shell are a rounding nearer or farther.
+    """
+    for symbol, structure, a in [
+        ("Po", "sc", 3.35),
+        ("Cu", "fcc", 3.61),
+        ("Fe", "bcc", 2.87),
+        ("Si", "diamond", 5.43),
+        ("Mg", "hcp", 3.21),
+        ("NaCl", "rocksalt", 5.64),
+        ("CsCl", "cesiumchloride", 4.12),
+    ]:
+        for repeat in [(1, 1, 1), (2, 1, 3)]:
+            for shift in [0.0, 0.123456789, -17.3, 1000.1]:
+                atoms = bulk(symbol, structure, a) * repeat
+                atoms.positions += shift
+                d = np.sort(tm.neighbor_list("d", atoms, 7.0))
+                for cutoff in d[np.flatnonzero(np.diff(d, prepend=0.0) > 1e-6)][:4]:
+                    yield atoms, float(cutoff)
+
+
+def images(i, j, S):
+    """Pairs as a set of (i, j, Sx, Sy, Sz)."""
+    return set(map(tuple, np.column_stack([i, j, S]).tolist()))
+
+
+def have_both_ends(found):
+    """Whether with each pair the same one is there from its other end."""
+    return all((j, i, -a, -b, -c) in found for i, j, a, b, c in found)

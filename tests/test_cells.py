@@ -3,20 +3,16 @@
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk
-from structures import rattled_silicon
+from structures import (
+    crystals_with_a_shell_at_the_cutoff,
+    have_both_ends,
+    images,
+    rattled_silicon,
+)
 
 import torchml_core as tm
 from torchml_core.pairs import search_pairs
 from torchml_core.structure import as_structure
-
-
-def images(i, j, S):
-    return set(map(tuple, np.column_stack([i, j, S]).tolist()))
-
-
-def have_both_ends(found):
-    return all((j, i, -a, -b, -c) in found for i, j, a, b, c in found)
 
 
 def n_tests(atoms, cutoff):
@@ -154,75 +150,53 @@ def test_a_gas_is_searched_in_wide_cells():
 # ---- both ends of a pair
 
 
-def crystals():
-    for symbol, structure, a in [
-        ("Po", "sc", 3.35),
-        ("Cu", "fcc", 3.61),
-        ("Fe", "bcc", 2.87),
-        ("Si", "diamond", 5.43),
-        ("Mg", "hcp", 3.21),
-        ("NaCl", "rocksalt", 5.64),
-        ("CsCl", "cesiumchloride", 4.12),
-    ]:
-        for repeat in [(1, 1, 1), (2, 1, 3)]:
-            for shift in [0.0, 0.123456789, -17.3, 1000.1]:
-                atoms = bulk(symbol, structure, a) * repeat
-                atoms.positions += shift
-                yield atoms
-
-
-def shells(atoms):
-    """Distances of the first shells of a crystal, each as one of its pairs has it."""
-    d = np.sort(tm.neighbor_list("d", atoms, 7.0))
-    return d[np.flatnonzero(np.diff(d, prepend=0.0) > 1e-6)][:4]
-
-
 def test_pairs_of_perfect_crystals_are_listed_from_both_ends():
     """Two hundred crystals, a shell at the cutoff: the two rows of a pair must round alike."""
-    for atoms in crystals():
-        for cutoff in shells(atoms):
-            i, j, S, D, d = tm.neighbor_list("ijSDd", atoms, cutoff)
-            assert (d < cutoff).all()
-            vectors = {
-                tuple(row): tuple(v) for row, v in zip(np.column_stack([i, j, S]), D, strict=True)
-            }
-            for (i, j, a, b, c), (x, y, z) in vectors.items():
-                assert vectors[j, i, -a, -b, -c] == (-x, -y, -z)
-            half = tm.neighbor_list("i", atoms, cutoff, half=True)
-            assert 2 * len(half) == len(vectors)
+    for atoms, cutoff in crystals_with_a_shell_at_the_cutoff():
+        i, j, S, D, d = tm.neighbor_list("ijSDd", atoms, cutoff)
+        assert (d < cutoff).all()
+        vectors = {
+            tuple(row): tuple(v) for row, v in zip(np.column_stack([i, j, S]), D, strict=True)
+        }
+        for (i, j, a, b, c), (x, y, z) in vectors.items():
+            assert vectors[j, i, -a, -b, -c] == (-x, -y, -z)
+        half = tm.neighbor_list("i", atoms, cutoff, half=True)
+        assert 2 * len(half) == len(vectors)
 
 
 def test_a_shell_at_the_cutoff_is_in_configurations_as_a_whole():
     """As crystals have it; ghosts are rounded too, so that the vectors of a shell differ."""
-    for atoms in crystals():
-        for cutoff in shells(atoms):
-            c = tm.Configuration.from_atoms(atoms, cutoff)
-            i, j = c.pair_centers(), c.neighbors
-            found = images(i, c.parents[j], c.shifts[j])
-            assert have_both_ends(found)
-            assert found == images(*tm.neighbor_list("ijS", atoms, cutoff + 1e-6))
-            (graph,) = c.staged_graph(cutoff, 1)
-            of_atoms = graph[:, c.contributing[graph[0]]]
-            assert found == images(of_atoms[0], c.parents[of_atoms[1]], c.shifts[of_atoms[1]])
+    for atoms, cutoff in crystals_with_a_shell_at_the_cutoff():
+        c = tm.Configuration.from_atoms(atoms, cutoff)
+        i, j = c.pair_centers(), c.neighbors
+        found = images(i, c.parents[j], c.shifts[j])
+        assert have_both_ends(found)
+        assert found == images(*tm.neighbor_list("ijS", atoms, cutoff + 1e-6))
+        (graph,) = c.staged_graph(cutoff, 1)
+        of_atoms = graph[:, c.contributing[graph[0]]]
+        assert found == images(of_atoms[0], c.parents[of_atoms[1]], c.shifts[of_atoms[1]])
 
 
 # ---- what single faults in the search would miss
 
 
 def test_single_precision_is_not_believed_near_the_cutoff():
-    """Pairs in all corners of a grid of cells, closer to the cutoff than single precision tells."""
+    """Pairs along x at both ends of a structure, as near to the cutoff as double precision tells.
+
+    They are a little more than a power of two from the middle, in the unit of the search (4 Å):
+    there single precision is off by most of what it can be in a grid of that width.
+    """
     rng = np.random.default_rng(0)
-    corners = 60.0 * np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)])
-    directions = rng.normal(size=(8, 60, 3))
-    directions /= np.linalg.norm(directions, axis=2)[:, :, None]
-    lengths = 3.0 * (1 + rng.choice([-1e-7, -1e-9, 1e-9, 1e-7], size=(8, 60, 1)))
-    centers = corners[:, None] + rng.uniform(0, 2, (8, 60, 3))
-    pairs = np.stack([centers, centers + directions * lengths], axis=2).reshape(-1, 2, 3)
-    for a, b in pairs.reshape(8, -1, 2, 3).transpose(1, 2, 0, 3):  # eight pairs far from each other
-        positions = np.concatenate([a, b])
-        i = tm.neighbor_list("i", positions=positions, cutoff=3.0)
-        near = np.linalg.norm(b - a, axis=1) < 3.0
-        assert sorted(i[i < 8]) == np.flatnonzero(near).tolist()
+    for _ in range(250):
+        begin = np.column_stack([rng.uniform(0, 0.5, 8), rng.uniform(0, 1, (8, 2))])
+        directions = np.column_stack([np.ones(8), rng.uniform(-0.1, 0.1, (8, 2))])
+        directions /= np.linalg.norm(directions, axis=1)[:, None]
+        end = begin + directions * 3.0 * (1 + rng.choice([-1e-9, 1e-9], (8, 1)))
+        positions = np.stack([begin, end], axis=1).reshape(16, 3)
+        positions[:8, 0] = 263.0 - positions[:8, 0]
+        d = np.linalg.norm(positions[1::2] - positions[0::2], axis=1)
+        i, j = tm.neighbor_list("ij", positions=positions, cutoff=3.0)
+        assert sorted(i[(i % 2 == 0) & (j == i + 1)] // 2) == np.flatnonzero(d < 3.0).tolist()
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
@@ -235,7 +209,7 @@ def test_cells_are_not_narrower_than_the_cutoff(axis, narrower, pbc):
     positions = np.zeros((2 * len(edges), 3))
     positions[0::2, axis] = edges - 3.0 * narrower / 8
     positions[1::2, axis] = edges + 3.0 * narrower / 8
-    cell = [30.0] * 3
+    cell = [4.0] * 3  # one cell across: there are so few that none need be wider
     cell[axis] = n * width
     positions = np.concatenate([positions, [[0.0] * 3, np.array(cell) * (1 - 1e-12)]])
     found = tm.neighbor_list("ij", positions=positions, cell=cell, pbc=pbc, cutoff=3.0)

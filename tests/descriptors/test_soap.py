@@ -16,7 +16,7 @@ from descriptors.soap_cases import (
     reference,
     reference_tangent,
 )
-from structures import rattled_silicon
+from structures import crystals_with_a_shell_at_the_cutoff, rattled_silicon
 
 import torchml_core as tm
 
@@ -289,6 +289,17 @@ def test_an_entry_at_the_cutoff_counts_unless_it_is_smoothed_away():
         np.testing.assert_allclose(d.compute(c), expected, rtol=0, atol=1e-10 * scale)
         change = np.abs(d.compute(c) - d.compute(environment([[0, 0, 2.0]]))).max()
         assert (change > 1e-3 * scale) == (name == "polynomial unsmoothed")
+
+
+def test_a_shell_at_the_cutoff_counts_for_all_atoms_of_a_crystal():
+    """Whatever rounding makes of its distances: all atoms of copper are alike."""
+    for atoms, cutoff in crystals_with_a_shell_at_the_cutoff():
+        if atoms.symbols[0] == "Cu" and len(atoms) > 1:
+            d = tm.SOAP(["Cu"], cutoff, 2, 1, radial_basis="polynomial", smoothing=None)
+            c = tm.Configuration.from_atoms(atoms, cutoff + 0.5)
+            expected = d.compute(tm.Configuration.from_atoms(atoms, cutoff))
+            np.testing.assert_allclose(d.compute(c), expected, rtol=1e-9, atol=1e-12)
+            assert np.ptp(expected, axis=0).max() < 1e-9 * expected.max()
 
 
 def test_float32_of_a_crystal():

@@ -6,7 +6,12 @@ import torch
 from ase import Atoms
 from ase.build import bulk, molecule
 from small_models import CUTOFF, DescriptorNet, GraphNet, PairNet, shuffled
-from structures import rattled_silicon
+from structures import (
+    crystals_with_a_shell_at_the_cutoff,
+    have_both_ends,
+    images,
+    rattled_silicon,
+)
 
 import torchml_core as tm
 from torchml_core.finite_differences import finite_difference_forces, finite_difference_stress
@@ -394,3 +399,15 @@ def test_runs_repeat_to_the_last_bit(model):
         assert again.energy == first.energy
         np.testing.assert_array_equal(again.forces, first.forces)
         np.testing.assert_array_equal(again.virial, first.virial)
+
+
+def test_raw_lists_that_are_cut_have_both_ends_of_each_pair():
+    """A shell of a crystal is at the cutoff, and beyond it the lists' skin."""
+    for atoms, cutoff in crystals_with_a_shell_at_the_cutoff():
+        c = tm.Configuration.from_atoms(atoms, cutoff + 0.5)
+        parameters = ModelParameters(c.species_names, "raw", cutoff, "m.pt")
+        _, _, n_neigh, nlist, _ = RawConvention(parameters).inputs(c, torch.float64, CPU).tensors
+        i = np.repeat(np.arange(c.n_centers), n_neigh)
+        found = images(i, c.parents[nlist], c.shifts[nlist])
+        assert have_both_ends(found)
+        assert found == images(*tm.neighbor_list("ijS", atoms, cutoff + 1e-6))
