@@ -31,7 +31,7 @@ cdef enum:
     STEP_OF_ATOM = 20         # ns, about, that each step takes for an atom
     MANY = 200000             # atoms, from which less memory is worth more than having it again
     SPREAD = 8                # atoms in a wide cell, of those that one finds there, are not too many
-    WIDE = 20000              # cutoffs: of a grid in which single precision tells enough
+    WIDE = 1000000000         # cutoffs: of a grid whose squares single precision still holds
 
 
 cdef Fault make_grid(

@@ -208,7 +208,7 @@ cdef void move_together(
     cdef int64_t i, n = 0
     for i in range(n_atoms):
         t = places[ordered[i].value].t[k]
-        slab = slab_of(slabs, t)
+        slab = slabs.lowest + <double>ordered[i].key if slabs.whole else slab_of(slabs, t)
         offset = fma(-slab, slabs.width, t)
         if i == 0:
             first = slab

@@ -16,9 +16,13 @@ cdef Keyed *sort_keyed(Keyed *items, Keyed *spare, int64_t n) noexcept nogil:
     cdef int64_t i
     cdef int shift = 0
     cdef uint64_t varied = 0
+    cdef bint ascending = True
     cdef Keyed *other
     for i in range(1, n):
         varied |= items[i].key ^ items[0].key
+        ascending &= items[i - 1].key <= items[i].key
+    if ascending:
+        return items
     while shift < 64:
         if digit_of(varied, shift):
             sort_by_digit(items, spare, n, shift)
