@@ -58,6 +58,7 @@ bench: setup
 lint: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/cython-lint torchml_core examples tests
 	$(BIN)/mypy
 
 format: setup

@@ -13,41 +13,19 @@ from libc.string cimport memcpy, memset
 
 from torchml_core._parallel cimport share
 from torchml_core.cells.faults cimport (
-    FINE,
-    NO_MEMORY,
-    TOO_FAR,
-    TOO_LARGE,
-    TOO_MANY_IMAGES,
-    TOO_OBLIQUE,
-    Fault,
+    FINE, NO_MEMORY, TOO_FAR, TOO_LARGE, TOO_MANY_IMAGES, TOO_OBLIQUE,
 )
 from torchml_core.cells.ghosts cimport (
-    Ghosts,
-    Image,
-    add_shift,
-    free_ghosts,
-    number_of,
-    start_ghosts,
+    Ghosts, Image, add_shift, free_ghosts, number_of, start_ghosts,
 )
 from torchml_core.cells.grid cimport Grid, Point, make_grid
 from torchml_core.cells.room cimport free_grid
 from torchml_core.cells.rows cimport Lists, write_lengths, write_row
 from torchml_core.cells.search cimport (
-    Criterion,
-    Hits,
-    Surroundings,
-    candidates,
-    find_surroundings,
-    free_hits,
-    free_surroundings,
+    Criterion, Hits, Surroundings, candidates, find_surroundings, free_hits, free_surroundings,
     search_cell,
 )
-from torchml_core.signals cimport (
-    SignalWatch,
-    interrupted,
-    raise_interruption,
-    watch_signals,
-)
+from torchml_core.signals cimport SignalWatch, interrupted, raise_interruption, watch_signals
 
 from torchml_core.errors import InputError
 from torchml_core.threads import in_main_thread
@@ -63,7 +41,7 @@ FAULTS = {
 cdef enum:
     ROWS_AT_ONCE = 16
     WORTH_A_THREAD = 500      # atoms
-    ATOMS_OF_A_TASK = 1 << 16 # at most: a thread that is done with its own takes another's
+    ATOMS_OF_A_TASK = 1 << 16  # at most: a thread that is done with its own takes another's
 
 
 # Some cells of one structure: what one thread searches at a time.
@@ -121,7 +99,7 @@ cdef class PairSearch:
             free_grid(&self.grids[k])
         for k in range(self.hits_held):
             free_hits(&self.hits[k])
-        self.free_surroundings()
+        self.free_around()
         free(self.grids)
         free(self.hits)
         free(self.around)
@@ -131,8 +109,8 @@ cdef class PairSearch:
     def __enter__(self):
         if self.in_use:
             raise InputError(
-                "out = this workspace: it is in use by another search, in another thread or one that"
-                " a signal handler interrupted; a NeighborWorkspace for each is needed"
+                "out = this workspace: it is in use by another search, in another thread or one"
+                " that a signal handler interrupted; a NeighborWorkspace for each is needed"
             )
         self.in_use = True
         return self
@@ -140,7 +118,7 @@ cdef class PairSearch:
     def __exit__(self, *_):
         self.in_use = False
 
-    cdef void free_surroundings(self) noexcept:
+    cdef void free_around(self) noexcept:
         cdef int64_t k
         for k in range(self.n_structures):
             free_surroundings(&self.around[k])
@@ -188,7 +166,8 @@ cdef class PairSearch:
         criterion.selves = selves
         criterion.ordered = ordered
         # threads cost some microseconds, and more where others want the processor too
-        n_threads = max(1, min(n_threads, atom_offsets[atom_offsets.shape[0] - 1] // WORTH_A_THREAD))
+        n_atoms = atom_offsets[atom_offsets.shape[0] - 1]
+        n_threads = max(1, min(n_threads, n_atoms // WORTH_A_THREAD))
         self.n_threads = n_threads
         watch_signals(&self.watch, in_main_thread())
         self.allocate(atom_offsets)
@@ -236,18 +215,18 @@ cdef class PairSearch:
 
     cdef allocate(self, const int64_t[::1] atom_offsets):
         cdef int64_t n = atom_offsets.shape[0] - 1
-        self.free_surroundings()
+        self.free_around()
         self.n_structures = 0  # until all is there
         self.n_tasks = 0
         self.atom_offsets = atom_offsets
         self.n_atoms = atom_offsets[n]
-        self.grids = <Grid *>grown(self.grids, &self.grids_held, n, sizeof(Grid))
+        self.grids = <Grid *> grown(self.grids, &self.grids_held, n, sizeof(Grid))
         free(self.around)
         free(self.faults)
         self.around = NULL
         self.faults = NULL
-        self.around = <Surroundings *>zeros(n, sizeof(Surroundings))
-        self.faults = <int32_t *>zeros(n, sizeof(int32_t))
+        self.around = <Surroundings *> zeros(n, sizeof(Surroundings))
+        self.faults = <int32_t *> zeros(n, sizeof(int32_t))
         self.n_structures = n
         if self.room <= self.n_atoms:
             self.room = self.n_atoms + 1
@@ -269,7 +248,7 @@ cdef class PairSearch:
         cdef bint alone = self.n_structures == 1
         if self.n_structures == 0:
             return
-        step.search = <void *>self
+        step.search = <void *> self
         step.positions = &positions[0, 0] if self.n_atoms else NULL
         step.cells = &cells[0, 0, 0]
         step.periodic = &periodic[0, 0]
@@ -298,7 +277,7 @@ cdef class PairSearch:
             self.faults[k] = NO_MEMORY
 
     cdef share_out(self, int n_threads):
-        """One structure is cut into pieces, one for each thread at least; of many, each is a task."""
+        """One structure is cut into pieces, at least one per thread; of many, each is a task."""
         cdef:
             int64_t k, cell, seen, target, pieces = 1
             Grid *grid
@@ -306,7 +285,7 @@ cdef class PairSearch:
             pieces = max(n_threads, self.n_atoms // ATOMS_OF_A_TASK)
         free(self.tasks)
         self.tasks = NULL
-        self.tasks = <Task *>zeros(self.n_structures * pieces, sizeof(Task))
+        self.tasks = <Task *> zeros(self.n_structures * pieces, sizeof(Task))
         for k in range(self.n_structures):
             grid = &self.grids[k]
             cell = seen = 0
@@ -319,14 +298,14 @@ cdef class PairSearch:
                     cell += 1
                 self.tasks[self.n_tasks].end = cell
                 self.n_tasks += 1
-        self.hits = <Hits *>grown(self.hits, &self.hits_held, self.n_tasks, sizeof(Hits))
+        self.hits = <Hits *> grown(self.hits, &self.hits_held, self.n_tasks, sizeof(Hits))
 
     cdef search(self, const Criterion *criterion, int n_threads):
         cdef int64_t t
         cdef Step step
         if self.n_atoms == 0:
             return
-        step.search = <void *>self
+        step.search = <void *> self
         step.criterion = criterion
         with nogil:
             share(n_threads, self.n_tasks, 1, do_some_tasks, &step, &self.watch)
@@ -345,7 +324,7 @@ cdef class PairSearch:
                 step.criterion,
                 task.first,
                 task.end,
-                <int32_t>t,
+                <int32_t> t,
                 &self.hits[t],
                 &self.first_hit_[first],
                 &self.n_hits_[first],
@@ -379,7 +358,7 @@ cdef class PairSearch:
         lists.D = &D[0, 0] if D is not None else NULL
         lists.d = &d[0] if d is not None else NULL
         watch_signals(&self.watch, in_main_thread())
-        step.search = <void *>self
+        step.search = <void *> self
         step.lists = &lists
         step.first_atom = first_atom
         with nogil:
@@ -400,7 +379,7 @@ cdef class PairSearch:
                 self.offsets_[atom],
                 self.n_hits_[atom],
                 step.first_atom
-                + <int32_t>self.atom_offsets[self.tasks[self.task_of_[atom]].structure],
+                + <int32_t> self.atom_offsets[self.tasks[self.task_of_[atom]].structure],
                 step.lists,
             )
         write_lengths(step.lists, self.offsets_[first], self.offsets_[end])
@@ -425,7 +404,7 @@ cdef class PairSearch:
         cdef:
             Ghosts ghosts
             int64_t n_known = 0, end, layer = 1
-            bint enough = start_ghosts(&ghosts, <int64_t>most - self.n_atoms)
+            bint enough = start_ghosts(&ghosts, <int64_t> most - self.n_atoms)
             int32_t[:, ::1] found
             int32_t[::1] number_at
         watch_signals(&self.watch, in_main_thread())
@@ -482,9 +461,9 @@ cdef class PairSearch:
                         if number < 0:
                             return False
                         if in_cell:
-                            number_at[row[k]] = <int32_t>number
+                            number_at[row[k]] = <int32_t> number
                     number += self.n_atoms
-                neighbors[k] = <int32_t>number
+                neighbors[k] = <int32_t> number
             neighbors += self.n_hits_[atom]
         return True
 
@@ -531,28 +510,28 @@ cdef class PairSearch:
 cdef void make_some_grids(
     void *context, Py_ssize_t first, Py_ssize_t end, int thread
 ) noexcept nogil:
-    cdef const Step *step = <const Step *>context
+    cdef const Step *step = <const Step *> context
     cdef int64_t k
     for k in range(first, end):
-        (<PairSearch>step.search).make_grid_of(k, step)
+        (<PairSearch> step.search).make_grid_of(k, step)
 
 
 cdef void do_some_tasks(
     void *context, Py_ssize_t first, Py_ssize_t end, int thread
 ) noexcept nogil:
-    cdef const Step *step = <const Step *>context
+    cdef const Step *step = <const Step *> context
     cdef int64_t t
     for t in range(first, end):
-        (<PairSearch>step.search).do_task(t, step)
+        (<PairSearch> step.search).do_task(t, step)
 
 
 cdef void write_some_blocks(
     void *context, Py_ssize_t first, Py_ssize_t end, int thread
 ) noexcept nogil:
-    cdef const Step *step = <const Step *>context
+    cdef const Step *step = <const Step *> context
     cdef int64_t block
     for block in range(first, end):
-        (<PairSearch>step.search).write_block(block, step)
+        (<PairSearch> step.search).write_block(block, step)
 
 
 cdef void *zeros(int64_t n, size_t size) except NULL:
@@ -570,7 +549,7 @@ cdef void *grown(void *old, int64_t *held, int64_t n, size_t size) except NULL:
     made = realloc(old, (n + 1) * size)
     if made == NULL:
         raise MemoryError("neighbor search")
-    memset(<char *>made + held[0] * size, 0, (n + 1 - held[0]) * size)
+    memset(<char *> made + held[0] * size, 0, (n + 1 - held[0]) * size)
     held[0] = n
     return made
 

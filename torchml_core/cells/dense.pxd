@@ -1,4 +1,4 @@
-# Grids of which all cells are there, also those without points.
+"""Grids of which all cells are there, also those without points."""
 
 from libc.stdint cimport int32_t, int64_t
 

@@ -30,7 +30,7 @@ cdef bint count_atoms(int64_t n_atoms, Grid *grid) noexcept nogil:
     for i in range(n_atoms):
         place = 0
         for k in range(2, -1, -1):
-            c = <int64_t>((grid.places[i].t[k] - lowest[k]) * per_width[k])
+            c = <int64_t> ((grid.places[i].t[k] - lowest[k]) * per_width[k])
             # t may be rounded to either end
             place = place * grid.shape[k] + grid.reach[k] + min(max(c, 0), grid.home[k] - 1)
         grid.cell_of[i] = place
@@ -50,7 +50,7 @@ cdef bint lay_out(
         return False
     # starts are moved on meanwhile, and back at the end
     for i in range(n_atoms):
-        home_of[i] = <int32_t>grid.starts[grid.cell_of[i]]
+        home_of[i] = <int32_t> grid.starts[grid.cell_of[i]]
         grid.starts[grid.cell_of[i]] += 1
     for i in range(n_atoms):
         grid.starts[grid.cell_of[i]] -= 1
@@ -119,7 +119,7 @@ cdef void put_images(
 cdef void put_images_of_layers(
     void *context, Py_ssize_t first, Py_ssize_t end, int thread
 ) noexcept nogil:
-    cdef const Layers *layers = <const Layers *>context
+    cdef const Layers *layers = <const Layers *> context
     cdef int64_t z
     for z in range(first, end):
         put_images_of_layer(layers.lattice, layers.grid, z, layers.watch)

@@ -1,9 +1,9 @@
-# Vectors and distances of pairs, computed in one way wherever they are needed.
+"""Vectors and distances of pairs, computed in one way wherever they are needed."""
 
 from libc.math cimport fabs, frexp, ldexp, sqrt
 
 from torchml_core.cells.grid cimport Grid, Point
-from torchml_core.cells.vectors cimport combined4, load4d, load4i, vec4d
+from torchml_core.simd.fours cimport combined4, load4d, load4i, vec4d
 
 
 # What is computed here is positions[j] - positions[i] + S @ cell. Seen from the other end it is the

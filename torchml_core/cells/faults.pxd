@@ -1,4 +1,4 @@
-# Why a structure cannot be searched.
+"""Why a structure cannot be searched."""
 
 cdef enum Fault:
     FINE = 0

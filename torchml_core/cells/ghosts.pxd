@@ -1,4 +1,4 @@
-# Ghosts: a growing set of periodic images, each with a number.
+"""Ghosts: a growing set of periodic images, each with a number."""
 
 from libc.stdint cimport INT32_MAX, int32_t, int64_t
 from libc.stdlib cimport llabs
@@ -18,12 +18,12 @@ cdef struct Ghosts:
 
 cdef inline bint add_shift(Image *image, const Image *other) noexcept nogil:
     """Shift an image by as many cells as another one; False if int32 does not hold that."""
-    cdef int64_t a = <int64_t>image.a + other.a
-    cdef int64_t b = <int64_t>image.b + other.b
-    cdef int64_t c = <int64_t>image.c + other.c
+    cdef int64_t a = <int64_t> image.a + other.a
+    cdef int64_t b = <int64_t> image.b + other.b
+    cdef int64_t c = <int64_t> image.c + other.c
     if max(llabs(a), llabs(b), llabs(c)) > INT32_MAX:
         return False
-    image.a, image.b, image.c = <int32_t>a, <int32_t>b, <int32_t>c
+    image.a, image.b, image.c = <int32_t> a, <int32_t> b, <int32_t> c
     return True
 
 

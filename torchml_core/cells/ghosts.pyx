@@ -25,7 +25,7 @@ cdef void free_ghosts(Ghosts *ghosts) noexcept nogil:
 
 
 cdef int64_t number_of(Ghosts *ghosts, Image image) noexcept nogil:
-    """The number of an image, a new one if it was not met before; -1 if there is no place for it."""
+    """Number of an image, a new one if it was not met before; -1 if there is no room for it."""
     cdef int64_t slot = slot_of(ghosts, image)
     cdef int64_t number = ghosts.slots[slot]
     cdef Image *images
@@ -35,14 +35,14 @@ cdef int64_t number_of(Ghosts *ghosts, Image image) noexcept nogil:
         ghosts.too_many = True
         return -1
     if ghosts.n == ghosts.capacity:
-        images = <Image *>realloc(ghosts.images, (2 * ghosts.n + 64) * sizeof(Image))
+        images = <Image *> realloc(ghosts.images, (2 * ghosts.n + 64) * sizeof(Image))
         if images == NULL:
             return -1
         ghosts.images = images
         ghosts.capacity = 2 * ghosts.n + 64
     number = ghosts.n
     ghosts.images[number] = image
-    ghosts.slots[slot] = <int32_t>number
+    ghosts.slots[slot] = <int32_t> number
     ghosts.n += 1
     if 2 * ghosts.n > ghosts.n_slots and not make_slots(ghosts, 4 * ghosts.n_slots):
         return -1
@@ -52,12 +52,12 @@ cdef int64_t number_of(Ghosts *ghosts, Image image) noexcept nogil:
 cdef int64_t slot_of(const Ghosts *ghosts, Image image) noexcept nogil:
     """The slot that holds an image, or the free one where it belongs."""
     cdef uint64_t key = (
-        <uint64_t>image.atom * 0x9E3779B97F4A7C15ULL
-        + <uint64_t>image.a * 0xC2B2AE3D27D4EB4FULL
-        + <uint64_t>image.b * 0x165667B19E3779F9ULL
-        + <uint64_t>image.c * 0x27D4EB2F165667C5ULL
+        <uint64_t> image.atom * 0x9E3779B97F4A7C15ULL
+        + <uint64_t> image.a * 0xC2B2AE3D27D4EB4FULL
+        + <uint64_t> image.b * 0x165667B19E3779F9ULL
+        + <uint64_t> image.c * 0x27D4EB2F165667C5ULL
     )
-    cdef int64_t slot = <int64_t>((key ^ (key >> 29)) & <uint64_t>(ghosts.n_slots - 1))
+    cdef int64_t slot = <int64_t> ((key ^ (key >> 29)) & <uint64_t> (ghosts.n_slots - 1))
     cdef int32_t number
     cdef const Image *other
     while True:
@@ -79,11 +79,11 @@ cdef bint make_slots(Ghosts *ghosts, int64_t n_slots) noexcept nogil:
     """Make a hash table of another size, with all images in it."""
     cdef int64_t number
     free(ghosts.slots)
-    ghosts.slots = <int32_t *>malloc(n_slots * sizeof(int32_t))
+    ghosts.slots = <int32_t *> malloc(n_slots * sizeof(int32_t))
     ghosts.n_slots = n_slots
     if ghosts.slots == NULL:
         return False
     memset(ghosts.slots, 0xFF, n_slots * sizeof(int32_t))
     for number in range(ghosts.n):
-        ghosts.slots[slot_of(ghosts, ghosts.images[number])] = <int32_t>number
+        ghosts.slots[slot_of(ghosts, ghosts.images[number])] = <int32_t> number
     return True

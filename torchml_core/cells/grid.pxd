@@ -1,4 +1,4 @@
-# Grids: atoms sorted into cells, with the images around them that can be their neighbors.
+"""Grids: atoms sorted into cells, with the images around them that can be their neighbors."""
 
 from libc.stdint cimport int32_t, int64_t
 
@@ -40,7 +40,7 @@ cdef struct Grid:
     # points, sorted by cell
     int64_t n_points
     Point *points
-    # where they are, from the middle, without wide gaps, in single precision and the unit of the test
+    # where they are, from the middle, without wide gaps, in float32 and the unit of the test
     float *x
     float *y
     float *z

@@ -12,13 +12,7 @@ then, only those that have points are kept.
 from libc.stdlib cimport free
 
 from torchml_core.cells.dense cimport count_atoms, lay_out, put_images
-from torchml_core.cells.faults cimport (
-    FINE,
-    INTERRUPTED,
-    NO_MEMORY,
-    TOO_MANY_IMAGES,
-    TOO_OBLIQUE,
-)
+from torchml_core.cells.faults cimport FINE, INTERRUPTED, NO_MEMORY, TOO_MANY_IMAGES, TOO_OBLIQUE
 from torchml_core.cells.lattice cimport Lattice, make_lattice
 from torchml_core.cells.places cimport close_gaps, find_span, place_atoms
 from torchml_core.cells.points cimport put_atoms
@@ -29,8 +23,8 @@ from torchml_core.signals cimport interrupted
 
 cdef enum:
     STEP_OF_ATOM = 20         # ns, about, that each step takes for an atom
-    MANY = 200000             # atoms, from which less memory is worth more than having it again
-    SPREAD = 8                # atoms in a wide cell, of those that one finds there, are not too many
+    MANY = 200000             # atoms, from which less memory is worth more than keeping it
+    SPREAD = 8                # atoms in a wide cell are not too many, of those that are there
     WIDE = 1000000000         # cutoffs: of a grid whose squares single precision still holds
 
 
@@ -43,7 +37,7 @@ cdef Fault make_grid(
     positions, cell : IN (n_atoms, 3), (3, 3) finite, independent where periodic
     limit : IN pairs are to be found whose distance is below it
     home_of : OUT (n_atoms,) where each atom stands among the points
-    out : IN limits, and zeros or a grid that was made before, whose memory is used; OUT for room.free_grid
+    out : IN limits, and zeros or an older grid, whose memory is used; OUT for room.free_grid
     """
     cdef Lattice lattice
     cdef Fault fault
@@ -97,8 +91,8 @@ cdef void set_test(double limit, const Lattice *lattice, Grid *grid) noexcept no
     """What single precision tells for sure."""
     # a distance is off by less than this; at the end, what the smallest numbers are rounded by
     cdef double doubt = 1e-6 * grid.span + 2 * grid.rounding / lattice.limit + 1e-323 / limit
-    grid.near = <float>max(lattice.limit_of_test - doubt, 0.0) ** 2 if not grid.beyond else 0
-    grid.far = <float>(lattice.limit_of_test + doubt) ** 2
+    grid.near = <float> max(lattice.limit_of_test - doubt, 0.0) ** 2 if not grid.beyond else 0
+    grid.far = <float> (lattice.limit_of_test + doubt) ** 2
 
 
 cdef void keep_cell(const double *cell, const int *periodic, Grid *out) noexcept nogil:

@@ -1,4 +1,4 @@
-# Lattices: periodic vectors made short and completed to a frame, and what follows from them.
+"""Lattices: periodic vectors made short and completed to a frame, and what follows from them."""
 
 from libc.stdint cimport int64_t
 

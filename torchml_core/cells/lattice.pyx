@@ -69,10 +69,10 @@ cdef void normalize(Vectors *vectors, int a) noexcept nogil:
 
 cdef void reduce_vectors(const Vectors *cell, Vectors *reduced, Lattice *out) noexcept nogil:
     """Subtract vectors from each other as long as one gets shorter by it."""
-    cdef int a, b, turn
+    cdef int a, b, _
     cdef bint changed
     out.too_oblique = False
-    for turn in range(MOST_TURNS):
+    for _ in range(MOST_TURNS):
         changed = False
         for a in range(3):
             for b in range(3):
@@ -96,7 +96,7 @@ cdef bint shorten(
     for k in range(3):
         x = one[k] - times * ldexp(other[k], higher)
         left += x * x
-    # A tie (a projection of exactly one half) would be undone in the next turn.
+    # A tie (a projection of exactly one half) would be undone the next time.
     if times == 0 or left >= (1 - 1e-9) * dot(one, one):
         return False
     for c in range(3):
@@ -104,7 +104,7 @@ cdef bint shorten(
             out.too_oblique = True
             return False
     for c in range(3):
-        out.transform[a][c] -= <int64_t>times * out.transform[b][c]
+        out.transform[a][c] -= <int64_t> times * out.transform[b][c]
     for k in range(3):  # from the cell anew: no rounding adds up
         one[k] = 0
         for c in range(3):
@@ -118,7 +118,7 @@ cdef bint shorten(
 
 cdef void complete(Vectors *reduced, const Lattice *lattice) noexcept nogil:
     """Unit vectors for the directions without period, orthogonal to all others."""
-    cdef double[9] basis = [0, 0, 0, 0, 0, 0, 0, 0, 0]  # orthonormal rows, span the vectors set so far
+    cdef double[9] basis = [0, 0, 0, 0, 0, 0, 0, 0, 0]  # orthonormal rows, of the vectors so far
     cdef double[3] best = [0, 0, 0]
     cdef double[3] trial
     cdef double longest, length
@@ -150,9 +150,9 @@ cdef void complete(Vectors *reduced, const Lattice *lattice) noexcept nogil:
 
 cdef double remove_components(double *vector, const double *basis, int n) noexcept nogil:
     """Make a vector orthogonal to the first n of a basis; return its length then."""
-    cdef int turn, b, k
+    cdef int _, b, k
     cdef double along
-    for turn in range(2):  # the second removes what rounding left
+    for _ in range(2):  # the second removes what rounding left
         for b in range(n):
             along = dot(vector, basis + 3 * b)
             for k in range(3):

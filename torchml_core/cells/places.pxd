@@ -1,4 +1,4 @@
-# Places of atoms: coordinates along a lattice's three directions, wrapped, and without wide gaps.
+"""Places of atoms: coordinates along a lattice's directions, wrapped, and without wide gaps."""
 
 from libc.stdint cimport int32_t, int64_t
 

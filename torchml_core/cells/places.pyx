@@ -75,7 +75,7 @@ cdef Fault place_atoms(
 cdef void place_some_atoms(
     void *context, Py_ssize_t first, Py_ssize_t end, int thread
 ) noexcept nogil:
-    cdef Atoms *atoms = <Atoms *>context
+    cdef Atoms *atoms = <Atoms *> context
     cdef int64_t i
     cdef int wrapped = 0, lost = 0
     cdef Move move
@@ -95,7 +95,8 @@ cdef inline Move place_atom(const double *x, const Lattice *lattice, Place *out)
     cdef int k
     for k in range(3):
         t = (
-            x[0] * lattice.normals[0][k] + x[1] * lattice.normals[1][k] + x[2] * lattice.normals[2][k]
+            x[0] * lattice.normals[0][k] + x[1] * lattice.normals[1][k]
+            + x[2] * lattice.normals[2][k]
         )
         if lattice.periodic[k]:
             whole[k] = -floor(t * lattice.per_period[k])
@@ -103,7 +104,7 @@ cdef inline Move place_atom(const double *x, const Lattice *lattice, Place *out)
                 return LOST
             t += whole[k] * lattice.period[k]
         out.t[k] = min(max(t, -BEYOND), BEYOND)
-        out.added[k] = <int32_t>whole[k]
+        out.added[k] = <int32_t> whole[k]
     if whole[0] == 0 and whole[1] == 0 and whole[2] == 0:
         return STAYED
     for k in range(3):
@@ -180,7 +181,7 @@ cdef bint close_gaps(
     Space is cut into slabs of at least that width, a cutoff. Of slabs without atoms that follow
     each other, one is left; the last and the first follow each other where there is a period.
     """
-    cdef Keyed *items = <Keyed *>malloc((2 * n_atoms + 1) * sizeof(Keyed))
+    cdef Keyed *items = <Keyed *> malloc((2 * n_atoms + 1) * sizeof(Keyed))
     cdef double farthest = max(fabs(span.lowest), fabs(span.lowest + span.extent))
     cdef Slabs slabs
     cdef int64_t i

@@ -1,4 +1,4 @@
-# Points of a grid: atoms and images where they belong.
+"""Points of a grid: atoms and images where they belong."""
 
 from libc.stdint cimport int32_t, int64_t
 

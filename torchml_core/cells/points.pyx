@@ -7,15 +7,8 @@ computed in the end; and where it is itself, in single precision, for the search
 from torchml_core._parallel cimport share
 from torchml_core.cells.grid cimport Point
 from torchml_core.cells.places cimport Place
-from torchml_core.cells.vectors cimport (
-    combined4,
-    four4i,
-    load4d,
-    load4i,
-    store4d,
-    store4i,
-    vec4d,
-    vec4i,
+from torchml_core.simd.fours cimport (
+    combined4, four4i, load4d, load4i, store4d, store4i, vec4d, vec4i,
 )
 
 
@@ -42,7 +35,7 @@ cdef void put_atoms(
 cdef void put_some_atoms(
     void *context, Py_ssize_t first, Py_ssize_t end, int thread
 ) noexcept nogil:
-    cdef const Atoms *atoms = <const Atoms *>context
+    cdef const Atoms *atoms = <const Atoms *> context
     cdef Grid *grid = atoms.grid
     cdef int64_t i
     for i in range(first, end):
@@ -62,12 +55,12 @@ cdef inline void put_atom(
     p.x, p.y, p.z = x[0], x[1], x[2]
     p.dx = p.dy = p.dz = 0
     p.a = p.b = p.c = 0
-    p.atom = <int32_t>i
+    p.atom = <int32_t> i
     if whole[0] or whole[1] or whole[2]:
         put_shift(p, in_cells(lattice, whole, p.atom), grid)
-    grid.x[at] = <float>along(lattice, a, b, c, 0)
-    grid.y[at] = <float>along(lattice, a, b, c, 1)
-    grid.z[at] = <float>along(lattice, a, b, c, 2)
+    grid.x[at] = <float> along(lattice, a, b, c, 0)
+    grid.y[at] = <float> along(lattice, a, b, c, 1)
+    grid.z[at] = <float> along(lattice, a, b, c, 2)
 
 
 cdef inline void put_shift(Point *point, vec4i shift, const Grid *grid) noexcept nogil:
@@ -91,7 +84,7 @@ cdef inline vec4i in_cells(const Lattice *lattice, const int64_t *s, int32_t ato
     cdef int32_t[3] total
     cdef int k
     for k in range(3):
-        total[k] = <int32_t>(
+        total[k] = <int32_t> (
             s[0] * lattice.transform[0][k]
             + s[1] * lattice.transform[1][k]
             + s[2] * lattice.transform[2][k]
@@ -116,6 +109,6 @@ cdef void put_image(
     for p in range(grid.starts[to + 1] - at):
         store4d(&image[p].x, load4d(&original[p].x))
         put_shift(&image[p], load4i(&original[p].a) + more, grid)
-        grid.x[at + p] = <float>(grid.x[first + p] + dx)
-        grid.y[at + p] = <float>(grid.y[first + p] + dy)
-        grid.z[at + p] = <float>(grid.z[first + p] + dz)
+        grid.x[at + p] = <float> (grid.x[first + p] + dx)
+        grid.y[at + p] = <float> (grid.y[first + p] + dy)
+        grid.z[at + p] = <float> (grid.z[first + p] + dz)

@@ -1,4 +1,4 @@
-# Memory of grids, used again where there is enough.
+"""Memory of grids, used again where there is enough."""
 
 from libc.stdint cimport int64_t
 

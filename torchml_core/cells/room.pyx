@@ -13,8 +13,8 @@ cdef extern from "stdlib.h" nogil:
 cdef bint room_for_atoms(Grid *grid, int64_t n) noexcept nogil:
     if n > grid.capacity[2] or grid.places == NULL:
         forget_atoms(grid)
-        grid.places = <Place *>malloc((n + 1) * sizeof(Place))
-        grid.cell_of = <int64_t *>malloc((n + 1) * sizeof(int64_t))
+        grid.places = <Place *> malloc((n + 1) * sizeof(Place))
+        grid.cell_of = <int64_t *> malloc((n + 1) * sizeof(int64_t))
         grid.capacity[2] = n
     return grid.places != NULL and grid.cell_of != NULL
 
@@ -32,8 +32,8 @@ cdef bint room_for_cells(Grid *grid, int64_t n) noexcept nogil:
     if n > grid.capacity[1] or grid.starts == NULL or grid.counts == NULL:
         free(grid.starts)
         free(grid.counts)
-        grid.starts = <int64_t *>malloc((n + 1) * sizeof(int64_t))
-        grid.counts = <int64_t *>malloc(n * sizeof(int64_t))
+        grid.starts = <int64_t *> malloc((n + 1) * sizeof(int64_t))
+        grid.counts = <int64_t *> malloc(n * sizeof(int64_t))
         grid.capacity[1] = n
     if grid.starts == NULL or grid.counts == NULL:
         return False
@@ -44,7 +44,7 @@ cdef bint room_for_cells(Grid *grid, int64_t n) noexcept nogil:
 cdef bint room_for_occupied(Grid *grid, int64_t n) noexcept nogil:
     if n > grid.capacity[3] or grid.occupied == NULL:
         free(grid.occupied)
-        grid.occupied = <int64_t *>malloc((n + 1) * sizeof(int64_t))
+        grid.occupied = <int64_t *> malloc((n + 1) * sizeof(int64_t))
         grid.capacity[3] = n
     return grid.occupied != NULL
 
@@ -55,9 +55,9 @@ cdef bint room_for_points(Grid *grid) noexcept nogil:
         n += n // 8  # atoms move
         free(grid.points)
         free(grid.x)
-        grid.points = <Point *>aligned_alloc(sizeof(Point), (n + 1) * sizeof(Point))
+        grid.points = <Point *> aligned_alloc(sizeof(Point), (n + 1) * sizeof(Point))
         # zeros, since what follows the last point is read too
-        grid.x = <float *>calloc(3 * (n + PAST_THE_END), sizeof(float))
+        grid.x = <float *> calloc(3 * (n + PAST_THE_END), sizeof(float))
         grid.capacity[0] = n
     grid.y = grid.x + grid.capacity[0] + PAST_THE_END
     grid.z = grid.y + grid.capacity[0] + PAST_THE_END

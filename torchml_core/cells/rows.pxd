@@ -1,4 +1,4 @@
-# Rows of neighbor lists, written from points.
+"""Rows of neighbor lists, written from points."""
 
 from libc.stdint cimport int32_t, int64_t
 

@@ -7,16 +7,10 @@ points are looked up once, and written by few instructions.
 from libc.math cimport sqrt
 
 from torchml_core.cells.distances cimport (
-    LEAST,
-    MOST,
-    is_in_cell,
-    length,
-    square,
-    vector,
-    vector_from_cell,
+    LEAST, MOST, is_in_cell, length, square, vector, vector_from_cell,
 )
 from torchml_core.cells.grid cimport Point
-from torchml_core.cells.vectors cimport load4d, load4i, store4d, store4i, vec4d, vec4i
+from torchml_core.simd.fours cimport load4d, load4i, store4d, store4i, vec4d, vec4i
 
 
 cdef void write_row(

@@ -1,4 +1,4 @@
-# The search of one cell: which points are within a distance of its atoms.
+"""The search of one cell: which points are within a distance of its atoms."""
 
 from libc.stdint cimport int32_t, int64_t
 

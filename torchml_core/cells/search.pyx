@@ -14,7 +14,7 @@ from libc.string cimport memset
 from torchml_core.cells.distances cimport length, vector
 from torchml_core.cells.grid cimport PAST_THE_END, Point
 from torchml_core.signals cimport interrupted
-from torchml_core.cells.vectors cimport store4d
+from torchml_core.simd.fours cimport store4d
 
 cdef extern from "near_points.h" nogil:
     int64_t near_points(
@@ -38,8 +38,8 @@ cdef bint find_surroundings(const Grid *grid, Surroundings *out) noexcept nogil:
     out.n_rows = 0
     if grid.n_cells == 0:
         return True
-    out.offset = <int64_t *>malloc(most * sizeof(int64_t))
-    out.reach = <int64_t *>malloc(most * sizeof(int64_t))
+    out.offset = <int64_t *> malloc(most * sizeof(int64_t))
+    out.reach = <int64_t *> malloc(most * sizeof(int64_t))
     if out.offset == NULL or out.reach == NULL:
         return False
     for z in range(-grid.reach[2], grid.reach[2] + 1):
@@ -53,7 +53,7 @@ cdef bint find_surroundings(const Grid *grid, Surroundings *out) noexcept nogil:
                 if left < 0:
                     continue
                 out.reach[out.n_rows] = min(
-                    <int64_t>ceil(sqrt(left) / grid.width[0]), grid.reach[0]
+                    <int64_t> ceil(sqrt(left) / grid.width[0]), grid.reach[0]
                 )
             out.n_rows += 1
     return True
@@ -75,7 +75,7 @@ cdef double candidates(const Grid *grid, const Surroundings *around) noexcept no
         if not find_runs(grid, around, cell, &probe):
             n = -1
             break
-        n += <double>(grid.starts[cell + 1] - grid.starts[cell]) * probe.points_around
+        n += <double> (grid.starts[cell + 1] - grid.starts[cell]) * probe.points_around
     free_hits(&probe)
     return n
 
@@ -125,7 +125,7 @@ cdef bint find_runs(
     cdef int64_t row
     if around.n_rows > hits.n_runs:
         free(hits.runs)
-        hits.runs = <Run *>malloc(around.n_rows * sizeof(Run))
+        hits.runs = <Run *> malloc(around.n_rows * sizeof(Run))
         hits.n_runs = around.n_rows if hits.runs != NULL else 0
         hits.last_cell = INT64_MAX
         if hits.runs == NULL:
@@ -212,7 +212,7 @@ cdef inline int64_t points_near(
             grid.x + first,
             grid.y + first,
             grid.z + first,
-            <int32_t>first,
+            <int32_t> first,
             hits.runs[k].n,
             n_read,
             grid.x[p],
@@ -220,7 +220,7 @@ cdef inline int64_t points_near(
             grid.z[p],
             grid.near,
             grid.far,
-            <int32_t>p if without_self else -1,
+            <int32_t> p if without_self else -1,
             out + found,
             doubtful,
         )
@@ -238,7 +238,7 @@ cdef bint make_room(Hits *hits, int64_t more) noexcept nogil:
     if hits.n + more <= hits.capacity:
         return True
     capacity = hits.n + more + hits.capacity // 2 + MORE_HITS
-    point = <int32_t *>realloc(hits.point, capacity * sizeof(int32_t))
+    point = <int32_t *> realloc(hits.point, capacity * sizeof(int32_t))
     if point == NULL:
         return False
     hits.point = point

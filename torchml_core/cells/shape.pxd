@@ -1,4 +1,4 @@
-# The shape of a grid: how many cells, and how wide.
+"""The shape of a grid: how many cells, and how wide."""
 
 from libc.stdint cimport int64_t
 

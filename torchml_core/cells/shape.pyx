@@ -18,7 +18,7 @@ cdef void choose_home(int64_t n_atoms, Grid *grid) noexcept nogil:
     for k in range(3):
         # finer across the rows only: along them, points are read one after another anyway
         fineness = 2 if k and crowded else 1
-        grid.home[k] = <int64_t>min(
+        grid.home[k] = <int64_t> min(
             max(fineness * grid.spans[k].extent / grid.slack, 1.0), 1e15
         )
 
@@ -54,7 +54,7 @@ cdef Fault measure_cells(
         )
         if points > grid.most_points:
             return TOO_MANY_IMAGES
-        grid.reach[k] = <int64_t>reach
+        grid.reach[k] = <int64_t> reach
         grid.shape[k] = grid.home[k] + 2 * grid.reach[k]
         for axis in range(3):
             shifts[axis] += llabs(lattice.transform[k][axis]) * ceil(reach / grid.home[k])

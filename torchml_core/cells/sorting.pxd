@@ -1,4 +1,4 @@
-# Sorting by 64-bit keys.
+"""Sorting by 64-bit keys."""
 
 from libc.stdint cimport int64_t, uint64_t
 

@@ -1,5 +1,4 @@
-"""Sorting by 64-bit keys: a radix sort, whose time is linear and which skips digits that do not vary.
-"""
+"""Sorting by 64-bit keys: a radix sort in linear time, which skips digits that do not vary."""
 
 from libc.string cimport memset
 

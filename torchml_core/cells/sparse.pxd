@@ -1,4 +1,4 @@
-# Grids of which only cells with points are there.
+"""Grids of which only cells with points are there."""
 
 from libc.stdint cimport int32_t, int64_t
 

@@ -1,4 +1,4 @@
-"""Grids of which only cells with points are there, for atoms spread over far more space than they fill.
+"""Grids of which only cells with points are there, for atoms spread over much empty space.
 
 Wires, shells, droplets: a list of cells, sorted by the number that each has among all. Neither
 memory nor time depends on how many are empty.
@@ -61,9 +61,9 @@ cdef Fault sort_atoms(
     cdef Fault fault
     cdef int64_t i
     cdef int fineness
-    out.room_for_atoms = <Keyed *>malloc((2 * n_atoms + 1) * sizeof(Keyed))
-    out.first = <int64_t *>malloc((n_atoms + 1) * sizeof(int64_t))
-    out.at = <int64_t *>malloc((n_atoms + 1) * sizeof(int64_t))
+    out.room_for_atoms = <Keyed *> malloc((2 * n_atoms + 1) * sizeof(Keyed))
+    out.first = <int64_t *> malloc((n_atoms + 1) * sizeof(int64_t))
+    out.at = <int64_t *> malloc((n_atoms + 1) * sizeof(int64_t))
     if out.room_for_atoms == NULL or out.first == NULL or out.at == NULL:
         return NO_MEMORY
     for fineness in range(1, 3):
@@ -93,7 +93,7 @@ cdef inline uint64_t number_of_home(const Grid *grid, const double *t) noexcept 
     cdef int64_t number = 0, c
     cdef int k
     for k in range(2, -1, -1):
-        c = <int64_t>((t[k] - grid.spans[k].lowest) / grid.width[k])
+        c = <int64_t> ((t[k] - grid.spans[k].lowest) / grid.width[k])
         # t may be rounded to either end
         number = number * grid.shape[k] + grid.reach[k] + min(max(c, 0), grid.home[k] - 1)
     return <uint64_t>number
@@ -110,7 +110,7 @@ cdef Fault sort_cells(
         n_points += images * (layout.first[h + 1] - layout.first[h])
     if n_points > grid.most_points:
         return TOO_MANY_IMAGES
-    layout.room_for_cells = <Keyed *>malloc((2 * n + 1) * sizeof(Keyed))
+    layout.room_for_cells = <Keyed *> malloc((2 * n + 1) * sizeof(Keyed))
     if layout.room_for_cells == NULL:
         return NO_MEMORY
     grid.n_cells = n
@@ -129,7 +129,7 @@ cdef int64_t list_images(
 
     out : the cells, or NULL
     """
-    cdef int64_t rest = <int64_t>layout.atoms[layout.first[h]].key, x, y, z, n
+    cdef int64_t rest = <int64_t> layout.atoms[layout.first[h]].key, x, y, z, n, row
     cdef int64_t[3] first, number
     cdef int k
     for k in range(3):
@@ -145,10 +145,9 @@ cdef int64_t list_images(
         for z in range(number[2]):
             for y in range(number[1]):
                 for x in range(number[0]):
-                    out[n].key = <uint64_t>(
-                        ((first[2] + z * grid.home[2]) * grid.shape[1] + first[1] + y * grid.home[1])
-                        * grid.shape[0] + first[0] + x * grid.home[0]
-                    )
+                    row = (first[2] + z * grid.home[2]) * grid.shape[1]
+                    row += first[1] + y * grid.home[1]
+                    out[n].key = <uint64_t> (row * grid.shape[0] + first[0] + x * grid.home[0])
                     out[n].value = h
                     n += 1
     return number[0] * number[1] * number[2]
@@ -159,8 +158,7 @@ cdef bint find_starts(
 ) noexcept nogil:
     """Where the points of each cell begin, and each atom's point; False if memory is short."""
     cdef int64_t cell, h, i, n = 0
-    cdef int64_t[3] shift
-    grid.keys = <int64_t *>malloc((grid.n_cells + 1) * sizeof(int64_t))
+    grid.keys = <int64_t *> malloc((grid.n_cells + 1) * sizeof(int64_t))
     if (
         grid.keys == NULL
         or not room_for_cells(grid, grid.n_cells)
@@ -171,7 +169,7 @@ cdef bint find_starts(
     grid.n_occupied = 0
     for cell in range(grid.n_cells):
         h = layout.cells[cell].value
-        grid.keys[cell] = <int64_t>layout.cells[cell].key
+        grid.keys[cell] = <int64_t> layout.cells[cell].key
         grid.starts[cell] = n
         n += layout.first[h + 1] - layout.first[h]
         if layout.cells[cell].key == layout.atoms[layout.first[h]].key:
@@ -182,7 +180,7 @@ cdef bint find_starts(
     grid.starts[grid.n_cells] = n
     for h in range(layout.n_home):
         for i in range(layout.first[h], layout.first[h + 1]):
-            home_of[layout.atoms[i].value] = <int32_t>(
+            home_of[layout.atoms[i].value] = <int32_t> (
                 grid.starts[layout.at[h]] + i - layout.first[h]
             )
     return True

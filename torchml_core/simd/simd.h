@@ -1,4 +1,5 @@
-/* Vectors of float64 and float32, as wide as the processor that we compile for has them.
+/* Vectors of float64 and float32, as wide as the processor that we compile for has them; and of four
+   numbers (at the end). Kernels, vectors.pxd, use the first, cells, fours.pxd, the second.
 
    Arithmetic is the compiler's own (gcc and clang: + - * / between vectors of one type); here is
    the little that it has no operators for. A vector may alias an array of its elements. */
@@ -272,6 +273,22 @@ static inline float simd_total_f(vfloat x)
     sum = sum + u.part[1];
 #endif
     return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+/* Four numbers side by side whatever the processor's vectors, for positions: x, y, z and one more. */
+typedef double vec4d __attribute__((vector_size(32)));
+typedef int32_t vec4i __attribute__((vector_size(16)));
+
+static inline vec4d load4d(const double *p) { vec4d v; memcpy(&v, p, sizeof v); return v; }
+static inline vec4i load4i(const int32_t *p) { vec4i v; memcpy(&v, p, sizeof v); return v; }
+static inline vec4i four4i(int32_t a, int32_t b, int32_t c, int32_t d) { return (vec4i){a, b, c, d}; }
+static inline void store4d(double *p, vec4d v) { memcpy(p, &v, sizeof v); }
+static inline void store4i(int32_t *p, vec4i v) { memcpy(p, &v, sizeof v); }
+
+/* s[0] a + s[1] b + s[2] c */
+static inline vec4d combined4(vec4i s, vec4d a, vec4d b, vec4d c) {
+    vec4d times = __builtin_convertvector(s, vec4d);
+    return times[0] * a + times[1] * b + times[2] * c;
 }
 
 #endif

@@ -1,9 +1,9 @@
-# Four numbers side by side; see vectors.h. Never to be made a Python object.
+"""Four numbers side by side, see the end of simd.h. Never to be made a Python object."""
 
 from libc.stdint cimport int32_t
 
 
-cdef extern from "vectors.h" nogil:
+cdef extern from "simd.h" nogil:
     ctypedef double vec4d
     ctypedef int32_t vec4i
     vec4d load4d(const double *p)
