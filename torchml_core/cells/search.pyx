@@ -177,12 +177,11 @@ cdef void find_listed_cells(
 
 cdef inline int64_t first_from(const Grid *grid, int64_t at, int64_t key) noexcept nogil:
     """The first cell of the list, from one on, whose key is not less."""
-    cdef int64_t step = 1, middle, end
-    for step in range(4):  # it is hardly ever farther; behind the last is a key beyond all
+    cdef int64_t step = 1, middle, end, _
+    for _ in range(4):  # it is hardly ever farther; behind the last is a key beyond all
         if grid.keys[at] >= key:
             return at
         at += 1
-    step = 1
     while at + step < grid.n_cells and grid.keys[at + step - 1] < key:
         at += step
         step *= 2
