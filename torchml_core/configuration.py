@@ -177,7 +177,8 @@ class Configuration:
             Or positions (with cell and pbc) and symbols, as in
             :func:`torchml_core.structure.as_structure`.
         cutoff : float
-            In Å; pairs up to and including this distance are listed.
+            In Å; pairs up to and including this distance are listed, where relative differences up
+            to 1e-10 count as equal.
         species : sequence of str, optional
             The species codes' meaning: atoms get the index of their symbol. None: the symbols
             of this structure, alphabetically.

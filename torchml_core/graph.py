@@ -19,9 +19,10 @@ def staged_graph(positions, contributing, cutoff, n_layers, *, all_rows=None, n_
     """Build the staged graph of a set of particles.
 
     Stage 1 starts from the contributing particles. Each stage adds, for every particle i of its
-    set and every particle j with r_ij <= cutoff, both edges (i, j) and (j, i), each edge once;
-    the set of the next stage is all those j. So the first graph is the innermost, used by the
-    model's last convolution, and the last one the outermost (the TorchML driver's definition).
+    set and every particle j with r_ij <= cutoff (up to 1e-10 of it), both edges (i, j) and (j, i),
+    each edge once; the set of the next stage is all those j. So the first graph is the innermost,
+    used by the model's last convolution, and the last one the outermost (the TorchML driver's
+    definition).
 
     Parameters
     ----------

@@ -3,7 +3,7 @@
 from libc.math cimport fabs, frexp, ldexp, sqrt
 
 from torchml_core.cells.grid cimport Grid, Point
-from torchml_core.simd.fours cimport combined4, load4d, load4i, vec4d
+from torchml_core.simd.fours cimport combined4, load4d, load4i, vec4d, vec4i
 
 
 # What is computed here is positions[j] - positions[i] + S @ cell. Seen from the other end it is the
@@ -22,10 +22,22 @@ cdef inline vec4d vector_from_cell(vec4d origin, const Point *there) noexcept no
     return (load4d(&there.x) - origin) + load4d(&there.dx)
 
 
-cdef inline vec4d vector(const Grid *grid, const Point *here, const Point *there) noexcept nogil:
-    """The vector from any atom."""
-    return (load4d(&there.x) - load4d(&here.x)) + combined4(
-        load4i(&there.a) - load4i(&here.a),
+cdef inline vec4d vector(
+    vec4d origin, vec4i shift, const Point *there, vec4d a, vec4d b, vec4d c
+) noexcept nogil:
+    """The vector from any atom, whose point is shifted; a, b, c are the cell's vectors."""
+    return (load4d(&there.x) - origin) + combined4(load4i(&there.a) - shift, a, b, c)
+
+
+cdef inline vec4d vector_of_pair(
+    const Grid *grid, const Point *here, const Point *there
+) noexcept nogil:
+    if is_in_cell(here):
+        return vector_from_cell(load4d(&here.x), there)
+    return vector(
+        load4d(&here.x),
+        load4i(&here.a),
+        there,
         load4d(grid.cell[0]),
         load4d(grid.cell[1]),
         load4d(grid.cell[2]),

@@ -78,9 +78,7 @@ cdef Fault make_grid(
             return INTERRUPTED
         put_images(&lattice, out, n_threads, watch)
     else:
-        fault = lay_out_sparse(
-            positions, n_atoms, &lattice, home_of, out, n_threads, watch
-        )
+        fault = lay_out_sparse(positions, n_atoms, &lattice, home_of, out, n_threads, watch)
     set_test(limit, &lattice, out)
     if n_atoms > MANY:
         forget_atoms(out)

@@ -7,7 +7,7 @@ points are looked up once, and written by few instructions.
 from libc.math cimport sqrt
 
 from torchml_core.cells.distances cimport (
-    LEAST, MOST, is_in_cell, length, square, vector, vector_from_cell,
+    LEAST, MOST, is_in_cell, length, square, vector, vector_from_cell, vector_of_pair,
 )
 from torchml_core.cells.grid cimport Point
 from torchml_core.simd.fours cimport load4d, load4i, store4d, store4i, vec4d, vec4i
@@ -27,7 +27,7 @@ cdef void write_row(
     if lists.i != NULL:
         for k in range(n):
             lists.i[first + k] = here.atom + atom_offset
-    if lists.j != NULL and lists.S != NULL and lists.D != NULL and is_in_cell(here):
+    if lists.j != NULL and lists.S != NULL and lists.D != NULL:
         write_all(
             grid, here, row, n, atom_offset, lists.j + first, lists.S + 3 * first,
             lists.D + 3 * first,
@@ -73,26 +73,31 @@ cdef inline void write_all(
     const Grid *grid, const Point *here, const int32_t *row, int64_t n, int32_t atom_offset,
     int32_t *j, int32_t *S, double *D,
 ) noexcept nogil:
-    """The next two and j in one go: each point is looked up once. For an atom in the cell."""
+    """The next two and j in one go: each point is looked up once."""
     cdef int64_t k
     cdef const Point *points = grid.points
     cdef const Point *there
     cdef vec4d origin = load4d(&here.x)
-    for k in range(n - 1):
-        there = points + row[k]
-        j[k] = there.atom + atom_offset
-        store4i(S + 3 * k, load4i(&there.a))
-        store4d(D + 3 * k, vector_from_cell(origin, there))
+    cdef vec4i home_shift = load4i(&here.a)
+    cdef vec4d a = load4d(grid.cell[0])
+    cdef vec4d b = load4d(grid.cell[1])
+    cdef vec4d c = load4d(grid.cell[2])
+    if is_in_cell(here):
+        for k in range(n - 1):
+            there = points + row[k]
+            j[k] = there.atom + atom_offset
+            store4i(S + 3 * k, load4i(&there.a))
+            store4d(D + 3 * k, vector_from_cell(origin, there))
+    else:
+        for k in range(n - 1):
+            there = points + row[k]
+            j[k] = there.atom + atom_offset
+            store4i(S + 3 * k, load4i(&there.a) - home_shift)
+            store4d(D + 3 * k, vector(origin, home_shift, there, a, b, c))
     if n:
-        k = n - 1
-        there = points + row[k]
-        j[k] = there.atom + atom_offset
-        S[3 * k] = there.a
-        S[3 * k + 1] = there.b
-        S[3 * k + 2] = there.c
-        D[3 * k] = (there.x - here.x) + there.dx
-        D[3 * k + 1] = (there.y - here.y) + there.dy
-        D[3 * k + 2] = (there.z - here.z) + there.dz
+        j[n - 1] = points[row[n - 1]].atom + atom_offset
+        write_shifts(points, here, row + n - 1, 1, S + 3 * (n - 1))
+        write_vectors(grid, here, row + n - 1, 1, D + 3 * (n - 1))
 
 
 cdef inline void write_shifts(
@@ -113,16 +118,17 @@ cdef inline void write_vectors(
     const Grid *grid, const Point *here, const int32_t *row, int64_t n, double *D
 ) noexcept nogil:
     cdef int64_t k
+    cdef const Point *there
     cdef double[4] last
-    cdef vec4d origin = load4d(&here.x)
-    cdef bint in_cell = is_in_cell(here)
     for k in range(n - 1):
-        if in_cell:
-            store4d(D + 3 * k, vector_from_cell(origin, grid.points + row[k]))
-        else:
-            store4d(D + 3 * k, vector(grid, here, grid.points + row[k]))
-    if n:
-        store4d(last, vector(grid, here, grid.points + row[n - 1]))
+        store4d(D + 3 * k, vector_of_pair(grid, here, grid.points + row[k]))
+    if n and is_in_cell(here):
+        there = grid.points + row[n - 1]
+        D[3 * n - 3] = (there.x - here.x) + there.dx
+        D[3 * n - 2] = (there.y - here.y) + there.dy
+        D[3 * n - 1] = (there.z - here.z) + there.dz
+    elif n:
+        store4d(last, vector_of_pair(grid, here, grid.points + row[n - 1]))
         for k in range(3):
             D[3 * (n - 1) + k] = last[k]
 
@@ -133,5 +139,5 @@ cdef inline void write_distances(
     cdef int64_t k
     cdef double[4] D
     for k in range(n):
-        store4d(D, vector(grid, here, grid.points + row[k]))
+        store4d(D, vector_of_pair(grid, here, grid.points + row[k]))
         d[k] = length(D)

@@ -11,7 +11,7 @@ from libc.stdint cimport INT64_MAX
 from libc.stdlib cimport free, llabs, malloc, realloc
 from libc.string cimport memset
 
-from torchml_core.cells.distances cimport length, vector
+from torchml_core.cells.distances cimport length, vector_of_pair
 from torchml_core.cells.grid cimport PAST_THE_END, Point
 from torchml_core.signals cimport interrupted
 from torchml_core.simd.fours cimport store4d
@@ -118,7 +118,7 @@ cdef bint search_cell(
     return True
 
 
-cdef bint find_runs(
+cdef inline bint find_runs(
     const Grid *grid, const Surroundings *around, int64_t cell, Hits *hits
 ) noexcept nogil:
     """Find the runs of points around a cell; False if memory is short."""
@@ -252,7 +252,7 @@ cdef int64_t recheck(
     cdef int64_t k, kept = 0
     cdef double[4] D
     for k in range(n):
-        store4d(D, vector(grid, grid.points + p, grid.points + row[k]))
+        store4d(D, vector_of_pair(grid, grid.points + p, grid.points + row[k]))
         row[kept] = row[k]
         kept += length(D) < criterion.limit
     return kept
