@@ -107,10 +107,7 @@ def check_row(where, names, row):
         zeta, lam = values["zeta"], values["lambda"]
         if zeta <= 0:
             raise InputError(f"{where}: zeta = {zeta:g}: more than 0 is needed")
-        if zeta * math.log2((1 + abs(lam)) / 2) > 500:
-            raise InputError(
-                f"{where}: (1 + lambda cosθ)^zeta overflows for lambda = {lam:g}, zeta = {zeta:g}"
-            )
+        _require_finite_power(where, lam, zeta)
     return tuple(values.values())
 
 
@@ -134,8 +131,13 @@ def check_function(where, f, species):
         raise InputError(
             f"{where}: zeta = {f.zeta:g}, eta = {f.eta:g}: zeta > 0 and eta >= 0 are needed"
         )
-    if f.zeta * math.log2((1 + abs(f.lam)) / 2) > 500:
-        raise InputError(
-            f"{where}: (1 + lambda cosθ)^zeta overflows for lambda = {f.lam:g}, zeta = {f.zeta:g}"
-        )
+    _require_finite_power(where, f.lam, f.zeta)
     return f
+
+
+def _require_finite_power(where, lam, zeta):
+    """Raise InputError if the kernel's 2^(1 - zeta) (1 + lambda cosθ)^zeta could overflow."""
+    if zeta * math.log2((1 + abs(lam)) / 2) > 500:
+        raise InputError(
+            f"{where}: (1 + lambda cosθ)^zeta overflows for lambda = {lam:g}, zeta = {zeta:g}"
+        )
