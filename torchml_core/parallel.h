@@ -25,8 +25,9 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "signals.h"
 
 /* Works on items first ... end - 1; no two threads have the same number at a time. */
 typedef void (*Work)(void *context, Py_ssize_t first, Py_ssize_t end, int thread);
@@ -179,12 +180,6 @@ static void close_loop(Loop *loop) {
 
 /* ---- the caller */
 
-static int64_t nanoseconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 static __thread int64_t looked_at; /* when this thread last looked for signals, in any loop */
 
 /* Whether a handler raised; its exception is then this thread's. Python runs handlers in its main
@@ -230,13 +225,13 @@ static int run_loop(
     Py_ssize_t first, end, done = 0, left = (n - 1) / at_once; /* chunks that others can take */
     int most = left < n_threads - 1 ? (int)left : n_threads - 1, called = 0, result = LOOP_DONE;
     unsigned forks = pool.forks;
-    int64_t begun = nanoseconds(), counted = 0, now;
+    int64_t begun = signals_clock(), counted = 0, now;
     if (!by_work && most > 0)
         call_helpers(&loop, called = most, INT32_MAX);
     while (take(&loop, &first, &end)) {
         work(context, first, end, 0);
         done += end - first;
-        now = nanoseconds();
+        now = signals_clock();
         if (called < most && now - counted > BETWEEN_COUNTS) {
             counted = now;
             left = n - __atomic_load_n(&loop.next, __ATOMIC_RELAXED);

@@ -4,6 +4,9 @@
    for them. The thread that may run them asks about every 50 ms; all threads read `stopped`, and
    leave out the rest of their work once a handler has raised an exception. */
 
+#ifndef TORCHML_CORE_SIGNALS_H
+#define TORCHML_CORE_SIGNALS_H
+
 #include <Python.h>
 #include <stdint.h>
 #include <time.h>
@@ -56,3 +59,5 @@ static inline int interrupted(SignalWatch *watch, int64_t work) {
     }
     return __atomic_load_n(&watch->stopped, __ATOMIC_RELAXED);
 }
+
+#endif
