@@ -40,7 +40,6 @@ FAULTS = {
 
 cdef enum:
     ROWS_AT_ONCE = 16
-    WORTH_A_THREAD = 500      # atoms
     ATOMS_OF_A_TASK = 1 << 16  # at most: a thread that is done with its own takes another's
 
 
@@ -165,9 +164,6 @@ cdef class PairSearch:
         criterion.half = half
         criterion.selves = selves
         criterion.ordered = ordered
-        # threads cost some microseconds, and more where others want the processor too
-        n_atoms = atom_offsets[atom_offsets.shape[0] - 1]
-        n_threads = max(1, min(n_threads, n_atoms // WORTH_A_THREAD))
         self.n_threads = n_threads
         watch_signals(&self.watch, in_main_thread())
         self.allocate(atom_offsets)

@@ -151,6 +151,8 @@ def periodic(name, value, shape=(3,)):
     array = _flags(name, value, requirement)
     if array.shape == shape:
         return array.copy()
+    if array.ndim == 0:  # by far the most frequent, and broadcast_to is slow
+        return np.full(shape, array)
     try:
         return np.array(np.broadcast_to(array, shape), order="C")
     except ValueError:
@@ -202,16 +204,13 @@ def integers(name, values, shape=None, *, least=None, most=None, dtype=np.int32)
     if shape is not None and array.shape != shape:
         raise InputError(f"{name} has shape {array.shape}; {shape} is needed")
     limits = np.iinfo(dtype)
-    if array.size:
-        lowest, highest = int(array.min()), int(array.max())  # as Python's, which never overflow
-        if lowest < (limits.min if least is None else least):
-            where = int(array.argmin())
-            least = limits.min if least is None else least
-            raise InputError(f"{_entry(name, array, where)}: at least {least} is needed")
-        if highest > (limits.max if most is None else most):
-            where = int(array.argmax())
-            most = limits.max if most is None else most
-            raise InputError(f"{_entry(name, array, where)}: at most {most} is needed")
+    least = limits.min if least is None else least
+    most = limits.max if most is None else most
+    # compared as Python's integers, which never overflow
+    if array.size and int(array.min()) < least:
+        raise InputError(f"{_entry(name, array, array.argmin())}: at least {least} is needed")
+    if array.size and int(array.max()) > most:
+        raise InputError(f"{_entry(name, array, array.argmax())}: at most {most} is needed")
     return np.ascontiguousarray(array, dtype=dtype)
 
 
@@ -248,8 +247,7 @@ def real_numbers(name, values, shape, meaning=None, *, keep_float32=False):
     array = np.ascontiguousarray(array, dtype=precision)
     finite = np.isfinite(array)
     if not finite.all():
-        where = int(np.argmin(finite))
-        raise InputError(f"{_entry(name, array, where)}: a finite number is needed")
+        raise InputError(f"{_entry(name, array, finite.argmin())}: a finite number is needed")
     return array
 
 

@@ -21,6 +21,8 @@ BYTES_PER_HIT = 6  # of a search, for each pair; its arrays have some more room 
 BYTES_PER_PARTICLE = 200  # of a configuration, and of the table that its ghosts are found in
 # The memory of a search is kept for the next one up to so many atoms (of some 300 bytes) and pairs.
 KEPT_ATOMS, KEPT_PAIRS = 200_000, 10_000_000
+# Threads cost some microseconds, and more where others want the processor too.
+WORTH_A_THREAD = 500  # atoms
 
 # Searches that are not in use. Taking one, and putting it back, is a single step for all threads
 # and signal handlers, so no two ever have the same.
@@ -86,7 +88,7 @@ def search_pairs(
             ordered=sorted_rows,
             most_points=min(memory / BYTES_PER_POINT, 2**31 - 1),
             most_pairs=memory / (BYTES_PER_HIT + bytes_per_pair),
-            n_threads=resolve_n_threads(n_threads),
+            n_threads=resolve_n_threads(n_threads, len(positions) // WORTH_A_THREAD),
         )
         if fault is not None:
             raise InputError(_complaint(*fault, cutoff, structures, first_structure))

@@ -69,8 +69,6 @@ def as_structure(structure=None, *, positions=None, cell=None, pbc=None, symbols
             )
         if cell is not None and pbc is None:
             raise InputError("pbc: True, False, or three of them, is needed with a cell")
-        cell = np.zeros((3, 3)) if cell is None else cell
-        pbc = False if pbc is None else pbc
     else:
         if any(argument is not None for argument in (positions, cell, pbc, symbols)):
             raise InputError(
@@ -84,7 +82,10 @@ def as_structure(structure=None, *, positions=None, cell=None, pbc=None, symbols
             checks.positions("positions", positions), *check_cell(cell, pbc), kinds, names
         )
     positions = checks.positions("positions", positions)
-    cell, pbc = check_cell(cell, pbc)
+    if pbc is None:  # and no cell
+        cell, pbc = np.zeros((3, 3)), np.zeros(3, dtype=bool)
+    else:
+        cell, pbc = check_cell(np.zeros((3, 3)) if cell is None else cell, pbc)
     if symbols is None:
         return Structure(positions, cell, pbc)
     symbols = checks.as_array("symbols", symbols, "a sequence of chemical symbols")

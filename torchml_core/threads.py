@@ -65,16 +65,17 @@ def threads_of_text(text):
     return min(int(text), MOST_THREADS) if len(text) < 10 else MOST_THREADS
 
 
-def resolve_n_threads(n_threads=None):
+def resolve_n_threads(n_threads=None, useful=MOST_THREADS):
     """Return the number of threads of a search, which shares out its work before it begins.
 
-    Where no number was asked for, each but the caller's needs an idle processor: one that has to
-    share a processor may keep the others waiting.
+    It is at most ``useful``, and at least 1. Where no number was asked for, each but the caller's
+    needs an idle processor: one that has to share a processor may keep the others waiting.
     """
     threads = resolve_threads(n_threads)
-    if threads.by_work and threads.most > 1:
-        return min(threads.most, 1 + _parallel.idle_processors())
-    return threads.most
+    most = max(1, min(threads.most, useful))
+    if threads.by_work and most > 1:  # asking the system takes as long as a small search
+        return min(most, 1 + _parallel.idle_processors())
+    return most
 
 
 def n_processors():
