@@ -77,8 +77,20 @@ def used_workspace():
     return workspace
 
 
+def committee(folder):
+    """Two models of silicon that share a descriptor; made once in this folder."""
+    folders = [folder.parent / "committee" / str(number) for number in (1, 2)]
+    for own in folders:
+        if not own.exists():
+            network = small_models.DescriptorNet(descriptor().width)
+            tm.PortableModel.create(own, model=network, species=["Si"], descriptor=descriptor())
+    return tm.Committee(folders)
+
+
 # How each public class is made.
 MADE = {
+    tm.Committee: committee,
+    tm.CommitteePrediction: lambda folder: committee(folder).evaluate(configuration()),
     tm.Configuration: lambda folder: configuration(),
     tm.ElementSymmetryFunctions: lambda folder: tm.ElementSymmetryFunctions(
         {"H": [Function("g2", None, 4.0, 0.1)]}

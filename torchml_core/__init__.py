@@ -8,6 +8,8 @@ from torchml_core.descriptors.registry import FOLDERS as _FOLDERS
 # Each public name and the module that it comes from, loaded when the name is first used:
 # neighbor lists and descriptors are there at once, torch only when a model is.
 _HOME = {
+    "Committee": "portable.committee",
+    "CommitteePrediction": "portable.committee",
     "Configuration": "configuration",
     "ElementSymmetryFunctions": "descriptors.symmetry_functions",
     "FileAccessError": "errors",

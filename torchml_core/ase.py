@@ -1,4 +1,4 @@
-"""The ASE calculator of a portable model."""
+"""The ASE calculator of a portable model or a committee."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
 
+from torchml_core import checks
+from torchml_core.portable.committee import Committee
 from torchml_core.portable.model import PortableModel
 from torchml_core.portable.prediction import volume_of_stress
 from torchml_core.verlet import VerletList
@@ -20,18 +22,25 @@ if TYPE_CHECKING:
     from torchml_core.annotations import PathLike
 
 
+DEVIATIONS = ("energy_std", "forces_std", "stress_std")
+
+
 class TorchMLCalculator(Calculator):
-    """Energies, forces and stress of a portable model for ASE.
+    """Energies, forces and stress of a portable model or a committee for ASE.
 
     Parameters
     ----------
-    model : PortableModel or path-like
+    model : PortableModel, Committee or path-like
         The model, or the folder that holds one.
     skin : float
         In Å: neighbor lists are kept until an atom has moved by half of it. Results do not
         depend on it, only speed does.
     n_threads : int, optional
         For lists and descriptors; torch has its own setting.
+    deviations : bool
+        For a committee: whether ``forces_std`` and ``stress_std`` are computed whenever forces are,
+        which takes one chain rule for each member. False: only when they are requested,
+        ``calculator.get_property("forces_std", atoms)``.
 
     Notes
     -----
@@ -40,6 +49,10 @@ class TorchMLCalculator(Calculator):
     direction and a cell that has a volume: slabs relax in their plane; ``stresses``, which add up
     to ``stress``, for descriptor models only (see :class:`Prediction`). What a model cannot give
     raises UnsupportedError.
+
+    For a committee these are means, and ``results`` has standard deviations in the same units:
+    ``energy_std``; with forces also ``forces_std``, (n, 3) of each component; with the stress also
+    ``stress_std``. See :class:`CommitteePrediction`.
     """
 
     # a list, as in ASE
@@ -47,20 +60,25 @@ class TorchMLCalculator(Calculator):
 
     def __init__(
         self,
-        model: PortableModel | PathLike,
+        model: PortableModel | Committee | PathLike,
         *,
         skin: float = 0.5,
         n_threads: int | None = None,
+        deviations: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.model = model if isinstance(model, PortableModel) else PortableModel.load(model)
+        is_loaded = isinstance(model, (PortableModel, Committee))
+        self.model = model if is_loaded else PortableModel.load(model)
         self.n_threads = n_threads
+        self.deviations = checks.flag("deviations", deviations)
+        if isinstance(model, Committee):
+            self.implemented_properties = [*type(self).implemented_properties, *DEVIATIONS]
         self.verlet = VerletList(
             self.model.cutoff,
             skin,
             species=self.model.species,
-            n_layers=self.model.parameters.n_layers,
+            n_layers=self.model.n_layers,
             n_threads=n_threads,
         )
 
@@ -91,7 +109,7 @@ class TorchMLCalculator(Calculator):
         if atoms is not None:
             self.atoms = atoms.copy()  # all of ASE's own that is of use: no folder is looked for
         wanted = set(properties)
-        derivatives = bool(wanted & {"forces", "stress", "stresses"})
+        derivatives = bool(wanted & {"forces", "stress", "stresses", "forces_std", "stress_std"})
         prediction = self.model.evaluate(
             self.verlet.update(self.atoms),
             forces=derivatives,
@@ -108,3 +126,11 @@ class TorchMLCalculator(Calculator):
             self.results["stress"] = prediction.stress
         if "stresses" in wanted:
             self.results["stresses"] = prediction.stresses
+        if isinstance(self.model, Committee):
+            self._add_deviations(prediction, wanted)
+
+    def _add_deviations(self, prediction, wanted):
+        self.results["energy_std"] = prediction.energy_std
+        for name in ("forces", "stress"):
+            if f"{name}_std" in wanted or (self.deviations and name in self.results):
+                self.results[f"{name}_std"] = getattr(prediction, f"{name}_std")

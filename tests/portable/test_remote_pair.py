@@ -173,11 +173,11 @@ def test_a_model_that_needs_no_pair_gives_the_same(tmp_path):
     expected = model.evaluate(c)
     run, calls = model._run_in_a_dtype, []
 
-    def fails_at_first(c, gradient, n_threads):
+    def fails_at_first(c, gradient, values=None):
         calls.append(c.n_particles)
         if len(calls) == 1:
             raise tm.ModelError("for a test")
-        return run(c, gradient, n_threads)
+        return run(c, gradient, values)
 
     model._run_in_a_dtype = fails_at_first
     p = model.evaluate(c)

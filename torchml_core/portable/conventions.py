@@ -81,7 +81,11 @@ class RawConvention:
         self._species, self._cutoff = parameters.species, parameters.cutoff
         self._species_input = species_input or partial(decide, None, "")
 
-    def inputs(self, c, dtype, device, n_threads=None):
+    def values(self, c, n_threads=None):
+        """Return None: there is no descriptor."""
+        return None
+
+    def inputs(self, c, dtype, device, values=None):
         """Return the Inputs for a configuration."""
         c.require_cutoff(self._cutoff, "the model")
         particles = np.argsort(~c.contributing, kind="stable")
@@ -129,7 +133,11 @@ class GraphConvention:
         self._n_layers = parameters.n_layers
         self._species_input = species_input or partial(decide, None, "")
 
-    def inputs(self, c, dtype, device, n_threads=None):
+    def values(self, c, n_threads=None):
+        """Return None: there is no descriptor."""
+        return None
+
+    def inputs(self, c, dtype, device, values=None):
         """Return the Inputs for a configuration."""
         refuse_disabled_graphs()
         i, j = c.pair_centers(), c.neighbors
@@ -175,10 +183,13 @@ class DescriptorConvention:
     def __init__(self, parameters, descriptor, species_input=None):
         self._descriptor = descriptor
 
-    def inputs(self, c, dtype, device, n_threads=None):
-        """Return the Inputs for a configuration."""
-        values = torch.from_numpy(self._descriptor.compute(c, n_threads=n_threads))
-        values = values.to(device, dtype)
+    def values(self, c, n_threads=None):
+        """Return the descriptor, (n_centers, width) float64."""
+        return self._descriptor.compute(c, n_threads=n_threads)
+
+    def inputs(self, c, dtype, device, values):
+        """Return the Inputs for a configuration and its values."""
+        values = torch.from_numpy(values).to(device, dtype)
         return Inputs((values,), values, c.centers, True)
 
     def derivatives(self, c, inputs, gradient, *, virial, n_threads=None):

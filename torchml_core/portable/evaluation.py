@@ -100,6 +100,7 @@ def run(executor, inputs, *, gradient, returns_forces, given):
             result = -_as_array(_like(minus_gradient, variable, file))
         else:
             result = None
+    variable.requires_grad_(False)  # for who keeps it
     return Outcome(inputs, _as_array(energies), result)
 
 

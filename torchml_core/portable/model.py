@@ -58,6 +58,8 @@ class PortableModel:
         Å; for a graph model that of one convolution.
     influence_distance : float
         Å; the largest distance at which other atoms can affect an atom's energy.
+    n_layers : int
+        Convolutions of a graph model; 1 for others.
     convention : {"raw", "descriptor", "graph"}
     descriptor : Descriptor or None
     folder : pathlib.Path
@@ -85,6 +87,7 @@ class PortableModel:
         self.species = parameters.species
         self.cutoff = parameters.cutoff
         self.influence_distance = parameters.influence_distance
+        self.n_layers = parameters.n_layers
         self.convention = parameters.convention
         self.device = executor.device
         self._executor = executor
@@ -362,16 +365,11 @@ class PortableModel:
             evaluate = torch.compiler.disable(PortableModel.evaluate)
             return evaluate(self, structure, forces=forces, virial=virial, n_threads=n_threads)
         forces, virial = checks.flag("forces", forces), checks.flag("virial", virial)
-        c = self._configuration(structure, n_threads)
+        c = configuration_for(self, structure, n_threads)
         if c.n_centers == 0:
-            return _nothing(c, forces, virial)
-        with evaluation.own_state(self.device):
-            found = self._run(c, forces or virial, n_threads)
-        evaluation.check_finite(
-            found.energies, found.gradient, self._executor.path, partial(self._hint, c)
-        )
-        values = {"energy": float(found.energies.sum())}
-        values["particle_energies"] = _particle_energies(c, found.inputs, found.energies)
+            return Prediction(c, no_values(c, forces, virial))
+        found = self._outcome(c, self._calling.values(c, n_threads), gradient=forces or virial)
+        values = self._energies(c, found)
         values.update(self._derivatives(c, found, forces, virial, n_threads))
         return Prediction(c, values)
 
@@ -392,12 +390,7 @@ class PortableModel:
         forces, virial, n_threads
             As for :meth:`evaluate`.
         """
-        try:
-            structures = iter(structures)
-        except TypeError:
-            checks.refuse("structures", structures, "an iterable of ASE Atoms or Configurations")
-        for structure in structures:
-            yield self.evaluate(structure, forces=forces, virial=virial, n_threads=n_threads)
+        return evaluate_each(self, structures, forces=forces, virial=virial, n_threads=n_threads)
 
     def __repr__(self):
         p = self.parameters
@@ -408,25 +401,23 @@ class PortableModel:
             f" cutoff {p.cutoff:g}{layers}, {p.model_file} on {self.device}>"
         )
 
-    def _configuration(self, structure, n_threads):
-        if isinstance(structure, Configuration):
-            return structure
-        return Configuration.from_atoms(
-            structure,
-            self.cutoff,
-            self.species,
-            n_layers=self.parameters.n_layers,
-            n_threads=n_threads,
+    def _outcome(self, c, values, *, gradient):
+        """The Outcome for a configuration and the values of its descriptor; checked."""
+        with evaluation.own_state(self.device):
+            found = self._run(c, values, gradient)
+        evaluation.check_finite(
+            found.energies, found.gradient, self._executor.path, partial(self._hint, c)
         )
+        return found
 
-    def _run(self, c, gradient, n_threads):
+    def _run(self, c, values, gradient):
         """The Outcome for a configuration; if the model needs it, from a larger configuration."""
         try:
-            return self._run_in_a_dtype(c, gradient, n_threads)
+            return self._run_in_a_dtype(c, gradient, values)
         except ModelError:
             if self.convention == "descriptor":
                 raise
-            run = partial(self._run_in_a_dtype, gradient=True, n_threads=n_threads)
+            run = partial(self._run_in_a_dtype, gradient=True)
             try:
                 energies, by_particle = run_beside_pair(
                     run, c, self.cutoff, self.influence_distance
@@ -435,16 +426,16 @@ class PortableModel:
                 energies = None
             if energies is None:
                 raise
-        inputs = self._calling.inputs(c, self.dtype, self.device, n_threads)
+        inputs = self._calling.inputs(c, self.dtype, self.device)
         return evaluation.Outcome(
             inputs, energies, by_particle[inputs.particles] if gradient else None
         )
 
-    def _run_in_a_dtype(self, c, gradient, n_threads):
+    def _run_in_a_dtype(self, c, gradient, values=None):
         """The Outcome, in the first floating type that torch does not refuse; it is remembered."""
         refused, dtypes = None, self._dtypes  # another thread may change self._dtypes meanwhile
         for place, dtype in enumerate(dtypes):
-            inputs = self._calling.inputs(c, dtype, self.device, n_threads)
+            inputs = self._calling.inputs(c, dtype, self.device, values)
             try:
                 found = evaluation.run(
                     self._executor,
@@ -461,6 +452,13 @@ class PortableModel:
                 self._dtypes = dtypes[place:]
                 return found
         raise refused
+
+    def _energies(self, c, found):
+        """Energies for Prediction."""
+        return {
+            "energy": float(found.energies.sum()),
+            "particle_energies": _particle_energies(c, found.inputs, found.energies),
+        }
 
     def _derivatives(self, c, found, forces, virial, n_threads):
         """Forces and virials for Prediction, or the errors that say why there are none."""
@@ -509,13 +507,32 @@ def _particle_energies(c, inputs, energies):
     return values
 
 
-def _nothing(c, forces, virial):
-    """The prediction if no particle contributes."""
+def configuration_for(model, structure, n_threads):
+    """Return the configuration of a structure with the lists that a model or committee needs."""
+    if isinstance(structure, Configuration):
+        return structure
+    return Configuration.from_atoms(
+        structure, model.cutoff, model.species, n_layers=model.n_layers, n_threads=n_threads
+    )
+
+
+def evaluate_each(model, structures, **options):
+    """Yield ``model.evaluate(structure, **options)`` of each structure, one at a time."""
+    try:
+        structures = iter(structures)
+    except TypeError:
+        checks.refuse("structures", structures, "an iterable of ASE Atoms or Configurations")
+    for structure in structures:
+        yield model.evaluate(structure, **options)
+
+
+def no_values(c, forces, virial):
+    """Return the values of a Prediction if no particle contributes."""
     n = c.n_particles
     shapes = {"forces": (n, 3), "virial": (3, 3), "particle_virials": (n, 3, 3)}
     asked = {"forces": forces, "virial": virial, "particle_virials": virial}
     values = {k: np.zeros(shapes[k]) if asked[k] else not_asked(k) for k in shapes}
-    return Prediction(c, {"energy": 0.0, "particle_energies": np.zeros(n), **values})
+    return {"energy": 0.0, "particle_energies": np.zeros(n), **values}
 
 
 def _the_one(folder, suffix):

@@ -93,12 +93,7 @@ class Prediction:
         """
         if self._folded:
             return self
-        self._configuration.require_parents()
-        values = dict(self._values)
-        for name in ("particle_energies", "forces", "particle_virials"):
-            if not isinstance(values[name], Exception):
-                values[name] = functools.partial(self._fold_later, name)
-        return Prediction(self._configuration, values, folded=True)
+        return Prediction(self._configuration, self._values_to_fold(), folded=True)
 
     def __repr__(self):
         over = f"{self.n_particles} {'atoms' if self._folded else 'particles'}"
@@ -111,6 +106,14 @@ class Prediction:
         if callable(value):
             value = self._values[name] = value()
         return value
+
+    def _values_to_fold(self):
+        self._configuration.require_parents()
+        values = dict(self._values)
+        for name in ("particle_energies", "forces", "particle_virials"):
+            if not isinstance(values[name], Exception):
+                values[name] = functools.partial(self._fold_later, name)
+        return values
 
     def _fold_later(self, name):
         return self._configuration.fold(self._get(name))
