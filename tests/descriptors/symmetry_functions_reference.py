@@ -20,7 +20,11 @@ def cutoff_function(kind, r, rc, inner=0.0):
         "poly1": 1 - 3 * x**2 + 2 * x**3,
         "poly2": 1 - 10 * x**3 + 15 * x**4 - 6 * x**5,
         "poly3": 1 - 35 * x**4 + 84 * x**5 - 70 * x**6 + 20 * x**7,
+        "poly4": 1 - 126 * x**5 + 420 * x**6 - 540 * x**7 + 315 * x**8 - 70 * x**9,
         "tanh3": np.tanh(1 - x) ** 3,
+        "tanh3_normalized": (np.tanh(1 - x) / np.tanh(1)) ** 3,
+        "exp": np.exp(1 - 1 / (1 - x * x)),
+        "hard": 1.0,
     }[kind]
 
 

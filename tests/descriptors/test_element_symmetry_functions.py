@@ -6,7 +6,7 @@ from descriptors.kit import STRUCTURES, ArgumentsKit, SettingsKit
 from descriptors.symmetry_functions_reference import element_functions
 
 import torchml_core as tm
-from torchml_core.descriptors.symmetry_functions import Function
+from torchml_core.descriptors.symmetry_functions import CompactFunction, Function
 
 FUNCTIONS = {
     "Si": [
@@ -31,6 +31,10 @@ SETTINGS = {
     "inner": {"cutoff_function": "poly1", "inner": 0.35},
     "inner cos": {"inner": 0.2},
     "tanh3": {"cutoff_function": "tanh3"},
+    "tanh3_normalized": {"cutoff_function": "tanh3_normalized"},
+    "exp": {"cutoff_function": "exp", "inner": 0.1},
+    "poly4": {"cutoff_function": "poly4"},
+    "hard": {"cutoff_function": "hard"},
 }
 
 
@@ -102,6 +106,20 @@ def test_an_element_without_functions():
 
 
 G2 = Function("g2", ("C",), 4.0, 0.1)
+C2 = CompactFunction("c2", ("C",), (-4.0, 4.0), None, "poly1", True)
+C5 = CompactFunction("c5", ("C", "C"), (1.0, 4.0), (60.0, 180.0))
+
+
+def test_plain_lists_are_functions_too():
+    """As a stored descriptor has them."""
+    plain = [["g2", ["C"], 4.0, 0.1], ["c2", ["C"], [-4, 4], None, "poly1", 1]]
+    d = tm.ElementSymmetryFunctions({"C": [*plain, ["c5", ["C", "C"], [1, 4], [60, 180]]]})
+    assert d == tm.ElementSymmetryFunctions({"C": [G2, C2, C5]})
+    assert d.cutoff == 4.0
+    assert d.element_labels["C"][1:] == [
+        "c2[C](R=-4..4, core=poly1 asymmetric)",
+        "c5[C-C](R=1..4, angle=60..180, core=poly2)",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +129,7 @@ G2 = Function("g2", ("C",), 4.0, 0.1)
         ({"C": []}, {}, "every list is empty"),
         ({"C": [G2]}, {"cutoff_function": "sin"}, "cutoff_function = 'sin'"),
         ({"C": [G2]}, {"inner": 1.0}, "inner = 1.0"),
-        ({"C": [G2]}, {"inner": 0.1, "cutoff_function": "tanh3"}, "tanh3 has no flat part"),
+        ({"C": [G2]}, {"inner": 0.1, "cutoff_function": "tanh3"}, "tanh3 has no inner cutoff"),
         ({"C": [G2._replace(type="g1")]}, {}, "C number 0: type = 'g1'"),
         ({"C": [G2, G2._replace(neighbors=("H",))]}, {}, r"C number 1: neighbors = \('H',\)"),
         ({"C": [G2._replace(neighbors=("C", "C"))]}, {}, "1 of"),
@@ -120,7 +138,22 @@ G2 = Function("g2", ("C",), 4.0, 0.1)
         ({"C": [G2._replace(cutoff="4")]}, {}, "cutoff = '4'"),
         ({"C": [G2._replace(cutoff=0)]}, {}, "cutoff = 0"),
         ({"C": [G2._replace(zeta=300, lam=9)]}, {}, "overflows"),
-        ({"C": [("g2",)]}, {}, "a Function is needed"),
+        ({"C": [C2._replace(core="poly5")]}, {}, "C number 0: core = 'poly5'"),
+        ({"C": [C2._replace(asymmetric="a")]}, {}, "asymmetric = 'a': True or False"),
+        ({"C": [C2._replace(core="exp")]}, {}, "'exp' has no asymmetric form"),
+        ({"C": [C2._replace(neighbors=("C", "C"))]}, {}, "1 of"),
+        ({"C": [C5._replace(neighbors=("C",))]}, {}, "2 of"),
+        ({"C": [C2._replace(radial=4.0)]}, {}, "radial has shape"),
+        ({"C": [C2._replace(radial=(4.0, np.inf))]}, {}, r"radial\[1\] = inf"),
+        ({"C": [C2._replace(radial=(4.0, 4.0))]}, {}, r"radial = \(4.0, 4.0\): two numbers"),
+        ({"C": [C2._replace(radial=(-4.0, 0.0))]}, {}, "cutoff = 0"),
+        ({"C": [C2._replace(angular=(0.0, 90.0))]}, {}, "c2 has no angle"),
+        ({"C": [C5._replace(angular=None)]}, {}, "angular has shape"),
+        ({"C": [C5._replace(angular=(90.0, 60.0))]}, {}, "the second clearly greater"),
+        ({"C": [C5._replace(angular=(-30.0, 60.0))]}, {}, "around 0 or 180"),
+        ({"C": [C5._replace(angular=(90.0, 200.0))]}, {}, "around 0 or 180"),
+        ({"C": [C5._replace(angular=(-181.0, 181.0))]}, {}, "around 0 or 180"),
+        ({"C": [("g2",)]}, {}, "a Function or CompactFunction is needed"),
     ],
 )
 def test_wrong_settings_are_named(functions, settings, message):

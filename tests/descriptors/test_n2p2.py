@@ -244,7 +244,7 @@ def test_wrong_files_are_named(write, changed, message):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"cutoff_type": "0"}, r"input\.nn:4: cutoff_type = 0: one of"),
+        ({"cutoff_type": "9"}, r"input\.nn:4: cutoff_type = 9: one of"),
         (
             {
                 "lines": ["O 2 H 1 0 6"],

@@ -1,5 +1,5 @@
 """Cutoff functions: 0 at r = rc and beyond, continuously differentiable; 1 at r = 0, except tanh³.
-(A step is neither, for those who ask for it.)
+(STEP and HARD jump at rc, for those who ask for it.)
 
 They are functions of q = (r/rc)², and derivatives are with respect to q: neither a square root nor
 a division is needed for the cosine, and the chain rule through squares of distances is linear in
@@ -18,7 +18,11 @@ cdef enum CutoffFunction:
     POLYNOMIAL_1  # 1 - 3x² + 2x³: the polynomial with n continuous derivatives at both ends
     POLYNOMIAL_2  # 1 - 10x³ + 15x⁴ - 6x⁵
     POLYNOMIAL_3  # 1 - 35x⁴ + 84x⁵ - 70x⁶ + 20x⁷
+    POLYNOMIAL_4  # 1 - 126x⁵ + 420x⁶ - 540x⁷ + 315x⁸ - 70x⁹
     TANH_CUBED    # tanh³(1 - x)
+    TANH_CUBED_NORMALIZED  # tanh³(1 - x) / tanh³(1)
+    EXPONENTIAL   # exp(1 - 1/(1 - x²))
+    HARD          # 1 below rc, 0 from there on; its derivative is 0, also at the jump
     STEP          # 1 up to rc and a little further: neighbors beyond never get here
 
 
@@ -42,6 +46,9 @@ cdef inline vec cutoff_of_square(
     if kind == STEP:
         derivative[0] = splat(0, &q)
         return vstep(splat(1.5, &q) - q)
+    if kind == HARD:  # a neighbor at rc must not count because q was rounded
+        derivative[0] = splat(0, &q)
+        return vstep(splat(1 - (5e-7 if vec is vfloat else 1e-15), &q) - q)
     if inner == 0 and kind == COSINE:
         return _cosine(q, derivative)
     root = vsqrt(q)
@@ -61,15 +68,36 @@ cdef inline vec cutoff_of_square(
         derivative[0] = -(30 * x * x * y * y * dx_dq)
         return y * y * y * (1 + 3 * x + 6 * x * x)
     if kind == TANH_CUBED:
-        y = vexp(y * splat(-2, &q))
-        y = (1 - y) / (1 + y)
-        derivative[0] = -(3 * y * y * (1 - y * y) * dx_dq)
-        return y * y * y
+        return _tanh_cubed(y, dx_dq, 1, derivative)
+    if kind == TANH_CUBED_NORMALIZED:
+        return _tanh_cubed(y, dx_dq, 2.2637537952253507954, derivative)  # tanh(1)^-3
+    if kind == EXPONENTIAL:
+        return _exponential(x, y, dx_dq, derivative)
+    if kind == POLYNOMIAL_4:
+        derivative[0] = -(630 * (x * x * x * x) * (y * y * y * y) * dx_dq)
+        return (y * y * y * y * y) * (1 + x * (5 + x * (15 + x * (35 + x * 70))))
     if kind == POLYNOMIAL_3:
         derivative[0] = -(140 * x * x * x * y * y * y * dx_dq)
         return y * y * y * y * (1 + 4 * x + 10 * x * x + 20 * x * x * x)
     derivative[0] = splat(NAN, &q)  # no branch: cutoff.pyx refuses it
     return splat(NAN, &q)
+
+
+cdef inline vec _tanh_cubed(vec y, vec dx_dq, double factor, vec *derivative) noexcept nogil:
+    """factor tanh³(y) with y = 1 - x."""
+    y = vexp(y * splat(-2, &y))
+    y = (1 - y) / (1 + y)
+    derivative[0] = -(splat(3 * factor, &y) * y * y * (1 - y * y) * dx_dq)
+    return splat(factor, &y) * y * y * y
+
+
+cdef inline vec _exponential(vec x, vec y, vec dx_dq, vec *derivative) noexcept nogil:
+    """exp(1 - 1/(1 - x²)), with y = 1 - x at least 0: 1 - x² = y (1 + x)."""
+    # From 1000 (float32: 100) on, the exponential is 0 for all that it is used for.
+    cdef vec inverse = 1 / vmax(y * (1 + x), splat(1e-2 if vec is vfloat else 1e-3, &x))
+    cdef vec value = vexp(1 - inverse) * vstep(y)
+    derivative[0] = -(2 * x * inverse * inverse * value * dx_dq)
+    return value
 
 
 cdef inline vec _cosine(vec q, vec *derivative) noexcept nogil:

@@ -7,7 +7,11 @@ CUTOFF_FUNCTIONS = {
     "poly1": POLYNOMIAL_1,
     "poly2": POLYNOMIAL_2,
     "poly3": POLYNOMIAL_3,
+    "poly4": POLYNOMIAL_4,
+    "exp": EXPONENTIAL,
     "tanh3": TANH_CUBED,
+    "tanh3_normalized": TANH_CUBED_NORMALIZED,
+    "hard": HARD,
     None: STEP,
 }
 

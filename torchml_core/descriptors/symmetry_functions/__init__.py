@@ -3,8 +3,17 @@
 from torchml_core.descriptors.symmetry_functions.element_symmetry_functions import (
     ElementSymmetryFunctions,
 )
-from torchml_core.descriptors.symmetry_functions.functions import Function
+from torchml_core.descriptors.symmetry_functions.functions import (
+    CompactFunction,
+    Function,
+)
 from torchml_core.descriptors.symmetry_functions.n2p2 import read_n2p2
 from torchml_core.descriptors.symmetry_functions.symmetry_functions import SymmetryFunctions
 
-__all__ = ["ElementSymmetryFunctions", "Function", "SymmetryFunctions", "read_n2p2"]
+__all__ = [
+    "CompactFunction",
+    "ElementSymmetryFunctions",
+    "Function",
+    "SymmetryFunctions",
+    "read_n2p2",
+]

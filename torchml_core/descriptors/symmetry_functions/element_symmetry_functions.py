@@ -12,12 +12,14 @@ from torchml_core.configuration_checks import check_species
 from torchml_core.descriptors.base import Descriptor
 from torchml_core.descriptors.symmetry_functions.functions import (
     CUTOFF_FUNCTIONS,
+    CUTOFFS_WITHOUT_INNER,
+    CompactFunction,
     atomic_number,
     check_function,
 )
 from torchml_core.descriptors.symmetry_functions.n2p2_file import write_n2p2
 from torchml_core.descriptors.symmetry_functions.planning import Family, make_kernel
-from torchml_core.errors import InputError
+from torchml_core.errors import InputError, UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,7 +33,7 @@ class ElementSymmetryFunctions(Descriptor):
 
     :func:`~torchml_core.read_n2p2` makes one from the files of n2p2. The formulas are those of
     :class:`~torchml_core.SymmetryFunctions`; here each function also has its own cutoff,
-    elements of the neighbors, and shift.
+    elements of the neighbors, and shift. A list may also contain compact functions.
 
     The lists of elements may have different lengths, but all rows of an array have the same length:
     row k contains the values of its atom's own list, followed by zeros. ``widths`` gives the number
@@ -40,10 +42,11 @@ class ElementSymmetryFunctions(Descriptor):
     Parameters
     ----------
     functions : dict
-        ``{"H": [Function(...), ...], "O": [...]}``; the keys, in their order, are the species.
-        A list may be empty.
+        ``{"H": [Function(...), CompactFunction(...), ...], "O": [...]}``; the keys, in their
+        order, are the species. A list may be empty. Both classes are in
+        ``torchml_core.descriptors.symmetry_functions``.
     cutoff_function : str
-        As in SymmetryFunctions, for all functions.
+        As in SymmetryFunctions, for all functions but the compact ones, which have none.
     inner : float
         Fraction of the cutoff up to which the cutoff function is 1 (n2p2's alpha); it falls to 0
         from there to the cutoff. 0 <= inner < 1.
@@ -89,8 +92,10 @@ class ElementSymmetryFunctions(Descriptor):
         self.inner = number("inner", inner)
         if not 0 <= self.inner < 1:
             refuse("inner", inner, "at least 0 and less than 1")
-        if inner and cutoff_function == "tanh3":
-            raise InputError(f"inner = {inner!r}: tanh3 has no flat part; 0 is needed")
+        if inner and cutoff_function in CUTOFFS_WITHOUT_INNER:
+            raise InputError(
+                f"inner = {inner!r}: {cutoff_function} has no inner cutoff; 0 is needed"
+            )
         self.widths = {element: len(own) for element, own in self.functions.items()}
         self.width = max(self.widths.values())
         if self.width == 0:
@@ -153,6 +158,8 @@ class ElementSymmetryFunctions(Descriptor):
         """
         by_neighbors = {}
         for component, f in enumerate(own):
+            if isinstance(f, CompactFunction):
+                raise UnsupportedError("compact functions cannot be computed yet")
             if f.type == "g2":
                 key, row = (2, f.cutoff, 0.0), (f.eta, f.shift)
             else:
@@ -196,9 +203,17 @@ class ElementSymmetryFunctions(Descriptor):
 
 def _label(f):
     neighbors = "weighted" if f.neighbors is None else "-".join(f.neighbors)
+    if isinstance(f, CompactFunction):
+        return f"{f.type}[{neighbors}]({_compact_parameters(f)})"
     angular = f"zeta={f.zeta:.6g}, lambda={f.lam:.6g}, " if f.type != "g2" else ""
     radial = f"eta={f.eta:.6g}, Rs={f.shift:.6g}, cutoff={f.cutoff:.6g}"
     return f"{f.type}[{neighbors}]({angular}{radial})"
+
+
+def _compact_parameters(f):
+    core = f.core + (" asymmetric" if f.asymmetric else "")
+    angular = "" if f.angular is None else "angle={:.6g}..{:.6g}, ".format(*f.angular)
+    return "R={:.6g}..{:.6g}, {}core={}".format(*f.radial, angular, core)
 
 
 def _check_functions(element, own, species):

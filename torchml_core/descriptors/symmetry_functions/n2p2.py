@@ -39,9 +39,9 @@ def read_n2p2(path: PathLike, *, length_unit: str | float) -> ElementSymmetryFun
     FileFormatError
         A line cannot be understood; the message begins with ``file:line:``.
     UnsupportedError
-        A type of function other than 2, 3, 9, 12, 13, or of cutoff other than 1 (cos), 2 (tanh³),
-        5, 6, 7 (polynomials); a line of another keyword that defines functions, such as
-        ``global_symfunction_short``.
+        A type of function other than 2, 3, 9, 12, 13, or of cutoff other than 0 (hard), 1 (cos),
+        2, 3 (tanh³), 4 (exp), 5-8 (polynomials); a line of another keyword that defines functions,
+        such as ``global_symfunction_short``.
     InputError
         The length unit is unknown.
 
@@ -49,8 +49,8 @@ def read_n2p2(path: PathLike, *, length_unit: str | float) -> ElementSymmetryFun
     -----
     Types 2, 3 and 9 are g2, g4 and g5 (narrow and wide); 12 and 13 are g2 and g4 of all neighbors
     weighted with atomic numbers. Each pair of neighbors counts once, as here. With
-    ``cutoff_type t alpha`` the cutoff function is 1 up to alpha times the cutoff; for tanh³ n2p2
-    does not use alpha. Without that line the type is 1, as in RuNNer. Numbers may have Fortran's
+    ``cutoff_type t alpha`` the cutoff function is 1 up to alpha times the cutoff; types 0, 2 and 3
+    do not use alpha. Without that line the type is 1, as in RuNNer. Numbers may have Fortran's
     exponents.
     """
     return ElementSymmetryFunctions(**read_settings(path, length_unit))

@@ -5,6 +5,10 @@ import re
 from torchml_core import checks, files
 from torchml_core.checks import refuse, shown
 from torchml_core.descriptors.symmetry_functions.functions import (
+    CUTOFFS_WITHOUT_INNER,
+    N2P2_CORES,
+    N2P2_CUTOFF_TYPES,
+    CompactFunction,
     Function,
     atomic_number,
     check_function,
@@ -13,7 +17,6 @@ from torchml_core.errors import FileFormatError, InputError, UnsupportedError
 from torchml_core.text_numbers import begins_like_number, parse_number, parse_whole
 
 LENGTH_UNITS = {"Angstrom": 1.0, "Bohr": 0.529177210903}  # in Å; CODATA 2018
-CUTOFF_TYPES = {1: "cos", 2: "tanh3", 5: "poly1", 6: "poly2", 7: "poly3"}
 TYPES = {2: "g2", 3: "g4", 9: "g5", 12: "g2", 13: "g4"}
 LARGEST = 2_000_000  # bytes of a file
 DEFINES_FUNCTIONS = re.compile(r"\w*symfunction(_\w+)?")  # keywords of n2p2 and RuNNer
@@ -114,14 +117,15 @@ def _cutoff_type(path, line):
         )
     kind = _parse(parse_whole, path, number, "cutoff_type", words[0])
     alpha = _parse(parse_number, path, number, "alpha", words[1]) if len(words) == 2 else 0.0
-    if kind not in CUTOFF_TYPES:
+    if kind not in N2P2_CUTOFF_TYPES:
         raise UnsupportedError(
             f"{path}:{number}: cutoff_type = {kind}: one of the supported types"
-            f" {sorted(CUTOFF_TYPES)} is needed"
+            f" {sorted(N2P2_CUTOFF_TYPES)} is needed"
         )
     if not 0 <= alpha < 1:
         raise FileFormatError(f"alpha = {alpha:g}: 0 <= alpha < 1 is needed", path, number)
-    return CUTOFF_TYPES[kind], 0.0 if CUTOFF_TYPES[kind] == "tanh3" else alpha
+    cutoff_function = N2P2_CUTOFF_TYPES[kind]
+    return cutoff_function, 0.0 if cutoff_function in CUTOFFS_WITHOUT_INNER else alpha
 
 
 def _function(path, number, words, elements, unit):
@@ -189,7 +193,7 @@ def _parse(parser, path, line, name, word):
 
 def write_n2p2(descriptor, path):
     """Write an ElementSymmetryFunctions; see its ``to_file``."""
-    kinds = {name: kind for kind, name in CUTOFF_TYPES.items()}
+    kinds = {name: kind for kind, name in N2P2_CUTOFF_TYPES.items()}
     lines = [
         f"number_of_elements {len(descriptor.species)}",
         f"elements {' '.join(descriptor.species)}",
@@ -203,6 +207,8 @@ def write_n2p2(descriptor, path):
 
 
 def _words(f):
+    if isinstance(f, CompactFunction):
+        return _compact_words(f)
     if f.neighbors is None and f.type == "g5":
         raise UnsupportedError("n2p2 has no weighted g5")
     kinds = {"g2": 12, "g4": 13} if f.neighbors is None else {"g2": 2, "g4": 3, "g5": 9}
@@ -211,3 +217,10 @@ def _words(f):
     names = WORDS[kind] + OPTIONAL.get(kind, ())
     words = [next(neighbors) if name == "E" else repr(getattr(f, name)) for name in names]
     return " ".join([str(kind), *words])
+
+
+def _compact_words(f):
+    kind = {"c2": 20, "c4": 21, "c5": 22}[f.type] + (3 if f.neighbors is None else 0)
+    (core,) = (word for word, name in N2P2_CORES.items() if name == f.core)
+    numbers = map(repr, (*f.radial, *(f.angular or ())))
+    return " ".join([str(kind), *(f.neighbors or ()), *numbers, core + "a" * f.asymmetric])

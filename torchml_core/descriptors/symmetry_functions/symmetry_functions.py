@@ -72,10 +72,13 @@ class SymmetryFunctions(Descriptor):
         weighted: pooled, with each term of g1-g3 times w_j, of g4 and g5 times w_j w_k, where w is
         the weight of the neighbor's species (M. Gastegger et al., J. Chem. Phys. 148, 241709
         (2018)).
-    cutoff_function : "cos", "poly1", "poly2", "poly3" or "tanh3"
-        ``(cos(π R/rc) + 1)/2``; or the polynomial in R/rc that has 1, 2 or 3 continuous
-        derivatives at 0 and at rc (n2p2's CT_POLY1, 2, 3); or ``tanh³(1 - R/rc)``. All are 0
-        beyond rc.
+    cutoff_function : str
+        As a function of x = R/rc: "cos": ``(cos(π x) + 1)/2``; "poly1" ... "poly4": the polynomial
+        that has 1 ... 4 continuous derivatives at 0 and at rc (n2p2's CT_POLY1 ... 4); "exp":
+        ``exp(1 - 1/(1 - x²))``; "tanh3": ``tanh³(1 - x)``; "tanh3_normalized": the same divided by
+        tanh³(1). All are 0 from rc on. "hard" is 1 below rc and 0 from there on. Its derivative is
+        0 everywhere, the jump at rc included, so that forces do not conserve the energy when an
+        atom passes rc; it is here to read models of n2p2.
     weights : dict, optional
         ``{"Si": 14.0, ...}``, only for species_mode="weighted"; default: atomic numbers.
     mean, std : float or (width,) array, optional
