@@ -252,6 +252,8 @@ def test_transforms_of_torch_func():
     together = torch.func.vmap(compute)(some)
     torch.testing.assert_close(together, torch.stack([compute(member) for member in some]))
     torch.testing.assert_close(together[2], values)
+    across = torch.func.vmap(compute, in_dims=1)(some.transpose(0, 1))
+    torch.testing.assert_close(across, together)
 
     def energy(x):
         return (compute(x) ** 2).sum()
@@ -260,6 +262,8 @@ def test_transforms_of_torch_func():
     torch.testing.assert_close(torch.func.grad(energy)(x), expected)
     with pytest.raises(tm.UnsupportedError, match="second derivatives"):
         torch.func.hessian(energy)(x)
+    with pytest.raises(tm.UnsupportedError, match="second derivatives"):
+        torch.func.grad(lambda x: torch.func.jvp(compute, (x,), (u,))[1].sum())(x)
 
 
 def test_batches_of_gradients_say_what_to_do_instead(cluster):

@@ -41,6 +41,7 @@ def test_numbers_that_pass():
 
 def test_whole():
     assert checks.whole("n", np.int8(3), 1, 3) == 3
+    assert checks.whole("n", 1, 1, 3) == 1
     assert checks.whole("n", 2.0) == 2
     assert type(checks.whole("n", np.float32(2))) is int
     for value in (0, 4, 2.5, "2", True, None, 1e400, np.nan, [2], 2**4000):
@@ -61,6 +62,14 @@ def test_one_of_and_flag():
             checks.flag("half", value)
 
 
+def test_sequence():
+    assert checks.sequence("names", ("a", "b")) == ["a", "b"]
+    assert checks.sequence("names", iter("ab")) == ["a", "b"]
+    for value in ("ab", b"ab", {"a", "b"}, frozenset("ab"), {"a": 1}.keys(), 3, np.array(3), None):
+        with pytest.raises(InputError, match=r"^names = .*: a sequence is needed$"):
+            checks.sequence("names", value)
+
+
 @pytest.mark.parametrize("value", [None, "float64 ", np.int32, "x", 64, np.float16])
 def test_real_dtype_refuses(value):
     with pytest.raises(InputError, match="^dtype = .*: float64 or float32 is needed$"):
@@ -76,6 +85,21 @@ def test_periodic():
     for value in ("False", "FFF", np.nan, [True, False], [0, 1, 2], None, [[True], [True, False]]):
         with pytest.raises(InputError, match=r"^pbc = .*: True or False, or an array"):
             checks.periodic("pbc", value)
+
+
+def test_flags():
+    found = checks.flags("contributing", [1, 0, 1], (3,))
+    assert found.dtype == bool
+    assert found.tolist() == [True, False, True]
+    assert checks.flags("contributing", [], (0,)).dtype == bool
+    for value, message in (
+        ([True], r"^contributing has shape \(1,\); \(2,\) is needed"),
+        (True, r"has shape \(\); \(2,\) is needed"),
+        ([0, 2], "an array of True or False of shape"),
+        ([0.0, 1.0], "an array of True or False of shape"),
+    ):
+        with pytest.raises(InputError, match=message):
+            checks.flags("contributing", value, (2,))
 
 
 @pytest.mark.parametrize(
@@ -106,6 +130,7 @@ def test_integers():
         ([-1, 2], r"i\[0\] = -1: at least 0"),
         ([0.5], "dtype float64"),
         ([True], "dtype bool"),
+        (np.zeros(0, dtype=bool), "dtype bool"),
         ([[1]], r"shape \(1, 1\)"),
         ([[1], [1, 2]], "array of integers"),
     ):
@@ -118,10 +143,12 @@ def test_real_numbers():
     assert checks.positions("positions", []).shape == (0, 3)
     single = np.ones((2, 3), dtype=np.float32)
     assert checks.real_numbers("dr", single, (2, 3), keep_float32=True).dtype == np.float32
+    assert checks.real_numbers("dr", single, (2, 3)).dtype == np.float64
     for values, message in (
         ([[0, 0, 1j]], "dtype complex128; real numbers"),
         ([["0", "0", "1"]], "real numbers"),
         ([[0, 0, np.nan]], r"^positions\[0, 2\] = nan: a finite number is needed"),
+        ([[0, 0, np.inf]], r"^positions\[0, 2\] = inf: a finite number is needed"),
         ([[0, 0]], r"shape \(1, 2\); \(n, 3\) is needed"),
         ([0.0, 0.0, 0.0], r"shape \(3,\)"),
         ([[0, 0], [1]], "shape"),
@@ -140,3 +167,5 @@ def test_values_are_shortened():
         {k: k for k in range(99)},
     ):
         assert len(checks.shown(value)) < 120
+    assert len(checks.shown(["x" * 70] * 8)) == 200
+    assert checks.shown(np.zeros(17)) == "array of shape (17,) and dtype float64"

@@ -188,6 +188,19 @@ def test_wrong_is_found_in_symmetric_structures(structure, fault, verb):
         tm.testing.check_descriptor(Wrong([atoms.symbols[0]], 4.0, 2, 3), atoms)
 
 
+def test_a_wrong_factor_is_found_where_differences_are_rough():
+    """Second derivatives jump on the cutoff, which must not excuse an error of a thousandth."""
+
+    class Wrong(tm.SOAP):
+        def jvp(self, *arguments, **options):
+            return 1.001 * super().jvp(*arguments, **options)
+
+    with pytest.raises(AssertionError, match="finite differences: jvp: .* off by"):
+        tm.testing.check_descriptor(
+            Wrong(["Cu"], 4.0, 2, 3), SYMMETRIC["fcc, a shell on the cutoff"]
+        )
+
+
 def test_a_jump_on_the_cutoff_is_found():
     atoms = SYMMETRIC["fcc, a shell on the cutoff"]
     jumps = tm.SOAP(["Cu"], 4.0, 2, 3, smoothing=None)

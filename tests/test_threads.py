@@ -40,6 +40,14 @@ def test_none_is_what_the_environment_says(monkeypatch):
         ),
         (
             {
+                "proc/self/cgroup": "0::/slice/job\n",
+                "sys/fs/cgroup/slice/job/cpu.max": "200000 100000\n",
+                "sys/fs/cgroup/slice/cpu.max": "300000 100000\n",
+            },
+            2.0,
+        ),
+        (
+            {
                 "proc/self/cgroup": "4:memory:/other\n2:cpu,cpuacct:/job\n",
                 "sys/fs/cgroup/cpu/job/cpu.cfs_quota_us": "250000\n",
                 "sys/fs/cgroup/cpu/job/cpu.cfs_period_us": "100000\n",

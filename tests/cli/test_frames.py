@@ -96,6 +96,8 @@ def test_what_else_frames_may_look_like(tmp_path):
     empty = b"0\n\n"
     found = items(b"\xef\xbb\xbf" + dos + latin + blank + cells + empty + GOOD[:-1])
     assert [len(atoms) for atoms in found] == [2, 1, 1, 0, 2]
+    (frame,) = scan_frames(io.BytesIO(b"\xef\xbb\xbf" + GOOD))
+    assert (frame.text, frame.end) == (GOOD, len(GOOD) + 3)
     assert found[0] == found[-1]
     assert found[0].pbc.tolist() == [True, True, False]
     assert found[1].info == {"name": "café"}

@@ -134,6 +134,7 @@ def test_plain_lists_are_functions_too():
         ({"C": [G2, G2._replace(neighbors=("H",))]}, {}, r"C number 1: neighbors = \('H',\)"),
         ({"C": [G2._replace(neighbors=("C", "C"))]}, {}, "1 of"),
         ({"C": [G2._replace(type="g4")]}, {}, "2 of"),
+        ({"C": [G2._replace(eta=-0.1)]}, {}, "eta = -0.1: zeta > 0 and eta >= 0"),
         ({"C": [G2._replace(eta=np.nan)]}, {}, "eta = nan: a finite number"),
         ({"C": [G2._replace(cutoff="4")]}, {}, "cutoff = '4'"),
         ({"C": [G2._replace(cutoff=0)]}, {}, "cutoff = 0"),

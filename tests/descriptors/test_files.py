@@ -250,6 +250,7 @@ WRONG = [
     ("g1 1 1", "g7 1 1", 10, "type 1 of 3: 'g7' is none of g1, g2"),
     ("g1 1 1\n0.0", "g1 1 1", 13, "the row of g1: 1 numbers are needed, found 'g2 2 2'"),
     ("g1 1 1", "g1 2 1", 10, "g1 has one row of one number, not 2 of 1"),
+    ("g1 1 1", "g1 1 2", 10, "g1 has one row of one number, not 1 of 2"),
     ("g4 1 3", "g2 1 2", 18, "type 3 of 3: g2 was there before"),
     (
         "g2    2    2",
@@ -262,6 +263,7 @@ WRONG = [
     ("g2    2    2", "g2 2", 14, "g2: rows and columns: 2 numbers"),
     ("g2    2    2", "g2", 14, "g2: rows and columns: 2 numbers"),
     ("g2    2    2", "g2 0 2", 14, "g2: rows and columns = 0: a whole number from 1"),
+    ("1.5\t2", "G4 1 3", 16, r"g2 row 2 of 2 \(eta Rs\) is missing: G4 begins"),
     ("1.5\t2", "1.5", 16, "g2 row 2 of 2 .*: 2 numbers are needed, found '1.5'"),
     ("1.5\t2", "1.5 2 3", 16, "g2 row 2 of 2 .*: 2 numbers are needed"),
     ("1.5\t2", "1.5 O", 16, "g2 row 2 of 2 .*: 2 numbers are needed"),
@@ -270,6 +272,7 @@ WRONG = [
     ("1    -1", "0 -1", 19, "zeta = 0: more than 0"),
     (TAIL, "center_and_normalize", 20, "center_and_normalize True or False is needed"),
     (TAIL, "center_and_normalize maybe", 20, "found 'center_and_normalize maybe'"),
+    (TAIL, TAIL + "5\n", 21, "size 5, but the functions above make 4"),
     (TAIL, "normalize True", 20, "center_and_normalize True or False is needed"),
     (TAIL, BY_COLUMN.replace("4   #", "5   #"), 22, "size 5, but the functions above make 4"),
     (TAIL, BY_COLUMN.replace("-2\n", ""), 32, "found 7 numbers"),

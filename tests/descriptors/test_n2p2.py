@@ -107,7 +107,7 @@ def test_what_is_read(write):
     )
 
 
-@pytest.mark.parametrize("cutoff_type", ["1", "2", "5 0.1", "6", "7 0.3"])
+@pytest.mark.parametrize("cutoff_type", ["1", "2", "5 0.1", "6", "7 0.3000000001"])
 def test_written_and_read_back(write, tmp_path, cutoff_type):
     d = tm.read_n2p2(write(cutoff_type), length_unit="Bohr")
     d.to_file(tmp_path / "again.nn")
@@ -132,6 +132,19 @@ def test_functions_come_in_the_order_of_n2p2(write):
         (6, 0.1, 1, 1),
         (6, 0.1, 2, -1),
     ]
+
+
+def test_neighbors_come_by_atomic_number(write):
+    """Hydrogen before carbon, which comes first in the alphabet."""
+    lines = ["C 2 C 0.1 0 6", "C 2 H 0.1 0 6"]
+    d = tm.read_n2p2(write(lines=lines, head="elements C H\n"), length_unit="Angstrom")
+    assert [f.neighbors for f in d.functions["C"]] == [("H",), ("C",)]
+
+
+def test_tanh_has_no_inner_part(write):
+    """n2p2 reads alpha for any cutoff function, but tanh³ does not use it."""
+    d, same = (tm.read_n2p2(write(kind), length_unit="Bohr") for kind in ("2 0.3", "2"))
+    assert d == same
 
 
 @pytest.mark.parametrize(
@@ -166,7 +179,7 @@ def test_published_potentials(shared_data, name, structure):
         lambda text: "\ufeff" + text,
         lambda text: text.replace("\n", "\r\n"),
         lambda text: text.replace("\n", "\r"),
-        lambda text: text.replace("# a comment", "! a comment"),
+        lambda text: text.replace("# a comment", "! 2024"),  # where RuNNer would see a number
         lambda text: text.replace("# a comment", "without any mark"),
         lambda text: text.replace("symfunction_short", "symfunction"),
         lambda text: text.replace("cutoff_type 1  # c\n", ""),

@@ -98,6 +98,7 @@ WRONG = [  # what to replace, by what, the line to be named, what the message sa
     ("1.25", "sharp", 11, r"eta"),
     ("polynomial", "bessel", 14, r"'bessel'.*polynomial"),
     ("polynomial", "1.0", 14, r"polynomial"),
+    ("polynomial", "basis polynomial", 14, r"one word is needed, found 'basis polynomial'"),
     ("2\nSi", "0\nSi", 17, r"species = 0\b|species is 0\b"),
     ("2\nSi", "2.5\nSi", 17, r"species"),
     ("Si C", "Si", 18, r"2 (species|names)"),

@@ -375,6 +375,15 @@ def test_derivatives_of_many_neighbors():
     )
 
 
+def test_a_whole_zeta_beyond_32_bits():
+    """Of two neighbors in one direction: (1 + cosθ) / 2 is 1, whatever its power."""
+    d = tm.SymmetryFunctions(["Si"], 4.0, [("g4", [[2.0**31, 1, 0.0]])])
+    positions = [[0, 0, 0], [1, 0, 0], [2, 0, 0]]
+    c = tm.Configuration.from_atoms(positions=positions, symbols=["Si"] * 3, cutoff=4.0)
+    near, far = (1 + np.cos(np.pi / 4)) / 2, 0.5  # the cutoff function at 1 and 2 Å
+    np.testing.assert_allclose(d.compute(c)[0], 2 * near * near * far, rtol=1e-7)
+
+
 def test_the_order_of_rows_is_the_users():
     """The plan sorts rows by eta and (zeta, lambda); what comes out must not show it."""
     rng = np.random.default_rng(3)

@@ -84,9 +84,9 @@ def test_two_entries_of_one_name():
             opened(content)
 
 
-def claiming(sizes):
+def claiming(sizes, method=zipfile.ZIP_DEFLATED):
     """An archive whose entries claim to unpack to these sizes; nothing of that size is made."""
-    content = packed([(f"m/{k}", b"x" * 100) for k in range(len(sizes))], zipfile.ZIP_DEFLATED)
+    content = packed([(f"m/{k}", b"x" * 100) for k in range(len(sizes))], method)
     place = 0
     for size in sizes:
         place = content.index(b"PK\1\2", place + 1)  # of the central directory
@@ -102,12 +102,15 @@ def test_bombs_are_refused_by_what_they_say():
             match=rf"a file of {len(content)} bytes that says it unpacks to {sum(sizes)}; an arch",
         ):
             opened(content)
-    # one that says less than it unpacks to
-    small = opened(claiming([50]))
-    with pytest.raises(tm.ModelError, match="a damaged archive"):
-        small.read("0")
-    with pytest.raises(tm.ModelError, match="a damaged archive"):
-        small.check()
+    # less than they unpack to, or more
+    for size, message in ((50, "0: Bad CRC"), (200, "0 ends early")):
+        archive = opened(claiming([size]))
+        with pytest.raises(tm.ModelError, match=rf"a damaged archive \({message}"):
+            archive.read("0")
+        with pytest.raises(tm.ModelError, match=rf"a damaged archive \({message}"):
+            archive.check()
+        with pytest.raises(tm.ModelError, match=r"a damaged archive \(sizes of m/0\)"):
+            opened(claiming([size], zipfile.ZIP_STORED))
 
 
 def test_too_many_entries(monkeypatch):

@@ -506,6 +506,8 @@ def test_tensors_beyond_their_numbers(pt):
         "storage": code(b"K\x12t", b"K\x13t"),  # 18 numbers in all
         "sizes": code(b"(K\x06K\x03t", b"(K\x07K\x03t"),
         "strides": code(b"(K\x03K\x01t", b"(K\x04K\x01t"),
+        "offset": code(b"K\0(K\x06K\x03t", b"K\1(K\x06K\x03t"),  # by one number
+        "negative": code(b"(K\x03K\x01t", b"(J\xff\xff\xff\xffK\x01t"),
     }
     good = pt.read_bytes()
     for case in cases.values():
@@ -517,7 +519,7 @@ def test_tensors_beyond_their_numbers(pt):
 
         rewrite(pt, {"data.pkl": change})
         for look in (model_facts, lambda p: load_executor(p, CPU)):
-            with pytest.raises(tm.ModelError, match=r"damaged archive \(data\.pkl: .* numbers"):
+            with pytest.raises(tm.ModelError, match=r"damaged archive \(data\.pkl: .* number"):
                 look(pt)
 
 
@@ -546,6 +548,12 @@ def test_pickles_that_torchscript_does_not_write(pt, name, content, tmp_path, mo
         with pytest.raises(tm.ModelError, match="model.pt: a damaged archive"):
             look(pt)
     assert not (tmp_path / "touched").exists()
+
+
+def test_too_many_opcodes(pt, monkeypatch):
+    monkeypatch.setattr("torchml_core.portable.script_pickle.MOST_OPCODES", 50)
+    with pytest.raises(tm.ModelError, match=r"data\.pkl: more than 50 opcodes"):
+        model_facts(pt)
 
 
 def test_entries_that_lead_torch_elsewhere_are_left_out(pt):

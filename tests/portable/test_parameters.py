@@ -76,6 +76,7 @@ def test_the_layout_that_is_written(tmp_path):
         GRAPH.replace("\n", "\r\n"),
         "\n\n# one\n#two\n" + GRAPH.replace("\n", "\n# comment\n"),
         GRAPH.replace("Graph", "  gRAPH  # words in any case").replace("False", "FALSE"),
+        GRAPH.replace("Graph", "Graph\t# after a tab"),
         "\ufeff" + GRAPH,
         GRAPH.rstrip("\n"),
         GRAPH.replace("Si C", "Si\t C"),
@@ -149,6 +150,7 @@ def test_truncated_at_every_line(kept, read):
         ("model.pt", "../model.pt", 8, "without a folder"),
         ("False", "no", 9, "returns forces = 'no': True or False"),
         ("\n5\n", "\nfive\n", 10, "'five'"),
+        ("\n5\n", "\n1001\n", 10, "number of inputs = 1001: a whole number from 1 to 1000"),
         ("None", "SOAP", 11, "descriptor = 'SOAP': None for a graph model"),
         ("None\n", "None\n7\n", 12, "'7' after the last value"),
     ],
@@ -179,6 +181,8 @@ def test_files_that_are_none(tmp_path, read):
         read(b"\x80\x02\xff\xfe")
     with pytest.raises(tm.FileFormatError, match="number of elements"):
         read("")
+    with pytest.raises(tm.FileFormatError, match="1000001 bytes; a .param file of at most"):
+        read(GRAPH + "#" * (1_000_001 - len(GRAPH)))
     with pytest.raises(tm.FileFormatError, match=r"file\.param:8: .*text in UTF-8 is needed"):
         read(GRAPH.encode().replace(b"model.pt", b"mod\xe8le.pt"))
     assert read(GRAPH.encode("utf-16")) == read(GRAPH)

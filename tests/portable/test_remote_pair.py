@@ -201,6 +201,19 @@ def test_float32(tmp_path):
     assert model.evaluate(lone_atoms()).energy == pytest.approx(-18.25, rel=1e-6)
 
 
+def outcome(c, energies, gradient=None):
+    """An Outcome of a model of positions, whose forces are 0 where none are given."""
+    gradient = np.zeros((c.n_particles, 3)) if gradient is None else gradient
+    positions = torch.from_numpy(c.positions)
+    return Outcome(
+        Inputs((), positions, c.centers, True, np.arange(c.n_particles)), energies, gradient
+    )
+
+
+def lone_silicon():
+    return tm.Configuration.from_atoms(Atoms("Si"), CUTOFF, SPECIES)
+
+
 @pytest.mark.parametrize(("pull", "message"), [(0.0, None), (1e-3, "sum over atoms")])
 def test_a_pair_that_feels_the_atoms_is_noticed(pull, message):
     """Energies add up, but beside an atom the pair has other forces than alone."""
@@ -209,15 +222,28 @@ def test_a_pair_that_feels_the_atoms_is_noticed(pull, message):
         gradient = np.zeros((c.n_particles, 3))
         if c.n_particles % 2:
             gradient[-1] = pull
-        positions = torch.from_numpy(c.positions)
-        inputs = Inputs((), positions, c.centers, True, np.arange(c.n_particles))
-        return Outcome(inputs, np.ones(c.n_centers), gradient)
+        return outcome(c, np.ones(c.n_centers), gradient)
 
-    c = tm.Configuration.from_atoms(Atoms("Si"), CUTOFF, SPECIES)
     if message is None:
-        energies, gradient = run_beside_pair(run, c, CUTOFF, CUTOFF)
+        energies, gradient = run_beside_pair(run, lone_silicon(), CUTOFF, CUTOFF)
         assert energies.tolist() == [1.0]
         assert gradient.tolist() == [[0.0, 0.0, 0.0]]
     else:
         with pytest.raises(tm.ModelError, match=message):
-            run_beside_pair(run, c, CUTOFF, CUTOFF)
+            run_beside_pair(run, lone_silicon(), CUTOFF, CUTOFF)
+
+
+def test_a_small_interaction_of_far_pairs_is_noticed():
+    def run(c):
+        return outcome(c, np.full(c.n_centers, 1.0 + 1e-8 * (c.n_centers == 4)))
+
+    with pytest.raises(tm.ModelError, match="sum over atoms"):
+        run_beside_pair(run, lone_silicon(), CUTOFF, CUTOFF)
+
+
+def test_energies_in_a_shape_of_their_own():
+    """Two parts for each atom: only their sum can be told."""
+    energies, _ = run_beside_pair(
+        lambda c: outcome(c, np.full(2 * c.n_centers, 0.75)), lone_silicon(), CUTOFF, CUTOFF
+    )
+    assert energies == 1.5
