@@ -86,6 +86,7 @@ ALLOWED = {
     "forces": FLAG,
     "virial": FLAG,
     "trust": FLAG,
+    "deviations": FLAG,
     "unit_norm": FLAG,
     "returns_forces": FLAG,
     "cutoff": NUMBER,
@@ -140,6 +141,9 @@ def calls(tmp_path_factory):
         cutoff=small_models.CUTOFF,
         convention="raw",
     )
+    for number in ("1", "2"):
+        model.save(folder / "committee" / "members" / number)
+    committee = tm.Committee([model, folder / "model"])
     cell = {"cell": atoms.cell.array, "pbc": True}
     kinds = {"half": False, "self_interaction": False, "sorted_rows": False, "n_threads": 1}
     one = {"positions": atoms.positions, **cell, "cutoff": 3.0}
@@ -233,7 +237,14 @@ def calls(tmp_path_factory):
         (model.write_files, {"folder": folder / "model_files"}),
         (model.evaluate, {"structure": atoms, **run}),
         (model.evaluate_many, {"structures": [atoms], **run}),
-        (tm.ase.TorchMLCalculator, {"model": model, "skin": 0.5, "n_threads": 1}),
+        (tm.Committee, {"models": [model, model]}),
+        (tm.Committee.load, {"folder": folder / "committee", "device": "cpu", "trust": False}),
+        (committee.evaluate, {"structure": atoms, **run}),
+        (committee.evaluate_many, {"structures": [atoms], **run}),
+        (
+            tm.ase.TorchMLCalculator,
+            {"model": committee, "skin": 0.5, "n_threads": 1, "deviations": True},
+        ),
         (
             tm.testing.finite_difference_forces,
             {"model": model, "atoms": Atoms("Si"), "step": 1e-4, "indices": [0]},
@@ -324,6 +335,7 @@ def test_every_public_argument_is_tried(calls):
     others = {  # not made by users, without checks by design, always an error, called by ASE
         "Prediction",
         "PortableModel",
+        "CommitteePrediction",
         "Configuration.unchecked",
         "SphericalExpansion.to_file",
         "TorchMLCalculator.calculate",

@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+import small_models
 from ase import units
 from ase.build import bulk, molecule
+from ase.calculators.calculator import PropertyNotImplementedError
 from ase.filters import StrainFilter
+from ase.io import read, write
 from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS
 from structures import rattled_silicon
@@ -137,3 +140,48 @@ def test_a_folder_is_loaded(examples):
     atoms = rattled_silicon(1)
     atoms.calc = TorchMLCalculator(examples / "models" / "StillingerWeber_Si")
     assert atoms.get_potential_energy() < 0
+
+
+def committee(tmp_path):
+    descriptor = tm.SymmetryFunctions(["Si"], 3.2, [("g2", [[0.3, 0.0], [0.5, 1.5]])])
+    folders = []
+    for number in (1, 2, 3):
+        network = small_models.DescriptorNet(2)
+        network.last.data *= number
+        folders.append(tmp_path / str(number))
+        tm.PortableModel.create(folders[-1], model=network, species=["Si"], descriptor=descriptor)
+    return tm.Committee(folders)
+
+
+def test_a_committee_has_deviations(tmp_path):
+    together, atoms = committee(tmp_path), rattled_silicon(1)
+    atoms.calc = TorchMLCalculator(together)
+    expected = together.evaluate(atoms).fold()
+    assert atoms.get_potential_energy() == pytest.approx(expected.energy, rel=1e-12)
+    assert atoms.calc.results["energy_std"] == pytest.approx(expected.energy_std, rel=1e-12)
+    assert "forces_std" not in atoms.calc.results
+    close = np.testing.assert_allclose
+    close(atoms.get_forces(), expected.forces, rtol=0, atol=1e-12)
+    close(atoms.calc.results["forces_std"], expected.forces_std, rtol=0, atol=1e-12)
+    close(atoms.calc.results["stress_std"], expected.stress_std, rtol=0, atol=1e-14)
+    write(tmp_path / "atoms.extxyz", atoms)
+    close(read(tmp_path / "atoms.extxyz").get_forces(), expected.forces, rtol=0, atol=1e-7)
+    atoms.rattle(1e-3)  # with the same lists
+    atoms.get_forces()
+    moved = together.evaluate(atoms).fold()
+    close(atoms.calc.results["forces_std"], moved.forces_std, rtol=0, atol=1e-12)
+    assert atoms.calc.verlet.n_builds == 1
+
+
+def test_deviations_of_forces_only_when_requested(tmp_path):
+    atoms = rattled_silicon(1)
+    atoms.calc = TorchMLCalculator(committee(tmp_path), deviations=False)
+    atoms.get_forces()
+    assert "energy_std" in atoms.calc.results
+    assert not {"forces_std", "stress_std"} & set(atoms.calc.results)
+    forces_std = atoms.calc.get_property("forces_std", atoms)
+    expected = atoms.calc.model.evaluate(atoms).fold().forces_std
+    np.testing.assert_allclose(forces_std, expected, rtol=0, atol=1e-12)
+    atoms.calc = TorchMLCalculator(atoms.calc.model.models[0])
+    with pytest.raises(PropertyNotImplementedError):
+        atoms.calc.get_property("forces_std", atoms)

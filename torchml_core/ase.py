@@ -68,8 +68,9 @@ class TorchMLCalculator(Calculator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        is_loaded = isinstance(model, (PortableModel, Committee))
-        self.model = model if is_loaded else PortableModel.load(model)
+        if not isinstance(model, (PortableModel, Committee)):
+            model = PortableModel.load(model)
+        self.model: PortableModel | Committee = model
         self.n_threads = n_threads
         self.deviations = checks.flag("deviations", deviations)
         if isinstance(model, Committee):

@@ -216,8 +216,17 @@ def files_in(path, what):
     FileAccessError
         If it cannot be read.
     """
+    return _entries(path, what, Path.is_file)
+
+
+def folders_in(path, what):
+    """Return the paths of the folders in a folder, as :func:`files_in`."""
+    return _entries(path, what, Path.is_dir)
+
+
+def _entries(path, what, is_wanted):
     try:
-        return sorted(file for file in path.iterdir() if file.is_file())
+        return sorted(entry for entry in path.iterdir() if is_wanted(entry))
     except NotADirectoryError:
         raise MissingFileError(f"{path}: not a folder; {what}") from None
     except FileNotFoundError:

@@ -655,3 +655,61 @@ def test_a_model_that_gives_nan_says_how_to_use_it(run, shared_data, monkeypatch
     assert "KIM_MODEL_ELEMENTS_MAP" in result.stderr
     monkeypatch.setenv("KIM_MODEL_ELEMENTS_MAP", "1")
     assert run("evaluate", folder, sources).exit_code == 0
+
+
+# ---- committees
+
+
+@pytest.fixture(scope="module")
+def committee(tmp_path_factory, model):
+    """A folder with a model and the members of a committee."""
+    folder = tmp_path_factory.mktemp("committee")
+    model.save(folder)
+    for number in (1, 2, 3):
+        network = small_models.PairNet()
+        network.scale.data *= number
+        tm.PortableModel.create(
+            folder / "members" / str(number),
+            model=network,
+            species=["Si", "C"],
+            cutoff=small_models.CUTOFF,
+            convention="raw",
+        )
+    return folder
+
+
+def test_a_committee_writes_its_deviations(run, committee, silicon, tmp_path):
+    structures = [atoms.copy() for atoms in silicon]
+    structures[1].info["energy_std"] = 7.0  # of an earlier run
+    write(tmp_path / "in.extxyz", structures)
+    structures = read(tmp_path / "in.extxyz", ":")  # rounded
+    out, members = tmp_path / "out.extxyz", [committee / "members" / str(k) for k in (1, 2, 3)]
+    result = run("evaluate", *members, tmp_path / "in.extxyz", "-o", out)
+    assert result.exit_code == 0, result.output
+    together = tm.Committee(members)
+    for line, given, found in zip(
+        result.stdout.splitlines()[1:4], structures, read(out, ":"), strict=True
+    ):
+        p = together.evaluate(given).fold()
+        assert found.calc.results["energy"] == pytest.approx(p.energy, rel=1e-14)
+        assert found.info["energy_std"] == pytest.approx(p.energy_std, rel=1e-14)
+        np.testing.assert_allclose(found.arrays["forces_std"], p.forces_std, atol=1e-8)
+        np.testing.assert_allclose(found.info["stress_std"], p.stress_std, atol=1e-12)
+        shown = [p.energy_std / 8, p.forces_std.max()]
+        assert numbers(line)[-2:] == pytest.approx(shown, abs=1e-6)
+    assert read(out, 1).info["reference_energy_std"] == 7.0
+    content = out.read_bytes()
+    out.write_bytes(content[:-100])
+    # the folder of the committee is the same as its members
+    again = run("evaluate", committee, tmp_path / "in.extxyz", "-o", out, "--resume")
+    assert again.exit_code == 0, again.output
+    assert out.read_bytes() == content
+    result = run("evaluate", committee, f"{tmp_path}/in.extxyz@0", "-o", out, "--no-forces")
+    assert f"std      {together.evaluate(structures[0]).energy_std:.8f} eV" in result.stdout
+    assert "forces_std" not in read(out).arrays
+
+
+def test_models_without_structures(run, committee):
+    result = run("evaluate", committee, committee)
+    assert result.exit_code == 2
+    assert "is a model: STRUCTURES are needed after it" in result.stderr

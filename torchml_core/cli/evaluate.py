@@ -15,7 +15,13 @@ STREAM = "-"  # standard input, or output
 
 @click.command("evaluate")
 @click.argument("model", type=click.Path())
-@click.argument("structures", nargs=-1, required=True, type=click.Path(allow_dash=True))
+@click.argument(
+    "structures",
+    nargs=-1,
+    required=True,
+    type=click.Path(allow_dash=True),
+    metavar="[MODEL]... STRUCTURES...",
+)
 @click.option(
     "-o",
     "--output",
@@ -68,17 +74,22 @@ def command(ctx, model, structures, output, resume, keep_going, device, trust, t
     are in eV, forces in eV/Å, stresses in eV/Å³ with tension positive, in the order
     xx yy zz yz xz xy.
 
+    Several folders of models are evaluated as a committee, and so is one folder that holds a
+    committee (its models in members/1, members/2, ...). Results are then the mean, and standard
+    deviations are shown and written too: energy_std, forces_std, stress_std.
+
     With -o the model's results are written where ASE looks for them; results that were in the
     files are kept as reference_energy, reference_forces, ... Errors are printed with --compare, a
     KEY or --plot.
     """
+    models, structures = _models_first((model, *structures))
     _check_options(output, resume, options)
     _check_output(output, structures)
     if options["plot"] is not None:  # an empty name is refused like any other
         from torchml_core.cli.parity import check_plot_file
 
         check_plot_file(options["plot"])
-    portable = _load(model, device, trust, threads)
+    portable = _load(models, device, trust, threads)
 
     from torchml_core.cli.output import Writer
     from torchml_core.cli.report import Report
@@ -149,7 +160,8 @@ def _evaluate_all(sources, results_of, takers, writer, earlier, *, keep_going, d
 
 
 def _results(model, options, n_threads, atoms):
-    """The model's results for a structure, by ASE's names."""
+    """The model's results for a structure, by ASE's names; with ``_std``, their deviations."""
+    from torchml_core.portable.committee import CommitteePrediction
     from torchml_core.portable.prediction import volume_of_stress
 
     forces = not options["no_forces"]
@@ -164,18 +176,41 @@ def _results(model, options, n_threads, atoms):
         results["energies"] = prediction.particle_energies
     if options["atom_stresses"] and stress:
         results["stresses"] = prediction.stresses
+    if isinstance(prediction, CommitteePrediction):
+        for name in ("energy", "forces", "stress"):
+            if name in results:
+                results[f"{name}_std"] = getattr(prediction, f"{name}_std")
     return results
 
 
-def _load(folder, device, trust, n_threads):
+def _models_first(arguments):
+    """The folders of models, and the structures that follow them."""
+    n = 1
+    while n < len(arguments) and _has_model(Path(arguments[n])):
+        n += 1
+    if n == len(arguments):
+        raise click.UsageError(f"{arguments[-1]} is a model: STRUCTURES are needed after it")
+    return arguments[:n], arguments[n:]
+
+
+def _has_model(path):
+    return path.is_dir() and any(path.glob("*.param"))
+
+
+def _load(folders, device, trust, n_threads):
+    """The model, or the committee of several models or of a folder with members."""
     import torch
 
+    from torchml_core.portable.committee import Committee, member_folders
     from torchml_core.portable.model import PortableModel
     from torchml_core.threads import resolve_threads
 
     if n_threads:
         torch.set_num_threads(resolve_threads(n_threads).most)
-    return PortableModel.load(folder, device=device, trust=trust)
+    if len(folders) == 1 and member_folders(folders[0]):
+        return Committee.load(folders[0], device=device, trust=trust)
+    models = [PortableModel.load(folder, device=device, trust=trust) for folder in folders]
+    return models[0] if len(models) == 1 else Committee(models)
 
 
 def _comparison(options):

@@ -11,6 +11,7 @@ from ase.io.extxyz import per_atom_properties, write_xyz
 from torchml_core.errors import InputError
 
 STDOUT = "-"
+DEVIATIONS = ("energy_std", "forces_std", "stress_std")  # of a committee; ASE has no names for them
 
 
 class Writer(contextlib.AbstractContextManager):
@@ -65,7 +66,7 @@ def with_results(atoms, results):
         file already has such a value, which is then the reference.
     results : dict
         ASE's names: energy in eV, forces in eV/Å, stress in eV/Å³ (Voigt, tension positive), and
-        energies and stresses of atoms.
+        energies and stresses of atoms. DEVIATIONS become values of the structure and of its atoms.
 
     Returns
     -------
@@ -79,9 +80,13 @@ def with_results(atoms, results):
     """
     written = atoms.copy()
     for name, value in reference_results(atoms).items():
-        place = written.arrays if name in per_atom_properties else written.info
-        place.setdefault(f"reference_{name}", value)
-    written.calc = SinglePointCalculator(written, **results)
+        _place(written, name).setdefault(f"reference_{name}", value)
+    of_ase = dict(results)
+    for name in DEVIATIONS:
+        _place(written, name).pop(name, None)
+        if name in results:
+            _place(written, name)[name] = of_ase.pop(name)
+    written.calc = SinglePointCalculator(written, **of_ase)
     file = io.StringIO()
     try:
         write_xyz(file, written)
@@ -93,6 +98,15 @@ def with_results(atoms, results):
 
 
 def reference_results(atoms):
-    """Return the results that were read with a structure, by ASE's names; may be empty."""
-    results = {} if atoms.calc is None else atoms.calc.results
+    """Return the results that were read with a structure, by ASE's names; may be empty.
+
+    They include DEVIATIONS, as :func:`with_results` writes them.
+    """
+    results = {} if atoms.calc is None else dict(atoms.calc.results)
+    results.update({name: _place(atoms, name).get(name) for name in DEVIATIONS})
     return {name: value for name, value in results.items() if value is not None}
+
+
+def _place(atoms, name):
+    """Where a frame has a quantity: the dict of its arrays, or of its other values."""
+    return atoms.arrays if name in per_atom_properties or name == "forces_std" else atoms.info

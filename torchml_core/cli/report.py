@@ -19,22 +19,29 @@ class Report:
         self._energies = _Range()
         self._forces = _Range()
         self._pressures = _Range()
+        self._energy_deviations = _Range()
+        self._force_deviations = _Range()
 
     def add(self, label, atoms, results):
         """Take the results (a dict of ASE's names) of a structure."""
         self.n_structures += 1
         self.n_atoms += len(atoms)
         energy, stress, largest = results["energy"], results.get("stress"), None
+        deviations = _deviations(results, len(atoms))
         self._energies.add(energy / len(atoms), label)
         if "forces" in results:
             largest = np.linalg.norm(results["forces"], axis=1).max()
             self._forces.add(largest, label)
         if stress is not None:
             self._pressures.add(_pressure(stress), label)
+        for found, value in zip(
+            (self._energy_deviations, self._force_deviations), deviations, strict=False
+        ):
+            found.add(value, label)
         if self._first is None:
             self._first = (label, atoms, results)
         if len(self._rows) < FEW_STRUCTURES:
-            self._rows.append((label, len(atoms), energy, largest, stress))
+            self._rows.append((label, len(atoms), energy, largest, stress, deviations))
 
     def lines(self, seconds, earlier=None):
         """Return the lines to print after ``seconds`` of work, apart from EarlierResults."""
@@ -60,6 +67,8 @@ class Report:
             ("energy [eV/atom]", self._energies),
             ("max |F| [eV/Å]", self._forces),
             ("pressure [GPa]", self._pressures),
+            ("std E [eV/atom]", self._energy_deviations),
+            ("max std F [eV/Å]", self._force_deviations),
         ):
             if found.n:
                 yield (
@@ -91,6 +100,9 @@ def _one(label, atoms, results):
     yield f"{label}: {atoms.get_chemical_formula()}, periodic in {_periodic_directions(atoms)}"
     per_atom = results["energy"] / len(atoms)
     yield f"energy   {results['energy']:.8f} eV   ({per_atom:.8f} eV/atom)"
+    deviations = _deviations(results, len(atoms))
+    if deviations:
+        yield f"std      {results['energy_std']:.8f} eV   ({deviations[0]:.8f} eV/atom)"
     if "stress" in results:
         yield "stress   " + " ".join(f"{name:>13}" for name in ("xx", "yy", "zz", "yz", "xz", "xy"))
         yield "         " + " ".join(f"{s:13.8f}" for s in results["stress"]) + "   eV/Å³"
@@ -99,6 +111,9 @@ def _one(label, atoms, results):
         return
     sizes = np.linalg.norm(results["forces"], axis=1)
     yield f"forces   largest {sizes.max():.8f} eV/Å, on atom {sizes.argmax()}"
+    if deviations:
+        atom = int(results["forces_std"].max(axis=1).argmax())
+        yield f"         largest std of a component {deviations[1]:.8f} eV/Å, on atom {atom}"
     if len(atoms) > FEW_ATOMS:
         yield f"         (of {len(atoms)} atoms; -o writes them all)"
         return
@@ -108,17 +123,30 @@ def _one(label, atoms, results):
 
 def _table(rows):
     """Rows (label, number of atoms, results) as a table, and another one of stresses."""
-    cells = [("structure", "atoms", "energy [eV]", "[eV/atom]", "max |F| [eV/Å]")]
+    n_deviations = len(rows[0][-1])
+    names = ("std E [eV/atom]", "max std F [eV/Å]")[:n_deviations]
+    cells = [("structure", "atoms", "energy [eV]", "[eV/atom]", "max |F| [eV/Å]", *names)]
     stresses = [("stress [eV/Å³]", "xx", "yy", "zz", "yz", "xz", "xy")]
-    for label, n_atoms, energy, largest_force, stress in rows:
+    for label, n_atoms, energy, largest_force, stress, deviations in rows:
         force = "" if largest_force is None else f"{largest_force:.6f}"
-        cells.append((label, str(n_atoms), f"{energy:.6f}", f"{energy / n_atoms:.6f}", force))
+        numbers = f"{energy:.6f}", f"{energy / n_atoms:.6f}", force
+        cells.append((label, str(n_atoms), *numbers, *(f"{d:.6f}" for d in deviations)))
         if stress is not None:
             stresses.append((label, *(f"{s:.6f}" for s in stress)))
     yield from aligned(cells)
     if len(stresses) > 1:
         yield ""
         yield from aligned(stresses)
+
+
+def _deviations(results, n_atoms):
+    """Of a committee: that of the energy per atom, and the largest of the forces' components."""
+    found = []
+    if "energy_std" in results:
+        found.append(results["energy_std"] / n_atoms)
+    if "forces_std" in results:
+        found.append(np.max(results["forces_std"]))
+    return found
 
 
 def _periodic_directions(atoms):

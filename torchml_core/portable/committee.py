@@ -261,8 +261,12 @@ class CommitteePrediction(Prediction):
 def member_folders(folder):
     """Return the folders ``folder/members/...`` in the order of their numbers or names."""
     members = files.as_path("folder", folder) / MEMBERS_FOLDER
-    found = [path for path in members.iterdir() if path.is_dir()] if members.is_dir() else []
-    return sorted(found, key=lambda path: (not path.name.isdecimal(), len(path.name), path.name))
+    try:
+        found = files.folders_in(members, "members of a committee are in one")
+    except MissingFileError:
+        return []
+    named = [path for path in found if not path.name.isdecimal()]
+    return [*sorted(set(found) - set(named), key=lambda path: int(path.name)), *named]
 
 
 def _groups(models):
