@@ -25,6 +25,7 @@ _HOME = {
     "TorchMLError": "errors",
     "UnsupportedError": "errors",
     "VerletList": "verlet",
+    "ZBL": "pair_terms.zbl",
     "extension_arguments": "building",
     "neighbor_graph": "torch_neighbors",
     "neighbor_list": "neighbors",

@@ -24,6 +24,7 @@ from torchml_core.errors import UnsupportedError as UnsupportedError
 from torchml_core.neighbors import NeighborWorkspace as NeighborWorkspace
 from torchml_core.neighbors import neighbor_list as neighbor_list
 from torchml_core.neighbors import neighbor_lists as neighbor_lists
+from torchml_core.pair_terms.zbl import ZBL as ZBL
 from torchml_core.portable.committee import Committee as Committee
 from torchml_core.portable.committee import CommitteePrediction as CommitteePrediction
 from torchml_core.portable.model import PortableModel as PortableModel
