@@ -235,6 +235,13 @@ def test_atoms_over_a_billion_cells_away_are_refused(cells_away):
         tm.neighbor_list("S", positions=positions, cell=[4] * 3, pbc=(False, True, True), cutoff=1)
 
 
+def test_the_atom_that_is_the_most_cells_away_is_named():
+    """Not the farthest in Å."""
+    positions = [[0, 0, 0], [0, 9e9, 0], [5e9, 0, 0]]
+    with pytest.raises(tm.InputError, match=r"atom 2 at \[5000000000.0, 0.0, 0.0\] is over"):
+        tm.neighbor_list("ij", positions=positions, cell=[1, 1000, 10], pbc=True, cutoff=1.0)
+
+
 # ---- magnitudes
 
 

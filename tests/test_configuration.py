@@ -75,6 +75,15 @@ def test_a_distance_equal_to_the_cutoff_is_listed():
     assert len(tm.neighbor_list("i", Atoms("Si2", [[0, 0, 0], [2.0, 0, 0]]), 2.0)) == 0
 
 
+def test_distances_that_count_as_equal_to_the_cutoff():
+    """Up to 1e-10 of it, itself included, for lists and for graphs made of them."""
+    for excess, n_pairs in ((5e-11, 2), (1e-10, 2), (2e-10, 0)):
+        c = tm.Configuration.from_atoms(Atoms("Si2", [[0, 0, 0], [2 * (1 + excess), 0, 0]]), 2.0)
+        assert c.n_pairs == n_pairs
+        (graph,) = c.staged_graph(2.0, 1)
+        assert graph.shape == (2, n_pairs)
+
+
 def test_molecule_without_cell():
     water = molecule("H2O")
     c = tm.Configuration.from_atoms(water, 3.0, ["O", "H"])

@@ -135,10 +135,14 @@ def test_pairs_at_the_cutoff_in_single_precision():
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(seeds, max_size=6), st.booleans(), st.sampled_from([1, 2]))
-def test_many_structures_in_one_call(some_seeds, half, n_threads):
+@given(
+    st.lists(seeds, max_size=6), st.booleans(), st.sampled_from([1, 2]), st.sampled_from([1, 2, 32])
+)
+def test_many_structures_in_one_call(some_seeds, half, n_threads, at_once):
     structures = [random_structure(seed)[0] for seed in some_seeds]
-    *lists, begin = tm.neighbor_lists("ijSDd", structures, 2.0, half=half, n_threads=n_threads)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("torchml_core.neighbors.AT_ONCE", at_once)
+        *lists, begin = tm.neighbor_lists("ijSDd", structures, 2.0, half=half, n_threads=n_threads)
     first = 0
     assert begin[0] == 0
     assert begin[-1] == len(lists[0])
@@ -192,6 +196,14 @@ def test_many_structures_as_arrays():
         tm.neighbor_lists("ij", structures, 5.0)
 
 
+def test_the_structure_of_a_fault_is_named(monkeypatch):
+    monkeypatch.setattr("torchml_core.neighbors.AT_ONCE", 2)
+    structures = [rattled_silicon(1, seed=seed) for seed in range(4)]
+    structures[3].positions[1] = 1e20
+    with pytest.raises(tm.InputError, match="structure 3: positions: atom 1 at .* billion cells"):
+        tm.neighbor_lists("ij", structures, 3.0, n_threads=1)
+
+
 def test_more_atoms_than_int32_counts(monkeypatch):
     monkeypatch.setattr("torchml_core.neighbors.MOST_ATOMS", 15)
     tm.neighbor_lists("ij", [rattled_silicon(1)], 3.0)
@@ -202,11 +214,12 @@ def test_more_atoms_than_int32_counts(monkeypatch):
 def test_a_workspace_is_used_again():
     out = tm.NeighborWorkspace()
     first = tm.neighbor_list("ijSDd", rattled_silicon(2, seed=1), 5.0, out=out)
-    for atoms, cutoff in [(rattled_silicon(2, seed=2), 5.0), (rattled_silicon(1), 3.0)]:
+    for n, cutoff, fits in [(2, 5.0, True), (1, 3.0, True), (3, 5.0, False)]:
+        atoms = rattled_silicon(n, seed=2)
         found = tm.neighbor_list("ijSDd", atoms, cutoff, out=out)
         for mine, expected in zip(found, tm.neighbor_list("ijSDd", atoms, cutoff), strict=True):
             np.testing.assert_array_equal(mine, expected)
-    assert np.shares_memory(found[3], first[3])
+        assert np.shares_memory(found[3], first[3]) == fits
     with pytest.raises(tm.InputError, match="out is a list"):
         tm.neighbor_list("ij", rattled_silicon(1), 3.0, out=[])
 

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from ase import Atoms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from structures import rattled_silicon
@@ -45,6 +46,18 @@ def test_lists_last_until_an_atom_has_moved_half_the_skin():
     atoms.positions[3, 0] += 0.0002
     verlet.update(atoms)
     assert verlet.n_builds == 2
+
+
+@pytest.mark.parametrize("skin", [0.0, 0.5])
+def test_any_unit_of_length(skin):
+    """Also one in which the squares of lengths are no numbers."""
+    for unit in (1e-170, 1e170):
+        atoms = Atoms("Si2", np.array([[0, 0, 0], [0, 0, 4.3]]) * unit)
+        verlet = tm.VerletList(4.0 * unit, skin * unit)
+        verlet.update(atoms)
+        atoms.positions[1, 2] = 3.9 * unit
+        assert verlet.update(atoms).n_pairs == 2
+        assert verlet.n_builds == 2
 
 
 @pytest.mark.parametrize("change", ["cell", "pbc", "species", "number"])
