@@ -40,6 +40,23 @@ class DescriptorNet(torch.nn.Module):
         return torch.tanh(descriptor @ self.first.T) @ self.last.T
 
 
+class ElementNet(torch.nn.Module):
+    """Descriptor convention with species: two layers and an energy for each element."""
+
+    def __init__(self, n_elements, width, dtype=torch.float64):
+        super().__init__()
+        generator = torch.Generator().manual_seed(3)
+        first = torch.randn(n_elements, 5, width, generator=generator, dtype=torch.float64)
+        last = torch.randn(n_elements, 5, generator=generator, dtype=torch.float64)
+        self.first = torch.nn.Parameter((first / width**0.5).to(dtype))
+        self.last = torch.nn.Parameter(last.to(dtype))
+        self.reference = torch.nn.Parameter(torch.linspace(-3, -1, n_elements, dtype=dtype))
+
+    def forward(self, descriptor, species):
+        hidden = torch.tanh(torch.bmm(self.first[species], descriptor[:, :, None])[:, :, 0])
+        return torch.sum(hidden * self.last[species], dim=1) + self.reference[species]
+
+
 class GraphNet(torch.nn.Module):
     """Graph convention, three convolutions; its body also runs on a plain periodic graph."""
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from ase.build import bulk
 from devices import DEVICES
-from small_models import CUTOFF, DescriptorNet, GraphNet, PairNet
+from small_models import CUTOFF, DescriptorNet, ElementNet, GraphNet, PairNet
 from structures import rattled_silicon
 
 import torchml_core as tm
@@ -20,6 +20,8 @@ from torchml_core.kim.ranks import LOCAL_RANK, MPI_AWARE
 from torchml_core.portable.device import VARIABLE
 from torchml_core.portable.species_input import ELEMENTS_MAP
 
+# DescriptorNet is not told the species of its atoms, which does not matter here
+pytestmark = pytest.mark.filterwarnings("ignore::torchml_core.ModelWarning")
 SPECIES = ["Si", "C"]
 DESCRIPTOR = tm.SymmetryFunctions(SPECIES, CUTOFF, [("g2", [[0.3, 0.0], [0.5, 1.5]])])
 TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-4}  # of the largest value
@@ -33,6 +35,11 @@ NETWORKS = {
     },
     "descriptor": lambda dtype: {
         "model": DescriptorNet(DESCRIPTOR.width, dtype),
+        "species": SPECIES,
+        "descriptor": DESCRIPTOR,
+    },
+    "descriptor, species": lambda dtype: {
+        "model": ElementNet(len(SPECIES), DESCRIPTOR.width, dtype),
         "species": SPECIES,
         "descriptor": DESCRIPTOR,
     },

@@ -24,6 +24,7 @@ from torchml_core.ase import TorchMLCalculator
 from torchml_core.descriptors.element_symmetry_functions import Function
 from torchml_core.kim.model import KimModel
 from torchml_core.portable.executors import TorchScriptExecutor, _Executor
+from torchml_core.portable.forward import Forward
 from torchml_core.portable.model_facts import ModelFacts
 from torchml_core.portable.model_file import model_facts
 from torchml_core.portable.parameters import ModelParameters, read_parameters
@@ -95,6 +96,7 @@ MADE = {
     tm.ElementSymmetryFunctions: lambda folder: tm.ElementSymmetryFunctions(
         {"H": [Function("g2", None, 4.0, 0.1)]}
     ),
+    Forward: lambda folder: tm.PortableModel.load(folder)._executor.forward,
     Function: lambda folder: Function("g2", None, 4.0, 0.1),
     tm.NeighborWorkspace: lambda folder: used_workspace(),
     tm.PortableModel: tm.PortableModel.load,

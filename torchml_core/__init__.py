@@ -18,6 +18,7 @@ _HOME = {
     "InstallationError": "errors",
     "MissingFileError": "errors",
     "ModelError": "errors",
+    "ModelWarning": "errors",
     "NeighborWorkspace": "neighbors",
     "PortableModel": "portable.model",
     "Prediction": "portable.prediction",

@@ -19,6 +19,7 @@ from torchml_core.errors import InputError as InputError
 from torchml_core.errors import InstallationError as InstallationError
 from torchml_core.errors import MissingFileError as MissingFileError
 from torchml_core.errors import ModelError as ModelError
+from torchml_core.errors import ModelWarning as ModelWarning
 from torchml_core.errors import TorchMLError as TorchMLError
 from torchml_core.errors import UnsupportedError as UnsupportedError
 from torchml_core.neighbors import NeighborWorkspace as NeighborWorkspace

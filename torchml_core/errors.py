@@ -19,6 +19,10 @@ class TorchMLError(Exception):
         return _remade, (type(self), self.args), self.__dict__ or None
 
 
+class ModelWarning(UserWarning):
+    """A model can be used, but what it computes is probably not what is wanted."""
+
+
 class InputError(TorchMLError, ValueError):
     """An argument has a value that cannot be used; the message names it and what would be right."""
 

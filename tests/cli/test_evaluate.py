@@ -208,7 +208,7 @@ def descriptor_model(tmp_path_factory):
     """A model that gives energies and stresses of atoms, in its folder."""
     descriptor = tm.SymmetryFunctions(["Si", "C"], 3.5, [("g2", [[0.5, 1.0]])])
     folder = tmp_path_factory.mktemp("models") / "descriptor"
-    network = small_models.DescriptorNet(descriptor.width)
+    network = small_models.ElementNet(2, descriptor.width)
     return tm.PortableModel.create(
         folder, model=network, species=["Si", "C"], descriptor=descriptor
     )

@@ -296,16 +296,40 @@ def test_a_param_file_cut_short_anywhere(run, descriptor_folder):
 
 
 def test_a_wrong_number_of_arguments(run, descriptor_folder):
-    class Two(torch.nn.Module):
-        def forward(self, a, b):
-            return a.sum() + b.sum()
+    class Three(torch.nn.Module):
+        def forward(self, a, b, c):
+            return a.sum() + b.sum() + c.sum()
 
-    save_model(Two(), descriptor_folder)
+    save_model(Three(), descriptor_folder)
     (problem,) = problems(run("inspect", descriptor_folder))
-    assert problem.endswith("forward takes 2 arguments; the descriptor convention gives it 1")
+    assert problem.endswith("forward takes 3 arguments; the descriptor convention gives it 1 or 2")
     result = run("inspect", descriptor_folder / "model.pt")
     assert result.exit_code == 1
-    assert "forward takes 2 arguments; no convention has so many" in result.stdout
+    assert "forward takes 3 arguments; no convention has so many" in result.stdout
+
+
+def test_the_two_forms_of_descriptor_models(run, descriptor_folder):
+    class Both(torch.nn.Module):
+        def forward(self, descriptor, z):
+            return descriptor.sum(dim=1) * z
+
+    one, param = descriptor_folder / "model.pt", descriptor_folder / "model.param"
+    assert facts(run("inspect", descriptor_folder))["inputs"] == "descriptor"
+    assert "given for species" not in facts(run("inspect", descriptor_folder))
+    assert facts(run("inspect", one))["fits"] == "descriptor"
+    save_model(Both(), descriptor_folder)
+    assert facts(run("inspect", one))["fits"] == "descriptor with species"
+    (problem,) = problems(run("inspect", descriptor_folder))
+    assert problem == (
+        f"{param}: number of inputs = 1: 2 is needed, because forward(descriptor, z) of model.pt"
+        " also takes the species"
+    )
+    replace_in(param, "inputs\n1\n", "inputs\n2\n")
+    result = run("inspect", descriptor_folder, "--run")
+    assert result.exit_code == 0, result.output
+    assert facts(result)["inputs"] == "descriptor, species"
+    expected = "Si 14 (atomic numbers), because the second argument of forward is named z"
+    assert facts(result)["given for species"] == expected
 
 
 def test_nan_is_found(run, descriptor_folder):
@@ -441,7 +465,7 @@ def test_other_things_are_refused(run, tmp_path, silicon_file, model_folder):
     [
         (0, []),
         (1, ["descriptor"]),
-        (2, []),
+        (2, ["descriptor with species"]),
         (3, []),
         (4, ["graph of 1 layer"]),
         (5, ["raw", "graph of 2 layers"]),

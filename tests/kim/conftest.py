@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -160,9 +161,16 @@ def two_species(tmp_path_factory):
             "descriptor": descriptor,
         },
         "Graph_SiC": {"model": small_models.GraphNet(), "convention": "graph", "n_layers": 3, **of},
+        "Elements_SiC": {
+            "model": small_models.ElementNet(2, descriptor.width),
+            "species": SPECIES,
+            "descriptor": descriptor,
+        },
     }
     for name, options in networks.items():
-        tm.PortableModel.create(folder / name, **options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", tm.ModelWarning)  # Descriptor_SiC: of one input
+            tm.PortableModel.create(folder / name, **options)
     return {name: folder / name for name in networks}
 
 

@@ -16,6 +16,7 @@ MODELS = (
     "Graph_Si",
     "Raw_SiC",
     "Descriptor_SiC",
+    "Elements_SiC",
     "Graph_SiC",
 )
 # KIM's names of what may be asked for, and our names

@@ -161,7 +161,7 @@ def as_voigt(virial):
 
 OURS = [
     *itertools.product(("StillingerWeber_Si", "SymmetryFunctions_Si", "Graph_Si"), STRUCTURES),
-    *itertools.product(("Raw_SiC", "Descriptor_SiC", "Graph_SiC"), TWO_SPECIES),
+    *itertools.product(("Raw_SiC", "Descriptor_SiC", "Elements_SiC", "Graph_SiC"), TWO_SPECIES),
 ]
 REAL = [
     *itertools.product(("TorchMLModel2_Desc", "TorchMLModel3_Graph"), ("bulk", "wire", "one_atom")),

@@ -5,7 +5,7 @@ import pytest
 import torch
 from ase import Atoms
 from ase.build import bulk, molecule
-from small_models import CUTOFF, DescriptorNet, GraphNet, PairNet, shuffled
+from small_models import CUTOFF, DescriptorNet, ElementNet, GraphNet, PairNet, shuffled
 from structures import (
     crystals_with_a_shell_at_the_cutoff,
     have_both_ends,
@@ -31,16 +31,15 @@ def models(tmp_path_factory):
     cutoffs = {("Si", "Si"): CUTOFF, ("Si", "C"): 3.0, ("C", "C"): 2.8}
     descriptor = tm.SymmetryFunctions(SPECIES, cutoffs, functions)
     create = tm.PortableModel.create
+    of = {"species": SPECIES[::-1], "descriptor": descriptor}
+    with pytest.warns(tm.ModelWarning, match="centers of different species"):
+        one_input = create(folder / "d", model=DescriptorNet(descriptor.width), **of)
     return {
         "raw": create(
             folder / "r", model=PairNet(), species=SPECIES, cutoff=CUTOFF, convention="raw"
         ),
-        "descriptor": create(
-            folder / "d",
-            model=DescriptorNet(descriptor.width),
-            species=SPECIES[::-1],
-            descriptor=descriptor,
-        ),
+        "descriptor": one_input,
+        "descriptor, species": create(folder / "ds", model=ElementNet(2, descriptor.width), **of),
         "graph": create(
             folder / "g",
             model=GraphNet(),
@@ -52,7 +51,7 @@ def models(tmp_path_factory):
     }
 
 
-@pytest.fixture(params=["raw", "descriptor", "graph"])
+@pytest.fixture(params=["raw", "descriptor", "descriptor, species", "graph"])
 def model(request, models):
     return models[request.param]
 

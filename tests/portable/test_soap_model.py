@@ -54,9 +54,10 @@ def network(descriptor):
 
 @pytest.fixture
 def model(descriptor, network, tmp_path):
-    tm.PortableModel.create(
-        tmp_path / "model", model=network, species=["C", "Si"], descriptor=descriptor
-    )
+    with pytest.warns(tm.ModelWarning, match="centers of different species"):
+        tm.PortableModel.create(
+            tmp_path / "model", model=network, species=["C", "Si"], descriptor=descriptor
+        )
     return tm.PortableModel.load(tmp_path / "model")
 
 

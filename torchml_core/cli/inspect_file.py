@@ -29,6 +29,8 @@ def look_into_parameters(findings, path):
     findings.fact("model file", parameters.model_file)
     if parameters.descriptor:
         findings.fact("descriptor", parameters.descriptor)
+        alone = "descriptor" if len(parameters.species) == 1 else "descriptor, not the species"
+        findings.fact("inputs", "descriptor, species" if parameters.takes_species else alone)
     if parameters.n_inputs != parameters.expected_n_inputs:
         findings.notes.append(
             f"the .param file says {parameters.n_inputs} inputs; a {parameters.convention} model"
@@ -110,18 +112,20 @@ def look_into_model(findings, path):
 
 
 def say_which_conventions_fit(findings, facts):
-    fits = conventions_that_fit(len(facts.arguments))
+    forward = facts.forward
+    numbers = range(forward.n_required, len(forward.arguments) + 1)
+    fits = [fit for n_arguments in numbers for fit in conventions_that_fit(n_arguments)]
     findings.fact("fits", " or ".join(fits) or "none")
     if not fits:
         findings.problems.append(
-            f"forward takes {len(facts.arguments)} arguments; no convention has so many: 1 for"
-            " descriptor, 5 for raw, 3 and one a layer for graph"
+            f"forward takes {len(facts.arguments)} arguments; no convention has so many: 1 or"
+            " 2 for descriptor, 5 for raw, 3 and one a layer for graph"
         )
 
 
 def conventions_that_fit(n_arguments):
     """Return the conventions whose ``forward`` takes so many arguments, as texts."""
-    fits = {1: ["descriptor"], 5: ["raw"]}.get(n_arguments, [])
+    fits = {1: ["descriptor"], 2: ["descriptor with species"], 5: ["raw"]}.get(n_arguments, [])
     if n_arguments >= 4:
         n_layers = n_arguments - 3
         fits = [*fits, f"graph of {n_layers} layer{'' if n_layers == 1 else 's'}"]

@@ -25,7 +25,7 @@ def look_into_folder(findings, folder):
 
         findings.problems += disagreements(parameters, descriptor)
     if parameters and facts:
-        _compare_forward(findings, parameters, facts)
+        _compare_forward(findings, parameters, param_file, facts)
         _say_what_is_given(findings, parameters, param_file.name, facts)
 
 
@@ -83,14 +83,14 @@ def _model(findings, folder, model_files, parameters):
     return facts
 
 
-def _compare_forward(findings, parameters, facts):
+def _compare_forward(findings, parameters, param_file, facts):
     """Compare what the .param file says about ``forward`` with the model."""
-    n_arguments, expected = len(facts.arguments), parameters.expected_n_inputs
-    if n_arguments != expected:
-        findings.problems.append(
-            f"{parameters.model_file}: forward takes {n_arguments} arguments; "
-            f"the {parameters.convention} convention gives it {expected}"
-        )
+    from torchml_core.portable.forward import mismatch, wrong_form
+
+    wrong = mismatch(facts.forward, parameters)
+    if wrong:
+        where = f"{param_file}: " if wrong_form(facts.forward, parameters) else ""
+        findings.problems.append(where + wrong)
     if facts.n_returned is None:
         return
     if parameters.returns_forces and facts.n_returned == 1:
@@ -111,14 +111,15 @@ def _say_what_is_given(findings, parameters, param_file, facts):
     if parameters.dtype:
         dtype = f"{parameters.dtype}, because {param_file} says so"
     findings.fact("given in", dtype)
-    if parameters.convention == "descriptor" or not facts.arguments:
+    if not parameters.takes_species:
         return
     from ase.data import atomic_numbers
 
-    from torchml_core.portable.species_input import decide
+    from torchml_core.portable.species_input import decide, species_argument
 
     species = parameters.species
-    found = decide(facts.arguments[0][0], param_file, stored=parameters.species_input)
+    place, argument = species_argument(facts.forward.arguments, parameters.convention)
+    found = decide(argument, param_file, stored=parameters.species_input, place=place)
     findings.fact("given for species", found.describe(species))
     largest = max(atomic_numbers[symbol] for symbol in species)
     rows = max(facts.embeddings, default=0)

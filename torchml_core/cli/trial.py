@@ -16,7 +16,7 @@ def try_model(findings, folder, *, device=None, trust=False):
     try:
         findings.fact(name, _result(model, crystal))
     except ModelError as error:
-        if model.convention == "descriptor" or model.species_input.kind == "atomic_numbers":
+        if model.species_input is None or model.species_input.kind == "atomic_numbers":
             findings.problems.append(str(error))
             return
         _try_with_atomic_numbers(findings, folder, options, crystal, name, error)

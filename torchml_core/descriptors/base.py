@@ -41,6 +41,11 @@ class Descriptor:
         If given, all values are ``(D - mean) / std``, and all derivatives accordingly.
     rotation_invariant : bool
         Whether the values do not change under rotations.
+    tells_centers_apart : bool
+        Whether two atoms of different species have different values, whatever their neighbors are.
+        False for all descriptors of this package: silicon and carbon between the same neighbors
+        can have the same values. If a model has several species, its network then needs them too:
+        ``forward(descriptor, species)``.
 
     Notes
     -----
@@ -64,6 +69,7 @@ class Descriptor:
     mean: Doubles | None = None
     std: Doubles | None = None
     rotation_invariant = True
+    tells_centers_apart = False
 
     if TYPE_CHECKING:  # attributes or properties
 

@@ -171,7 +171,12 @@ class GraphConvention:
 
 
 class DescriptorConvention:
-    """``forward(descriptor)``, descriptor (n_c, width): one row per contributing particle.
+    """``forward(descriptor)`` or, if the ``.param`` file says 2 inputs, also the species.
+
+    ==========================  ====================================================================
+    descriptor (n_c, width)     float64 or float32: one row per contributing particle
+    species int64 (n_c,)        codes or atomic numbers of these particles, see ``species_input``
+    ==========================  ====================================================================
 
     The model gives dE/dD; the chain rule is the descriptor's ``vjp``. Particle virials are computed
     from ``pair_gradients`` when they are first read: each of the two particles of a pair gets half
@@ -182,6 +187,8 @@ class DescriptorConvention:
 
     def __init__(self, parameters, descriptor, species_input=None):
         self._descriptor = descriptor
+        self._species, self._takes_species = parameters.species, parameters.takes_species
+        self._species_input = species_input or partial(decide, None, "")
 
     def values(self, c, n_threads=None):
         """Return the descriptor, (n_centers, width) float64."""
@@ -190,7 +197,10 @@ class DescriptorConvention:
     def inputs(self, c, dtype, device, values):
         """Return the Inputs for a configuration and its values."""
         values = torch.from_numpy(values).to(device, dtype)
-        return Inputs((values,), values, c.centers, True)
+        if not self._takes_species:
+            return Inputs((values,), values, c.centers, True)
+        species = self._species_input().numbers(self._species)[c.codes(self._species)[c.centers]]
+        return Inputs((values, torch.from_numpy(species).to(device)), values, c.centers, True)
 
     def derivatives(self, c, inputs, gradient, *, virial, n_threads=None):
         """Turn dE/dD into Derivatives."""
@@ -205,7 +215,8 @@ class DescriptorConvention:
     def describe(self, inputs):
         """Say what the model was given, for messages."""
         n, width = inputs.variable.shape
-        return f"{n} atoms, {width} values of {type(self._descriptor).__name__} each"
+        species = _describe_species(self._species_input()) if self._takes_species else ""
+        return f"{n} atoms, {width} values of {type(self._descriptor).__name__} each{species}"
 
 
 BY_NAME = {"raw": RawConvention, "descriptor": DescriptorConvention, "graph": GraphConvention}

@@ -21,6 +21,7 @@ from torchml_core import files
 from torchml_core.errors import InputError, ModelError
 from torchml_core.portable import scatter_ops
 from torchml_core.portable.device import execution_device
+from torchml_core.portable.forward import Forward
 from torchml_core.portable.model_file import content_to_load
 from torchml_core.portable.torchscript_file import refuse_compiled
 from torchml_core.torch_threads import settle_torch
@@ -85,19 +86,34 @@ def save_model(model, folder, stem="model"):
     InputError
         If ``model`` is something else.
     """
+    model = compiled(model)
     with _no_deprecation_warnings():
         if isinstance(model, torch.export.ExportedProgram):
             torch.export.save(model, folder / f"{stem}.pt2")
             return f"{stem}.pt2"
-        if not isinstance(model, torch.nn.Module):
-            raise InputError(
-                f"model is a {type(model).__name__}: a torch.nn.Module, a scripted one, or an "
-                "ExportedProgram"
-            )
-        if not isinstance(model, torch.jit.ScriptModule):
-            model = _scripted(model)
         torch.jit.save(model, folder / f"{stem}.pt")
         return f"{stem}.pt"
+
+
+def compiled(model):
+    """Return a model that can be saved: a plain module scripted, any other unchanged.
+
+    Raises
+    ------
+    ModelError
+        If the module cannot be scripted.
+    InputError
+        If ``model`` is something else.
+    """
+    if isinstance(model, (torch.export.ExportedProgram, torch.jit.ScriptModule)):
+        return model
+    if not isinstance(model, torch.nn.Module):
+        raise InputError(
+            f"model is a {type(model).__name__}: a torch.nn.Module, a scripted one, or an "
+            "ExportedProgram"
+        )
+    with _no_deprecation_warnings():
+        return _scripted(model)
 
 
 class _Executor:
@@ -123,8 +139,10 @@ class TorchScriptExecutor(_Executor):
     content : bytes
         Of the file, as it was when it was loaded.
     device : torch.device
+    forward : Forward
+        What ``forward`` takes.
     arguments : tuple of str
-        The names of what ``forward`` takes.
+        The names of that.
     weights_dtype : torch.dtype
         The floating type of the model's weights. Its inputs may be float64 even so.
     n_numbers : int
@@ -158,7 +176,8 @@ class TorchScriptExecutor(_Executor):
         if not trust:
             refuse_compiled(path, module)
         weights = [list(module.parameters()), list(module.buffers())]
-        self.arguments = tuple(a.name for a in module.forward.schema.arguments[1:])  # without self
+        self.forward = forward_of(module)
+        self.arguments = self.forward.arguments
         self.not_frozen_because = None
         try:
             # optimize_numerics would fold operations into others: a different last bit
@@ -204,6 +223,7 @@ class ExportedExecutor(_Executor):
             raise ModelError(f"{path}: torch.export.load cannot load it: {why}") from error
         nodes = self._module.graph.nodes
         self.arguments = tuple(node.name for node in nodes if node.op == "placeholder")
+        self.forward = Forward(self.arguments, len(self.arguments))
         buffers = [t for t in program.constants.values() if isinstance(t, torch.Tensor)]
         weights = [program.state_dict.values(), buffers]
         self.weights_dtype = _floating_type(*weights)
@@ -211,6 +231,16 @@ class ExportedExecutor(_Executor):
 
     def __call__(self, *tensors):
         return self._module(*tensors)
+
+
+def forward_of(model):
+    """Return the Forward of a torch.jit.ScriptModule or a torch.export.ExportedProgram."""
+    if isinstance(model, torch.export.ExportedProgram):
+        names = tuple(str(name) for name in model.graph_signature.user_inputs)
+        return Forward(names, len(names))
+    arguments = model.forward.schema.arguments[1:]  # without self
+    required = sum(not argument.has_default_value() for argument in arguments)
+    return Forward(tuple(argument.name for argument in arguments), required)
 
 
 def reason(error):

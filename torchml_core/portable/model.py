@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,10 +13,17 @@ import torch
 from torchml_core import checks, files
 from torchml_core.configuration import Configuration
 from torchml_core.descriptors.files import read_descriptor
-from torchml_core.errors import FileFormatError, InputError, MissingFileError, ModelError
+from torchml_core.errors import (
+    FileFormatError,
+    InputError,
+    MissingFileError,
+    ModelError,
+    ModelWarning,
+)
 from torchml_core.portable import conventions, evaluation
 from torchml_core.portable.device import execution_device
-from torchml_core.portable.executors import load_executor, save_model
+from torchml_core.portable.executors import compiled, forward_of, load_executor, save_model
+from torchml_core.portable.forward import check_forward
 from torchml_core.portable.parameters import (
     ModelParameters,
     check_dtype,
@@ -26,7 +34,7 @@ from torchml_core.portable.parameters import (
 )
 from torchml_core.portable.prediction import Prediction, not_asked, not_given
 from torchml_core.portable.remote_pair import run_beside_pair
-from torchml_core.portable.species_input import ELEMENTS_MAP, decide
+from torchml_core.portable.species_input import ELEMENTS_MAP, decide, species_argument
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -92,12 +100,14 @@ class PortableModel:
         self.device = executor.device
         self._executor = executor
         told = told or {}  # settings that come before those of the .param file
+        place, argument = species_argument(executor.arguments, self.convention)
         self._species_input = partial(
             decide,
-            executor.arguments[0] if executor.arguments else None,
+            argument,
             next(iter(self.files), ""),
             asked=told.get("species_input"),
             stored=parameters.species_input,
+            place=place,
         )
         dtype = told.get("dtype") or parameters.dtype
         # in the order in which they are tried
@@ -113,11 +123,12 @@ class PortableModel:
 
     @property
     def species_input(self) -> Any:
-        """SpeciesInput or None: what a raw or graph model is given for species, and why.
+        """SpeciesInput or None: what the model is given for species, and why.
 
-        Its ``kind`` is "codes", "sorted_codes" or "atomic_numbers"; ``why`` is a text.
+        Its ``kind`` is "codes", "sorted_codes" or "atomic_numbers"; ``why`` is a text. None for a
+        descriptor model of one input, ``forward(descriptor)``.
         """
-        return None if self.convention == "descriptor" else self._species_input()
+        return self._species_input() if self.parameters.takes_species else None
 
     @classmethod
     def load(
@@ -145,10 +156,11 @@ class PortableModel:
             only for models from a source whose programs you would run. False: such files are
             refused; docs/portable_models.md, "Security", says what a model may still do.
         species_input : {"codes", "sorted_codes", "atomic_numbers"}, optional
-            What a raw or graph model is given for species: codes in the order of the ``.param``
-            file, or of atomic numbers, or atomic numbers themselves. None: what the ``.param``
-            file says, else KIM_MODEL_ELEMENTS_MAP, else the name of ``forward``'s first argument
-            (``z``, ``atomic_numbers``, ...), else codes; see
+            What the model is given for species: codes in the order of the ``.param`` file, or of
+            atomic numbers, or atomic numbers themselves; None for a descriptor model of one input,
+            which is given no species. None: what the ``.param`` file says, else
+            KIM_MODEL_ELEMENTS_MAP, else the name of ``forward``'s argument for species (``z``,
+            ``atomic_numbers``, ...), else codes; see
             :mod:`torchml_core.portable.species_input`.
         dtype : {"float64", "float32"} or torch.dtype, optional
             The floating type of positions or descriptors that the model is given. None: what the
@@ -169,9 +181,11 @@ class PortableModel:
             If there are several files where one is needed, the device cannot be used, or a setting
             is wrong.
         FileFormatError
-            If the ``.param`` or ``.dat`` file is wrong, or they contradict each other.
+            If the ``.param`` or ``.dat`` file is wrong, or they contradict each other, or the
+            ``.param`` file says 1 input for a model that takes 2, or 2 for one that takes 1.
         ModelError
-            If torch cannot load the model, its file is damaged, or it would have to be trusted.
+            If torch cannot load the model, its file is damaged, it would have to be trusted, or its
+            ``forward`` does not take the inputs of the convention.
         UnsupportedError
             For a graph model while KIM_MODEL_DISABLE_GRAPH is set.
         """
@@ -200,6 +214,7 @@ class PortableModel:
                 f"the folder has {', '.join(there) or 'no .pt or .pt2 file'}"
             )
         executor = load_executor(model_file, execution_device(device), trust=trust)
+        check_forward(executor.forward, parameters, folder, param_file.name)
         contents[model_file.name] = None  # the executor has it
         if told:  # for save
             contents[param_file.name] = parameters_text(told_parameters).encode()
@@ -228,7 +243,9 @@ class PortableModel:
             Created if it does not exist; must not contain files of a model yet.
         model : torch.jit.ScriptModule, torch.export.ExportedProgram or torch.nn.Module
             Its ``forward`` takes what the convention says, see
-            :mod:`torchml_core.portable.conventions`. A plain module is scripted.
+            :mod:`torchml_core.portable.conventions`. A plain module is scripted. In a descriptor
+            model it takes ``(descriptor)`` or ``(descriptor, species)``: the number of arguments
+            without a default value says which.
         species : sequence of str
             Element symbols, in the order of the species codes.
         cutoff : float, optional
@@ -255,7 +272,15 @@ class PortableModel:
         InputError
             If arguments are wrong or contradict each other, or the folder is in use.
         ModelError
-            If the module cannot be scripted.
+            If the module cannot be scripted, or ``forward`` does not take the inputs of the
+            convention.
+
+        Warns
+        -----
+        ModelWarning
+            If a model of several species is given the descriptor alone, and the descriptor does
+            not tell centers of different species apart
+            (:attr:`torchml_core.descriptors.base.Descriptor.tells_centers_apart`).
         """
         convention = _choose_convention(convention, descriptor)
         if cutoff is None and descriptor is not None:
@@ -271,11 +296,18 @@ class PortableModel:
             "species_input": species_input,
             "dtype": dtype,
         }
+        model = compiled(model)
+        forward = forward_of(model)
+        if descriptor is not None and forward.n_required == 2:
+            settings["n_inputs"] = 2
         parameters = ModelParameters(**settings)
+        folder = files.as_path("folder", folder)
+        check_forward(forward, parameters, folder, PARAMETERS_FILE)
         if descriptor is not None:
             wrong = disagreements(parameters, descriptor)
             if wrong:
                 raise InputError(f"descriptor: {'; '.join(wrong)}")
+            _warn_of_equal_centers(parameters, descriptor, forward)
         made = _new_folder(folder)
         if descriptor is not None:
             descriptor.to_file(made / DESCRIPTOR_FILE)
@@ -563,6 +595,20 @@ def _new_folder(folder):
                 f"folder = {str(folder)!r}: it has {file.name}; a folder without a model is needed"
             )
     return folder
+
+
+def _warn_of_equal_centers(parameters, descriptor, forward):
+    if len(parameters.species) == 1 or parameters.takes_species or descriptor.tells_centers_apart:
+        return
+    ignored = "" if len(forward.arguments) == 1 else f" ({forward.arguments[1]} keeps its default)"
+    warnings.warn(
+        f"{forward} is given the descriptor alone{ignored}, and {type(descriptor).__name__} does"
+        f" not tell centers of different species apart: atoms of {' and '.join(parameters.species)}"
+        " with the same neighbors get the same energy; forward(descriptor, species) is also given"
+        " the species of each atom",
+        ModelWarning,
+        stacklevel=3,
+    )
 
 
 def _choose_convention(convention, descriptor):

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from torchml_core.errors import ModelError
+from torchml_core.portable.forward import Forward
 
 OWN_NAMESPACES = {"aten", "prim", "prims"}
 # Operators that do more than compute. No other operators of torch access files or processes.
@@ -40,6 +41,8 @@ class ModelFacts:
         Why it is loaded only if it is trusted.
     embeddings : tuple of int
         The number of rows of each of its embeddings.
+    n_required : int or None
+        How many of the arguments have no default value; None: all of them.
     """
 
     format: str
@@ -51,6 +54,16 @@ class ModelFacts:
     operators: tuple
     refused: str | None
     embeddings: tuple = ()
+    n_required: int | None = None
+
+    def __post_init__(self):
+        if self.n_required is None:
+            object.__setattr__(self, "n_required", len(self.arguments))
+
+    @property
+    def forward(self):
+        """Forward: the names of the arguments, and how many are required."""
+        return Forward(tuple(name for name, _ in self.arguments), self.n_required)
 
 
 def widest(*groups):

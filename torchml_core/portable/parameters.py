@@ -63,12 +63,14 @@ class ModelParameters:
     returns_forces : bool
         Whether ``forward`` returns ``(energy, forces)``.
     n_inputs : int, optional
-        Number of arguments of ``forward``. It is often wrong in existing files and is not used
-        here, so it is kept unchanged. None: the right number, :attr:`expected_n_inputs`.
+        Number of arguments of ``forward``. For a descriptor model, 2 means
+        ``forward(descriptor, species)``, and any other number ``forward(descriptor)``. Otherwise it
+        is not used: it is often wrong in existing files, so it is kept unchanged. None: the right
+        number, :attr:`expected_n_inputs`.
     descriptor : {"SymmetryFunctions", "Bispectrum", "SOAP", "Xi"}, optional
         Kind of the descriptor in the ``.dat`` file: for descriptor models, and only for them.
     species_input : {"codes", "sorted_codes", "atomic_numbers"}, optional
-        What a raw or graph model is given for species. None: not said here, see
+        What the model is given for species, if it :attr:`takes_species`. None: not said here, see
         :mod:`torchml_core.portable.species_input`.
     dtype : {"float64", "float32"}, optional
         The floating type that ``forward`` is given. None: float64 if torch accepts it.
@@ -103,7 +105,7 @@ class ModelParameters:
         if self.n_inputs is None:
             self._set("n_inputs", self.expected_n_inputs)
         self._set("n_inputs", whole("n_inputs", self.n_inputs, 1, MOST_INPUTS))
-        _check_species_input(self.species_input, self.convention)
+        _check_species_input(self.species_input, self.takes_species)
         self._set("dtype", check_dtype(self.dtype))
 
     def _set(self, name, value):
@@ -115,9 +117,15 @@ class ModelParameters:
         return self.cutoff * self.n_layers
 
     @property
+    def takes_species(self):
+        """bool: whether ``forward`` is given the species of particles."""
+        return _takes_species(self.convention, self.n_inputs)
+
+    @property
     def expected_n_inputs(self):
         """int: how many arguments ``forward`` has in this convention."""
-        return {"raw": 5, "descriptor": 1, "graph": 3 + self.n_layers}[self.convention]
+        descriptor = 2 if self.takes_species else 1
+        return {"raw": 5, "descriptor": descriptor, "graph": 3 + self.n_layers}[self.convention]
 
 
 def read_parameters(path):
@@ -200,7 +208,9 @@ def _read(values):
     values.expect_end()
     settings = values.settings(
         {
-            "species_input": lambda text: _check_species_input(text, convention),
+            "species_input": lambda text: _check_species_input(
+                text, _takes_species(convention, n_inputs)
+            ),
             "dtype": check_dtype,
         }
     )
@@ -426,10 +436,15 @@ def check_dtype(dtype):
     return real_dtype("dtype", dtype).name
 
 
-def _check_species_input(kind, convention):
+def _takes_species(convention, n_inputs):
+    return convention != "descriptor" or n_inputs == 2
+
+
+def _check_species_input(kind, takes_species):
     check_species_input(kind)
-    if kind is not None and convention == "descriptor":
-        refuse("species_input", kind, "None, for a descriptor model, which is given no species,")
+    if kind is not None and not takes_species:
+        requirement = "None, for a descriptor model of one input, which is given no species,"
+        refuse("species_input", kind, requirement)
     return kind
 
 

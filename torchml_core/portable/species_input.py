@@ -1,4 +1,4 @@
-"""What raw and graph models are given for species: codes, or atomic numbers; and why.
+"""What models are given for species: codes, or atomic numbers; and why.
 
 A model is trained on one or the other, and its ``.param`` file does not say which. The first of
 these that applies decides:
@@ -6,7 +6,8 @@ these that applies decides:
 1. a setting: of :meth:`PortableModel.load`, or of the ``.param`` file (:meth:`PortableModel.create`
    writes it);
 2. the environment variable ``KIM_MODEL_ELEMENTS_MAP``: if it is set, to any value, atomic numbers;
-3. the name of ``forward``'s first argument: ``z``, ``atomic_numbers``, ``numbers``, ...;
+3. the name of ``forward``'s argument for species, which is the first one, or the second one of
+   descriptor models: ``z``, ``atomic_numbers``, ``numbers``, ...;
 4. a ``.param`` file that KLIFF wrote, for an argument ``species``: KLIFF counts species by atomic
    number, whatever the order in that file;
 5. otherwise codes, in the order of the ``.param`` file.
@@ -29,7 +30,7 @@ WORDS = {
 KINDS = tuple(WORDS)
 KLIFF_GRAPH_FILE = "kliff_graph.param"
 
-# Names of the first argument that mean atomic numbers, in lower case without underscores.
+# Names of the argument that mean atomic numbers, in lower case without underscores.
 ATOMIC_NUMBER_NAMES = {
     "z",
     "zs",
@@ -85,15 +86,23 @@ def check_species_input(kind, name="species_input"):
     return checks.one_of(name, kind, (None, *KINDS))
 
 
-def decide(argument, param_file, *, asked=None, stored=None):
-    """Decide what a raw or graph model is given for species.
+def species_argument(arguments, convention):
+    """Return the place of forward's argument for species, as a word, and its name, or None."""
+    place = 1 if convention == "descriptor" else 0
+    return ("first", "second")[place], (arguments[place] if len(arguments) > place else None)
+
+
+def decide(argument, param_file, *, asked=None, stored=None, place="first"):
+    """Decide what a model is given for species.
 
     Parameters
     ----------
     argument : str or None
-        The name of ``forward``'s first argument, if it is known.
+        The name of ``forward``'s argument for species, if it is known.
     param_file : str
         The name of the ``.param`` file.
+    place : {"first", "second"}
+        Which of the arguments it is.
     asked, stored : str, optional
         One of KINDS: the caller's setting, and that of the ``.param`` file.
 
@@ -109,13 +118,13 @@ def decide(argument, param_file, *, asked=None, stored=None):
     if elements_map():
         return SpeciesInput("atomic_numbers", f"the environment variable {ELEMENTS_MAP} is set")
     if argument is not None and argument.replace("_", "").lower() in ATOMIC_NUMBER_NAMES:
-        why = f"the first argument of forward is named {argument}"
+        why = f"the {place} argument of forward is named {argument}"
         return SpeciesInput("atomic_numbers", why)
     if argument == "species" and param_file == KLIFF_GRAPH_FILE:
         return SpeciesInput(
             "sorted_codes", f"KLIFF, which wrote {param_file}, counts by atomic number"
         )
-    named = "" if argument is None else f" (the first argument of forward is named {argument})"
+    named = "" if argument is None else f" (the {place} argument of forward is named {argument})"
     return SpeciesInput("codes", f"nothing says otherwise{named}")
 
 

@@ -84,7 +84,7 @@ class TorchScriptFile:
         if forward is None:
             raise ModelError(f"{self.archive.path}: it has no method forward, which is needed")
         with self.archive.damage("code"):
-            arguments, returned, n_returned = _signature(*forward.groups())
+            arguments, n_required, returned, n_returned = _signature(*forward.groups())
             parameters, buffers = (
                 _named(self._objects, classes, group) for group in ("parameters", "buffers")
             )
@@ -94,6 +94,7 @@ class TorchScriptFile:
         return ModelFacts(
             format="TorchScript",
             arguments=arguments,
+            n_required=n_required,
             returns=returned,
             n_returned=n_returned,
             n_parameters=sum(tensor.n_numbers for tensor in parameters),
@@ -139,7 +140,9 @@ def refuse_compiled(path, module):
 
 
 def _signature(arguments, returned):
-    """The arguments of forward without self, as (name, type); what it returns, and how many."""
+    """The arguments of forward without self, as (name, type), and how many are required; what it
+    returns, and how many.
+    """
     if len(arguments) > MOST_LETTERS:
         raise ValueError(f"forward with arguments of {len(arguments)} letters")
     returned = returned or "Tensor"
@@ -155,7 +158,7 @@ def _signature(arguments, returned):
             n_returned = len(parts)
         case _:
             n_returned = None
-    return tuple(own), returned, n_returned
+    return tuple(own), len(own) - len(function.args.defaults), returned, n_returned
 
 
 def _named(objects, classes, group):

@@ -1,0 +1,83 @@
+"""The arguments of a model's ``forward``, and whether its convention can call it.
+
+A descriptor model has one of two forms, ``forward(descriptor)`` and ``forward(descriptor,
+species)``. :meth:`PortableModel.create` finds out which one it is: the arguments without a default
+value decide. An argument with a default keeps it, since nothing says what it is for.
+"""
+
+from dataclasses import dataclass
+
+from torchml_core.errors import FileFormatError, ModelError
+
+
+@dataclass(frozen=True)
+class Forward:
+    """What ``forward`` takes.
+
+    Attributes
+    ----------
+    arguments : tuple of str
+        The names, without ``self``.
+    n_required : int
+        How many of them have no default value.
+    """
+
+    arguments: tuple
+    n_required: int
+
+    def takes(self, n):
+        """Whether it can be called with n tensors."""
+        return self.n_required <= n <= len(self.arguments)
+
+    def __str__(self):
+        return f"forward({', '.join(self.arguments)})"
+
+
+def mismatch(forward, parameters):
+    """Return why ``forward`` cannot be given the inputs of the convention, as a text, or None."""
+    n, convention = parameters.expected_n_inputs, parameters.convention
+    if forward.takes(n):
+        return None
+    if wrong_form(forward, parameters):
+        takes = "takes the descriptor alone" if n == 2 else "also takes the species"
+        return (
+            f"number of inputs = {parameters.n_inputs}: {3 - n} is needed, because {forward} of"
+            f" {parameters.model_file} {takes}"
+        )
+    given = "1 or 2" if convention == "descriptor" else n
+    return (
+        f"{parameters.model_file}: forward takes {len(forward.arguments)} arguments; "
+        f"the {convention} convention gives it {given}"
+    )
+
+
+def wrong_form(forward, parameters):
+    """Whether the ``.param`` file says the wrong one of the two forms of descriptor models."""
+    n = parameters.expected_n_inputs
+    return parameters.convention == "descriptor" and not forward.takes(n) and forward.takes(3 - n)
+
+
+def check_forward(forward, parameters, folder, param_file):
+    """Raise an error unless ``forward`` takes the inputs of the convention.
+
+    Parameters
+    ----------
+    forward : Forward
+    parameters : ModelParameters
+    folder : pathlib.Path
+        Of the model, for messages.
+    param_file : str
+        The name of the ``.param`` file.
+
+    Raises
+    ------
+    FileFormatError
+        If the ``.param`` file says 1 input for a model that takes 2, or 2 for one that takes 1.
+    ModelError
+        If ``forward`` takes a number of arguments that the convention does not have.
+    """
+    wrong = mismatch(forward, parameters)
+    if wrong and wrong_form(forward, parameters):
+        raise FileFormatError(wrong, folder / param_file)
+    if wrong:
+        raise ModelError(f"{folder}: {wrong}")
