@@ -9,6 +9,8 @@ from small_models import CUTOFF, DescriptorNet, GraphNet, PairNet, shuffled
 import torchml_core as tm
 from torchml_core.testing import finite_difference_forces
 
+# DescriptorNet is not told the species of its atoms, which does not matter here
+pytestmark = pytest.mark.filterwarnings("ignore::torchml_core.ModelWarning")
 SPECIES = ["Si", "C"]
 CUTOFFS = {("Si", "Si"): CUTOFF, ("Si", "C"): 3.0, ("C", "C"): 2.8}
 
