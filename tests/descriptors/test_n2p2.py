@@ -5,7 +5,7 @@ import pytest
 from ase import Atoms
 
 import torchml_core as tm
-from torchml_core.descriptors.symmetry_functions import Function
+from torchml_core.descriptors.symmetry_functions import CompactFunction, Function
 
 BOHR = 0.529177210903
 LINES = [
@@ -134,6 +134,87 @@ def test_functions_come_in_the_order_of_n2p2(write):
     ]
 
 
+def test_compact_functions(write):
+    lines = [
+        "O 25 0 6 60 180 p3",
+        "O 22 H O -6 6 0 120 p2a",
+        "O 20 H -2 6 p2",
+        "O 24 0 6 60 180 p3",
+        "O 20 H -3 5 e",
+        "O 21 O H 0 6 -90 90 p1  words behind",
+        "O 23 0 4 p4",
+        "O 22 H H -6 6 0 120 p2a",
+        "O 20 H -5 6 p2a",
+        "O 20 O -6 6 p2",
+        "O 20 H -3 6 p2",
+    ]
+    d = tm.read_n2p2(write(lines=lines), length_unit="Angstrom")
+    assert d.functions["O"] == (
+        CompactFunction("c2", ("H",), (-3.0, 5.0), None, "exp"),
+        CompactFunction("c2", ("H",), (-3.0, 6.0), None, "poly2"),
+        CompactFunction("c2", ("H",), (-2.0, 6.0), None, "poly2"),
+        CompactFunction("c2", ("O",), (-6.0, 6.0), None, "poly2"),
+        CompactFunction("c2", ("H",), (-5.0, 6.0), None, "poly2", True),
+        CompactFunction("c4", ("H", "O"), (0.0, 6.0), (-90.0, 90.0), "poly1"),
+        CompactFunction("c5", ("H", "H"), (-6.0, 6.0), (0.0, 120.0), "poly2", True),
+        CompactFunction("c5", ("H", "O"), (-6.0, 6.0), (0.0, 120.0), "poly2", True),
+        CompactFunction("c2", None, (0.0, 4.0), None, "poly4"),
+        CompactFunction("c4", None, (0.0, 6.0), (60.0, 180.0), "poly3"),
+        CompactFunction("c5", None, (0.0, 6.0), (60.0, 180.0), "poly3"),
+    )
+    in_bohr = tm.read_n2p2(write(lines=lines), length_unit="bohr").functions["O"][0]
+    assert in_bohr.radial == (-3 * BOHR, 5 * BOHR)
+
+
+def test_compact_functions_are_written(write, tmp_path):
+    lines = ["O 20 H -3 5 e", "O 22 H O -6.1 6.1 0 120 p2a", "O 24 0 6 60 180 p3", "O 2 H 1 0 6"]
+    d = tm.read_n2p2(write(lines=lines), length_unit="Bohr")
+    d.to_file(tmp_path / "again.nn")
+    assert tm.read_n2p2(tmp_path / "again.nn", length_unit="Angstrom") == d
+
+
+def test_lines_for_all_elements(write):
+    """As RuNNer: one function for each element, or each pair of elements, of the neighbors."""
+    short = ["global_symfunction_short 2 0.1 0.5 6", "element_symfunction_short O 3 0.2 1 2 5"]
+    short.append("element_symfunction_short H 9 0.2 -1 2 5  eta lambda zeta")
+    long = [f"{e} 2 {n} 0.1 0.5 6" for e in "HO" for n in "HO"]
+    pairs = ("H H", "H O", "O O")
+    long += [f"O 3 {pair} 0.2 1 2 5" for pair in pairs]
+    long += [f"H 9 {pair} 0.2 -1 2 5" for pair in pairs]
+    head = "elements O H\n" + "\n".join(short) + "\n"
+    d = tm.read_n2p2(write(lines=[], head=head), length_unit="Bohr")
+    assert d == tm.read_n2p2(write(lines=long), length_unit="Bohr")
+    assert d.widths == {"H": 5, "O": 5}
+
+
+def test_functions_that_are_listed_twice_count_twice(write):
+    """As in n2p2: the networks have an input for each."""
+    d = tm.read_n2p2(write(lines=["O 2 H 0.1 0 6"] * 2), length_unit="Bohr")
+    assert d.widths["O"] == 2
+
+
+@pytest.mark.parametrize(
+    ("cutoff_type", "also", "expected"),
+    [
+        ("1", "cutoff_alpha 0.3", ("cos", 0.3)),
+        ("6 0.3", "cutoff_alpha 0.3", ("poly2", 0.3)),
+        ("3 0.3", "", ("tanh3_normalized", 0.0)),
+        ("0", "", ("hard", 0.0)),
+        ("4 0.25 alpha", "", ("exp", 0.25)),
+        ("8", "", ("poly4", 0.0)),
+    ],
+)
+def test_cutoff_types(write, cutoff_type, also, expected):
+    d = tm.read_n2p2(write(cutoff_type, head=f"elements O H\n{also}\n"), length_unit="Bohr")
+    assert (d.cutoff_function, d.inner) == expected
+
+
+def test_cutoff_alpha_that_contradicts(write):
+    path = write("6 0.2", head="elements O H\ncutoff_alpha 0.3\n")
+    with pytest.raises(tm.FileFormatError, match=r"input\.nn:4: cutoff_alpha = 0\.3: .*0\.2"):
+        tm.read_n2p2(path, length_unit="Bohr")
+
+
 def test_neighbors_come_by_atomic_number(write):
     """Hydrogen before carbon, which comes first in the alphabet."""
     lines = ["C 2 C 0.1 0 6", "C 2 H 0.1 0 6"]
@@ -184,6 +265,11 @@ def test_published_potentials(shared_data, name, structure):
         lambda text: text.replace("symfunction_short", "symfunction"),
         lambda text: text.replace("cutoff_type 1  # c\n", ""),
         lambda text: text.replace(" 6.0\n", " 0.6d1\n").replace("0.15", "1.5D-01"),
+        lambda text: text.replace(
+            "elements O H", "number_of_elements 2 of them\nelements O H of water"
+        ),
+        lambda text: text.replace(" 1  # c", " 1 tanh 3"),
+        lambda text: text.replace(" ", "\t"),
         lambda text: text.replace("# settings", "# r\udce9glages\n"),
         lambda text: text + "title r\udce9glages\n",
     ],
@@ -232,11 +318,23 @@ def test_wrong_unit(write, unit):
         ({"cutoff_type": "one"}, r"input\.nn:4: cutoff_type = 'one': a finite decimal number"),
         (
             {"cutoff_type": "1 2 3"},
-            r"input\.nn:4: cutoff_type = .*: a number, and optionally alpha",
+            r"input\.nn:4: cutoff_type = '1 2 3': 1 to 2 words are needed",
         ),
         ({"cutoff_type": "1 1.0"}, r"input\.nn:4: alpha = 1: 0 <= alpha < 1"),
         ({"lines": ["Si 2 H 0.1 0 6"]}, r"input\.nn:5: symfunction_short 'Si 2': one of"),
-        ({"lines": ["O"]}, r"input\.nn:5: symfunction_short .*: one of"),
+        ({"lines": ["O"]}, r"input\.nn:5: symfunction_short: a type is needed"),
+        ({"lines": [""]}, r"input\.nn:5: symfunction_short '': one of"),
+        ({"lines": ["O 20 H 5 1 p2"]}, r"input\.nn:5: symfunction_short: radial = .*greater"),
+        ({"lines": ["O 22 H H -1 1 0 200 p2"]}, r"input\.nn:5: symfunction_short: angular = "),
+        ({"lines": ["O 22 H H -1 1 0 90"]}, r"input\.nn:5: .*of type 22: 7 more words"),
+        ({"head": "number_of_elements 3\nelements O H\n"}, r"input\.nn:4: elements = .*3, are"),
+        ({"head": "number_of_elements 1\nelements O H\n"}, r"input\.nn:4: elements = .*just"),
+        ({"head": "elements O H\nelement_symfunction_short C 2 1 0 6\n"}, r"input\.nn:4: .*one of"),
+        (
+            {"head": "elements O H\nglobal_symfunction_short 2 H 1 0 6\n"},
+            r"input\.nn:4: .*3 more words",
+        ),
+        ({"head": "elements O H\ncutoff_alpha 1\n"}, r"input\.nn:4: alpha = 1: 0 <= alpha < 1"),
         ({"lines": ["O 2 C 0.1 0 6"]}, r"input\.nn:5: .*'C': one of the elements"),
         ({"lines": ["O 2 H 0.1 0"]}, r"input\.nn:5: .*of type 2: 4 more words"),
         ({"lines": ["O 2 H 0.1 0 6 1"]}, r"input\.nn:5: .*of type 2: 4 more words"),
@@ -259,13 +357,16 @@ def test_wrong_files_are_named(write, changed, message):
     [
         ({"cutoff_type": "9"}, r"input\.nn:4: cutoff_type = 9: one of"),
         (
-            {
-                "lines": ["O 2 H 1 0 6"],
-                "head": "elements O H\nelement_symfunction_short O 2 1 0 6\n",
-            },
-            r"input\.nn:4: 'element_symfunction_short'",
+            {"head": "elements O H\nsymfunction_electrostatic O 2 H 1 0 6\n"},
+            r"input\.nn:4: 'symfunction_electrostatic' defines symmetry functions",
         ),
-        ({"lines": ["O 20 H -1 1 p2"]}, r"input\.nn:5: symfunction_short: type = 20"),
+        ({"head": "elements O H\ncutoff_typ 1\n"}, r"input\.nn:4: 'cutoff_typ' defines"),
+        ({"lines": ["O 4 H 1 6"]}, r"input\.nn:5: symfunction_short: type = 4: one of"),
+        ({"lines": ["O 20 H -1 1 p5"]}, r"input\.nn:5: .*'p5': a core function p1"),
+        (
+            {"head": "elements O H\nglobal_symfunction_short 12 1 0 6\n"},
+            r"input\.nn:4: global_symfunction_short: type = 12: one of the types \[2, 3, 9\]",
+        ),
     ],
 )
 def test_what_is_not_supported(write, changed, message):

@@ -1,5 +1,6 @@
 """``scaling.data`` and ``weights.ZZZ.data`` of n2p2 and RuNNer."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -137,7 +138,7 @@ def layers_of_weights(values, nodes):
     For each layer the file has all weights of the first input, of the second, ..., then biases.
     """
     layers, start = [], 0
-    for n, m in zip(nodes[:-1], nodes[1:], strict=True):
+    for n, m in pairwise(nodes):
         weights = values[start : start + n * m].reshape(n, m)
         start += n * m
         layers.append((weights.T.copy(), values[start : start + m].copy()))
@@ -147,7 +148,7 @@ def layers_of_weights(values, nodes):
 
 def n_weights(nodes):
     """Return how many numbers the weights and biases of a network are."""
-    return sum((n + 1) * m for n, m in zip(nodes[:-1], nodes[1:], strict=True))
+    return sum((n + 1) * m for n, m in pairwise(nodes))
 
 
 def _numbered_words(path, what):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,7 +15,6 @@ from torchml_core.nn.activations import ACTIVATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
 
     from torchml_core.descriptors.base import Descriptor
 
@@ -179,6 +178,7 @@ class ElementNetworks(nn.Module):
             For each element and each layer, the output layer last: weights (n_outputs, n_inputs)
             and biases (n_outputs,).
         """
+        network: Any
         for network, element in zip(self.networks, self.species, strict=True):
             for layer, (weights, biases) in zip(network.layers, layers[element], strict=True):
                 for name, given in (("weight", weights), ("bias", biases)):
@@ -222,6 +222,11 @@ class ElementNetworks(nn.Module):
 
 class ElementNetwork(nn.Module):
     """The network of one element: values (n, descriptor's width) become energies (n,)."""
+
+    shift: Tensor
+    factor: Tensor
+    energy_factor: Tensor
+    reference: Tensor
 
     def __init__(self, n_columns, layers, energy_factor, reference_energy):
         super().__init__()

@@ -58,10 +58,10 @@ def read_n2p2(path: PathLike, *, length_unit: str | float) -> ElementSymmetryFun
     ``element_symfunction_short`` and ``global_symfunction_short`` of RuNNer (types 2, 3, 9) stand
     for one function for each element of the neighbors, or each pair.
 
-    With ``cutoff_type t alpha`` the cutoff function is 1 up to alpha times the cutoff; types 0 (hard),
-    2 and 3 (tanh³) do not use alpha. RuNNer's ``cutoff_alpha`` also sets it. Without the line the
-    type is 1, as in RuNNer. Numbers may have Fortran's exponents, and words behind those that are
-    needed are comments, as in RuNNer, unless they begin with a number.
+    With ``cutoff_type t alpha`` the cutoff function is 1 up to alpha times the cutoff; types 0
+    (hard), 2 and 3 (tanh³) do not use alpha. RuNNer's ``cutoff_alpha`` also sets it. Without the
+    line the type is 1, as in RuNNer. Numbers may have Fortran's exponents, and words behind those
+    that are needed are comments, as in RuNNer, unless they begin with a number.
     """
     arguments, _ = read_functions(Settings(path), length_unit)
     return ElementSymmetryFunctions(**arguments)
