@@ -37,7 +37,7 @@ _HOME = {
     "set_kept_memory": "_memory",
 }
 _HOME |= {kind: f"descriptors.{folder}" for kind, folder in _FOLDERS.items() if folder}
-_MODULES = ("ase", "autograd", "convert", "nn", "testing")
+_MODULES = ("ase", "autograd", "nn", "testing")
 
 __version__ = "0.1.0"
 __all__ = [*_HOME, *_MODULES]

@@ -1,9 +1,7 @@
 """A network for each element, as one torch module."""
 
-from __future__ import annotations
-
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,8 +12,6 @@ from torchml_core import checks
 from torchml_core.nn.activations import ACTIVATIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from torchml_core.descriptors.base import Descriptor
 
 SCALINGS = ("none", "center", "range", "centered_range", "sigma")
@@ -86,7 +82,7 @@ class ElementNetworks(nn.Module):
 
     def __init__(
         self,
-        descriptor: Descriptor,
+        descriptor: "Descriptor",
         hidden: Sequence[int] | Mapping[str, Sequence[int]] = (30, 30),
         activation: Any = "tanh",
         *,
