@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 import torchml_core as tm
+from torchml_core.portable.executors import saved_model
 
 CUTOFF = 3.2
 
@@ -88,6 +89,13 @@ class GraphNet(torch.nn.Module):
             h = self.convolution(h, coords[j] - coords[i], i, j, layer)
         zeros = torch.zeros(2, dtype=h.dtype, device=h.device)
         return zeros.index_add(0, contributing, self.read_out(h))[::2]
+
+
+def save_model(model, folder):
+    """Write the file of a model, as PortableModel.create does, and return its name."""
+    name, content = saved_model(model)
+    (folder / name).write_bytes(content)
+    return name
 
 
 def shuffled(c, seed=0):

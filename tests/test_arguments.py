@@ -112,6 +112,15 @@ ALLOWED = {
     "l_max": {"0", "1"},
     "smoothing": {"None"},
     "species": SPECIES,
+    "element": set(),
+    "training_range": {"{}"},
+    "reference_energies": {"{}"},
+    "pair_terms": NOTHING - {"no text"},
+    "made_by": {"{}"},
+    "checksums": {"{}"},
+    "other": {"{}"},
+    "license": {"text", "long text"},
+    "citation": {"text", "long text"},
     "species_names": SPECIES,
     "names": SPECIES,
     "positions": NOTHING,
@@ -147,6 +156,10 @@ def calls(tmp_path_factory):
     for number in ("1", "2"):
         model.save(folder / "committee" / "members" / number)
     committee = tm.Committee([model, folder / "model"])
+    card = {"training_range": None, "reference_energies": {"Si": -1.0}, "license": "MIT"}
+    card |= {"pair_terms": [{"kind": "zbl", "inner": 4.0, "outer": 4.8}], "citation": "A. B."}
+    card_of_file = {"units": {"length": "Angstrom", "energy": "eV"}, "dtype": "float64"}
+    card_of_file |= {key: {} for key in ("made_by", "checksums", "other")}
     cell = {"cell": atoms.cell.array, "pbc": True}
     kinds = {"half": False, "self_interaction": False, "sorted_rows": False, "n_threads": 1}
     one = {"positions": atoms.positions, **cell, "cutoff": 3.0}
@@ -209,6 +222,9 @@ def calls(tmp_path_factory):
         (descriptor.jvp, {**of, "dr": np.ones_like(particles.positions)}),
         (descriptor.jacobian, {**of, "dtype": "float64"}),
         (descriptor.jacobian_nbytes, {"configuration": particles, "dtype": "float64"}),
+        (descriptor.n_values, {"element": "Si"}),
+        (elements.n_values, {"element": "Si"}),
+        (tm.ModelCard, {"species": ["Si"], **card, **card_of_file}),
         (descriptor.to_file, {"path": folder / "written.dat"}),
         (tm.SOAP(["Si"], 4.0, 2, 1).to_file, {"path": folder / "written.dat"}),
         (elements.to_file, {"path": folder / "written.nn"}),
@@ -229,7 +245,7 @@ def calls(tmp_path_factory):
             tm.PortableModel.create,
             {"folder": folder / "created", "model": small_models.PairNet(), "species": ["Si", "C"]}
             | {"cutoff": 3.0, "descriptor": None, "convention": "raw", "n_layers": 1}
-            | {"returns_forces": False, "species_input": None, "dtype": None},
+            | {"returns_forces": False, "species_input": None, "dtype": None, **card},
         ),
         (
             tm.PortableModel.load,

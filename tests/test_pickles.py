@@ -27,6 +27,7 @@ from torchml_core.portable.executors import TorchScriptExecutor, _Executor
 from torchml_core.portable.forward import Forward
 from torchml_core.portable.model_facts import ModelFacts
 from torchml_core.portable.model_file import model_facts
+from torchml_core.portable.model_json import TrainingRange
 from torchml_core.portable.parameters import ModelParameters, read_parameters
 from torchml_core.portable.species_input import SpeciesInput
 from torchml_core.structure import Structure, as_structure
@@ -108,6 +109,8 @@ MADE = {
     tm.VerletList: lambda folder: used_verlet_list(),
     type(descriptor().jacobian(configuration())): lambda f: descriptor().jacobian(configuration()),
     KimModel: KimModel,
+    tm.ModelCard: lambda folder: tm.PortableModel.load(folder).card,
+    TrainingRange: lambda folder: TrainingRange((0.0,), (1.0,)),
     ModelFacts: lambda folder: model_facts(folder / "model.pt"),
     NeighborGraph: lambda folder: tm.neighbor_graph([rattled_silicon(1)], CUTOFF),
     ModelParameters: lambda folder: read_parameters(folder / "model.param"),
@@ -118,7 +121,7 @@ MADE = {
 }
 # Modules of which nobody outside of this library has an object for longer than a call.
 WITHIN = {"batch", "cells", "cli", "kernels", "simd", "threads", "kim.system"}
-WITHIN |= {"descriptors.data_lines", "descriptors.density.radial_basis"}
+WITHIN |= {"json_text", "descriptors.data_lines", "descriptors.density.radial_basis"}
 WITHIN |= {"descriptors.symmetry_functions.planning", "kim.doctor", "kim.installed"}
 WITHIN |= {f"descriptors.{name}.packing" for name in ("density", "symmetry_functions")}
 WITHIN |= {"pair_terms.zbl_kernel"}

@@ -17,6 +17,7 @@ _HOME = {
     "InputError": "errors",
     "InstallationError": "errors",
     "MissingFileError": "errors",
+    "ModelCard": "portable.model_json",
     "ModelError": "errors",
     "ModelWarning": "errors",
     "NeighborWorkspace": "neighbors",

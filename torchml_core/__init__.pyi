@@ -30,6 +30,7 @@ from torchml_core.pair_terms.zbl import ZBL as ZBL
 from torchml_core.portable.committee import Committee as Committee
 from torchml_core.portable.committee import CommitteePrediction as CommitteePrediction
 from torchml_core.portable.model import PortableModel as PortableModel
+from torchml_core.portable.model_json import ModelCard as ModelCard
 from torchml_core.portable.prediction import Prediction as Prediction
 from torchml_core.torch_neighbors import neighbor_graph as neighbor_graph
 from torchml_core.verlet import VerletList as VerletList

@@ -10,11 +10,11 @@ import zipfile
 import numpy as np
 import pytest
 import torch
-from small_models import CUTOFF, DescriptorNet, GraphNet
+from small_models import CUTOFF, DescriptorNet, GraphNet, save_model
 from structures import rattled_silicon
 
 import torchml_core as tm
-from torchml_core.portable.executors import load_executor, save_model
+from torchml_core.portable.executors import load_executor
 
 CPU = torch.device("cpu")
 

@@ -12,10 +12,10 @@ import zipfile
 
 import pytest
 import torch
-from small_models import DescriptorNet
+from small_models import DescriptorNet, save_model
 
 import torchml_core as tm
-from torchml_core.portable.executors import load_executor, save_model
+from torchml_core.portable.executors import load_executor
 from torchml_core.portable.exported_program import check_expression
 from torchml_core.portable.model_facts import Refused
 from torchml_core.portable.model_file import model_facts
@@ -218,7 +218,7 @@ def test_guards_between_inputs_are_kept(tmp_path):
         program = torch.export.export(Two(), example, dynamic_shapes=rows)
     path = tmp_path / save_model(program, tmp_path)
     with zipfile.ZipFile(path) as file:
-        guards = json.loads(file.read("model/models/model.json"))["guards_code"]
+        guards = json.loads(file.read("archive/models/model.json"))["guards_code"]
     assert guards  # else this tests nothing
     executor = load_executor(path, CPU)
     a, b = torch.rand(9), torch.rand(4)
@@ -255,7 +255,7 @@ def attack_a_constant(path, program):
 
 def attack_a_size(path, program):
     with zipfile.ZipFile(path) as file:
-        program = json.loads(file.read("model/models/model.json"))
+        program = json.loads(file.read("archive/models/model.json"))
     sizes = program["graph_module"]["graph"]["tensor_values"]["descriptor"]["sizes"]
     sizes[0]["as_expr"]["expr_str"] = f"__import__('os').mkdir('{path.parent}/touched')"
     rewrite(path, {"models/model.json": json.dumps(program).encode()})
@@ -263,7 +263,7 @@ def attack_a_size(path, program):
 
 def attack_a_guard(path, program):
     with zipfile.ZipFile(path) as file:
-        program = json.loads(file.read("model/models/model.json"))
+        program = json.loads(file.read("archive/models/model.json"))
     program["guards_code"] = [f"__import__('os').mkdir('{path.parent}/touched') is None"]
     rewrite(path, {"models/model.json": json.dumps(program).encode()})
 
@@ -600,5 +600,5 @@ def test_a_class_of_a_program(tmp_path):
     own = type("OwnNet", (DescriptorNet,), {"__module__": "__main__"})  # torch remembers classes
     path = tmp_path / save_model(own(3), tmp_path)
     with zipfile.ZipFile(path) as file:
-        assert b"c__torch__\nOwnNet" in file.read("model/data.pkl")
+        assert b"c__torch__\nOwnNet" in file.read("archive/data.pkl")
     assert model_facts(path).format == "TorchScript"

@@ -124,7 +124,7 @@ def test_exported_programs(tmp_path):
             Tells(), example, dynamic_shapes=({0: n}, {0: n}, {1: e}, {0: n})
         )
     model = tm.PortableModel.create(tmp_path, model=program, **GRAPH)
-    assert model.files[-1] == "model.pt2"
+    assert "model.pt2" in model.files
     assert given(model) == NUMBERS
 
 

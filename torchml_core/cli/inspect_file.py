@@ -1,5 +1,6 @@
 """Inspection of each kind of file; every function adds to Findings and continues after errors."""
 
+import json
 import warnings
 
 from torchml_core.errors import TorchMLError
@@ -91,6 +92,35 @@ def _species_density(descriptor):
         f"cumulative: {', '.join(descriptor.channels)}; the file is in KLIFF's layout, and KLIFF"
         " trains on libdescriptor's densities"
     )
+
+
+def look_into_card(findings, path):
+    """Read a model.json file; return its ModelCard, or None if something is wrong in it."""
+    from torchml_core.portable.model_json import find_card_faults, read_card
+
+    faults = findings.attempt(find_card_faults, path)
+    if faults is None or faults:
+        findings.problems += map(str, faults or ())
+        return None
+    card = read_card(path)
+    for name, value in _facts_of_card(card):
+        if value:
+            findings.fact(name, value)
+    return card
+
+
+def _facts_of_card(card):
+    energies, ranges = card.reference_energies or {}, card.training_range or {}
+    yield "units", ", ".join(card.units.values())
+    yield "made by", ", ".join(f"{name} {version}" for name, version in card.made_by.items())
+    yield "reference energies", ", ".join(f"{k} {x:g} eV" for k, x in energies.items())
+    yield "training range", ", ".join(f"{k} ({len(x.min)} values)" for k, x in ranges.items())
+    yield "pair terms", [json.dumps(term, ensure_ascii=False) for term in card.pair_terms]
+    yield "license", (card.license or "").splitlines()
+    yield "citation", (card.citation or "").splitlines()
+    yield "checksums of", ", ".join(card.checksums)
+    for name, value in card.other.items():  # of another program, or a newer version of this one
+        yield "not known here", f"{name}: {json.dumps(value, ensure_ascii=False)}"
 
 
 def look_into_model(findings, path):

@@ -3,10 +3,12 @@
 from torchml_core import files as user_files
 from torchml_core.cli.inspect_file import (
     MODEL_SUFFIXES,
+    look_into_card,
     look_into_descriptor,
     look_into_model,
     look_into_parameters,
 )
+from torchml_core.portable.folder import descriptor_files
 
 
 def look_into_folder(findings, folder):
@@ -24,16 +26,35 @@ def look_into_folder(findings, folder):
         from torchml_core.portable.parameters import disagreements
 
         findings.problems += disagreements(parameters, descriptor)
+    _card(findings, folder, files, parameters, param_file, descriptor)
     if parameters and facts:
         _compare_forward(findings, parameters, param_file, facts)
         _say_what_is_given(findings, parameters, param_file.name, facts)
+
+
+def _card(findings, folder, files, parameters, param_file, descriptor):
+    """Inspect model.json, if there is one, and compare the other files with it."""
+    from torchml_core.portable.model_json import CARD_FILE, card_disagreements, checksum_faults
+
+    path = folder / CARD_FILE
+    card = look_into_card(findings, path) if path in files else None
+    if card is None or parameters is None:
+        return
+    names = {param_file.name, parameters.model_file}
+    if parameters.convention == "descriptor":
+        names.update(file.name for file in descriptor_files(files))
+    contents = {
+        file.name: user_files.read_bytes(file, "file") for file in files if file.name in names
+    }
+    wrong = checksum_faults(card, contents) + card_disagreements(card, parameters, descriptor)
+    findings.problems += [f"{path}: {fault}" for fault in wrong]
 
 
 def _wanted(findings, folder, files, suffix):
     """The files of a suffix; a problem unless there is one."""
     found = [file for file in files if file.suffix == suffix]
     if not found:
-        from torchml_core.portable.model import lacks
+        from torchml_core.portable.folder import lacks
 
         findings.problems.append(lacks(folder, suffix, files))
     if len(found) > 1:

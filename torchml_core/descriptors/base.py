@@ -249,6 +249,14 @@ class Descriptor:
         itemsize = checks.real_dtype("dtype", dtype).itemsize
         return configuration.n_pairs * 3 * self.width * itemsize
 
+    def n_values(self, element: str) -> int:
+        """Return the number of values of an element's atoms: width, if it is not smaller.
+
+        In a row of :class:`~torchml_core.ElementSymmetryFunctions`, zeros follow these values.
+        """
+        checks.one_of("element", element, self.species)
+        return self.width
+
     # ---- what a subclass defines
 
     def _settings(self) -> tuple:

@@ -58,8 +58,8 @@ def install_model(folder, name=None, *, driver=DEFAULT_DRIVER, collection="user"
     ----------
     folder : path-like
         A portable model's folder, or a tarball of it (``.tar``, ``.tar.gz``, ...), as KLIFF writes
-        one. The ``.param``, ``.pt`` or ``.pt2`` and ``.dat`` files in it are packed into the
-        model's library.
+        one. The ``.param``, ``.pt`` or ``.pt2``, ``.dat`` or ``descriptor.json``, and
+        ``model.json`` files in it are packed into the model's library.
     name : str, optional
         Its name in KIM. None: the name of the folder. In both, ``-`` becomes ``_``, as in KLIFF.
     driver : str

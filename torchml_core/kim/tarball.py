@@ -16,8 +16,8 @@ from pathlib import Path, PurePosixPath
 from torchml_core import files
 from torchml_core.checks import shown
 from torchml_core.errors import FileFormatError, MissingFileError
+from torchml_core.portable.folder import is_model_file
 
-SUFFIXES = (".param", ".pt", ".pt2", ".dat")
 LARGEST, MOST_MEMBERS = 2**30, 10_000  # bytes, unpacked
 BLOCK = 2**20
 COMPRESSIONS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
@@ -87,7 +87,7 @@ def _unpack(path, plain, folder):
                 raise FileFormatError(
                     f"{shown(member.name)}: a path inside of the tarball is needed", path
                 )
-            if inside.suffix not in SUFFIXES or inside.name.startswith("."):
+            if not is_model_file(inside.name) or inside.name.startswith("."):
                 continue
             if member.isdir():
                 continue

@@ -64,20 +64,19 @@ def load_executor(path, device, *, trust=False, content=None):
         return kind(path, content, device, trust)
 
 
-def save_model(model, folder, stem="model"):
-    """Write a model into a folder and return the name of its file.
+def saved_model(model):
+    """Return the name of a model's file and its content.
 
     Parameters
     ----------
     model : torch.jit.ScriptModule, torch.export.ExportedProgram or torch.nn.Module
         A plain module is scripted first.
-    folder : pathlib.Path
-    stem : str
 
     Returns
     -------
     str
         ``model.pt``, or ``model.pt2`` for an exported program.
+    bytes
 
     Raises
     ------
@@ -86,13 +85,13 @@ def save_model(model, folder, stem="model"):
     InputError
         If ``model`` is something else.
     """
-    model = compiled(model)
+    model, file = compiled(model), io.BytesIO()
     with _no_deprecation_warnings():
         if isinstance(model, torch.export.ExportedProgram):
-            torch.export.save(model, folder / f"{stem}.pt2")
-            return f"{stem}.pt2"
-        torch.jit.save(model, folder / f"{stem}.pt")
-        return f"{stem}.pt"
+            torch.export.save(model, file)
+            return "model.pt2", file.getvalue()
+        torch.jit.save(model, file)
+        return "model.pt", file.getvalue()
 
 
 def compiled(model):

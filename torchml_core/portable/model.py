@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import tempfile
 import warnings
 from dataclasses import replace
+from datetime import datetime, timezone
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+import torchml_core
 from torchml_core import checks, files
 from torchml_core.configuration import Configuration
 from torchml_core.descriptors.files import read_descriptor
@@ -22,15 +26,30 @@ from torchml_core.errors import (
 )
 from torchml_core.portable import conventions, evaluation
 from torchml_core.portable.device import execution_device
-from torchml_core.portable.executors import compiled, forward_of, load_executor, save_model
+from torchml_core.portable.executors import compiled, forward_of, load_executor, saved_model
+from torchml_core.portable.folder import (
+    PARAMETERS_FILE,
+    WHAT,
+    descriptor_file,
+    file_with_suffix,
+    write_new,
+)
 from torchml_core.portable.forward import check_forward
+from torchml_core.portable.model_json import (
+    CARD_FILE,
+    ModelCard,
+    card_disagreements,
+    card_text,
+    checksum,
+    checksum_faults,
+    read_card,
+)
 from torchml_core.portable.parameters import (
     ModelParameters,
     check_dtype,
     disagreements,
     parameters_text,
     read_parameters,
-    write_parameters,
 )
 from torchml_core.portable.prediction import Prediction, not_asked, not_given
 from torchml_core.portable.remote_pair import run_beside_pair
@@ -44,7 +63,6 @@ if TYPE_CHECKING:
     from torchml_core.descriptors.base import Descriptor
 
 
-PARAMETERS_FILE, DESCRIPTOR_FILE = "model.param", "descriptor.dat"
 TOO_CLOSE = 0.5  # Å: real atoms are never so close, so this explains a NaN
 
 
@@ -70,6 +88,8 @@ class PortableModel:
         Convolutions of a graph model; 1 for others.
     convention : {"raw", "descriptor", "graph"}
     descriptor : Descriptor or None
+    card : ModelCard or None
+        What the ``model.json`` file says: training range, license, who made it, ...
     folder : pathlib.Path
         Where it was loaded from.
     files : tuple of str
@@ -88,10 +108,11 @@ class PortableModel:
         executor: Any,
         descriptor: Descriptor | None = None,
         told: Mapping[str, Any] | None = None,
+        card: ModelCard | None = None,
     ) -> None:
         self.folder, self._contents = folder, contents  # of each file by name; None: the model's
         self.files = tuple(contents)
-        self.parameters, self.descriptor = parameters, descriptor
+        self.parameters, self.descriptor, self.card = parameters, descriptor, card
         self.species = parameters.species
         self.cutoff = parameters.cutoff
         self.influence_distance = parameters.influence_distance
@@ -109,7 +130,7 @@ class PortableModel:
             stored=parameters.species_input,
             place=place,
         )
-        dtype = told.get("dtype") or parameters.dtype
+        dtype = told.get("dtype") or parameters.dtype or getattr(card, "dtype", None)
         # in the order in which they are tried
         own = (torch.float64, torch.float32, executor.weights_dtype)
         self._dtypes = tuple(dict.fromkeys(own)) if dtype is None else (getattr(torch, dtype),)
@@ -190,7 +211,7 @@ class PortableModel:
             For a graph model while KIM_MODEL_DISABLE_GRAPH is set.
         """
         folder, trust = files.as_path("folder", folder), checks.flag("trust", trust)
-        param_file = _the_one(folder, ".param")
+        param_file = file_with_suffix(folder, ".param")
         parameters = read_parameters(param_file)
         told = {"species_input": species_input, "dtype": check_dtype(dtype)}
         told = {name: value for name, value in told.items() if value is not None}
@@ -199,26 +220,39 @@ class PortableModel:
             conventions.refuse_disabled_graphs()
         descriptor, contents = None, {param_file.name: files.read_bytes(param_file, ".param file")}
         if parameters.convention == "descriptor":
-            dat_file = _the_one(folder, ".dat")
-            contents[dat_file.name] = files.read_bytes(dat_file, ".dat file")
-            descriptor = read_descriptor(dat_file, parameters.descriptor)
+            described = descriptor_file(folder)
+            contents[described.name] = files.read_bytes(described, "descriptor's file")
+            descriptor = read_descriptor(described, parameters.descriptor)
             wrong = disagreements(parameters, descriptor)
             if wrong:
-                raise FileFormatError(f"{'; '.join(wrong)} ({param_file.name})", dat_file)
+                raise FileFormatError(f"{'; '.join(wrong)} ({param_file.name})", described)
         model_file = folder / parameters.model_file
-        there = [file.name for file in files.files_in(folder, "a portable model is one")]
+        there = [file.name for file in files.files_in(folder, WHAT)]
         if model_file.name not in there:
-            there = [name for name in there if name.endswith((".pt", ".pt2"))]
+            others = [name for name in there if name.endswith((".pt", ".pt2"))]
             raise MissingFileError(
                 f"{param_file} names the model {parameters.model_file}, which is not there; "
-                f"the folder has {', '.join(there) or 'no .pt or .pt2 file'}"
+                f"the folder has {', '.join(others) or 'no .pt or .pt2 file'}"
             )
-        executor = load_executor(model_file, execution_device(device), trust=trust)
+        contents[model_file.name] = files.read_bytes(model_file, "model file")
+        card = None
+        if CARD_FILE in there:
+            card, card_content = _read_card(folder, contents, parameters, descriptor)
+        executor = load_executor(
+            model_file,
+            execution_device(device),
+            trust=trust,
+            content=contents[model_file.name],
+        )
         check_forward(executor.forward, parameters, folder, param_file.name)
         contents[model_file.name] = None  # the executor has it
+        if card is not None:
+            contents[CARD_FILE] = card_content
         if told:  # for save
             contents[param_file.name] = parameters_text(told_parameters).encode()
-        return cls(folder, contents, parameters, executor, descriptor, told)
+            if card is not None:
+                card = _card_of_changed(card, param_file.name, contents, told_parameters)
+        return cls(folder, contents, parameters, executor, descriptor, told, card)
 
     @classmethod
     def create(
@@ -234,13 +268,19 @@ class PortableModel:
         returns_forces: bool = False,
         species_input: str | None = None,
         dtype: str | torch.dtype | None = None,
+        training_range: Mapping[str, Any] | None = None,
+        reference_energies: Mapping[str, float] | None = None,
+        pair_terms: Sequence[Mapping[str, Any]] | None = None,
+        license: str | None = None,
+        citation: str | None = None,
     ) -> PortableModel:
         """Write a portable model's files into a folder, and load it.
 
         Parameters
         ----------
         folder : path-like
-            Created if it does not exist; must not contain files of a model yet.
+            Created if it does not exist; must not contain files of a model yet. If anything fails,
+            it is left as it was.
         model : torch.jit.ScriptModule, torch.export.ExportedProgram or torch.nn.Module
             Its ``forward`` takes what the convention says, see
             :mod:`torchml_core.portable.conventions`. A plain module is scripted. In a descriptor
@@ -262,6 +302,18 @@ class PortableModel:
         species_input, dtype : optional
             As for :meth:`load`; stored in the ``.param`` file as comments, which other programs
             skip.
+        training_range : dict, optional
+            For a descriptor model: of each element ``(min, max)``, the smallest and largest value
+            of each component in the training data; :func:`~torchml_core.training_range` computes
+            it.
+        reference_energies : dict of str to float, optional
+            The energy of a free atom of each element, in eV, for information: the energies of the
+            model already contain them.
+        pair_terms : sequence of dict, optional
+            Analytic terms that are added to the model's energy, e.g.
+            ``{"kind": "zbl", "inner": 4.0, "outer": 4.8}``.
+        license, citation : str, optional
+            These five are stored in ``model.json``, see :class:`~torchml_core.ModelCard`.
 
         Returns
         -------
@@ -303,17 +355,38 @@ class PortableModel:
         parameters = ModelParameters(**settings)
         folder = files.as_path("folder", folder)
         check_forward(forward, parameters, folder, PARAMETERS_FILE)
+        contents: dict[str, bytes] = {}
         if descriptor is not None:
             wrong = disagreements(parameters, descriptor)
             if wrong:
                 raise InputError(f"descriptor: {'; '.join(wrong)}")
             _warn_of_equal_centers(parameters, descriptor, forward)
-        made = _new_folder(folder)
-        if descriptor is not None:
-            descriptor.to_file(made / DESCRIPTOR_FILE)
-        parameters = replace(parameters, model_file=save_model(model, made))
-        write_parameters(parameters, made / PARAMETERS_FILE)
-        return cls.load(made)
+            contents |= _stored(descriptor)
+        card = ModelCard(
+            parameters.species,
+            dtype=parameters.dtype,
+            training_range=training_range,
+            reference_energies=reference_energies,
+            pair_terms=() if pair_terms is None else pair_terms,
+            license=license,
+            citation=citation,
+            made_by=_programs(),
+        )
+        wrong = card_disagreements(card, parameters, descriptor)
+        if wrong:
+            raise InputError("; ".join(wrong))
+        name, content = saved_model(model)
+        parameters = replace(parameters, model_file=name)
+        contents = {
+            PARAMETERS_FILE: parameters_text(parameters).encode(),
+            **contents,
+            name: content,
+        }
+        card = replace(card, checksums={file: checksum(c) for file, c in contents.items()})
+        contents[CARD_FILE] = card_text(card).encode()
+        executor = load_executor(folder / name, execution_device(None), content=content)
+        write_new(folder, contents)
+        return cls(folder, {**contents, name: None}, parameters, executor, descriptor, card=card)
 
     def save(self, folder: PathLike) -> None:
         """Write the model's files, as they were when it was loaded, into another folder.
@@ -333,7 +406,7 @@ class PortableModel:
         FileAccessError
             If it cannot be written to.
         """
-        self.write_files(_new_folder(folder))
+        write_new(folder, self._contents_of_files())
 
     def write_files(self, folder: PathLike) -> list[str]:
         """Write the files over those of the same names, if any, in a folder; return their names.
@@ -343,10 +416,15 @@ class PortableModel:
         folder : path-like
         """
         folder = files.as_path("folder", folder)
-        for name, content in self._contents.items():
-            content = self._executor.content if content is None else content
+        for name, content in self._contents_of_files().items():
             files.write_bytes("folder", folder / name, content)
         return list(self._contents)
+
+    def _contents_of_files(self):
+        return {
+            name: self._executor.content if content is None else content
+            for name, content in self._contents.items()
+        }
 
     def evaluate(
         self,
@@ -567,34 +645,41 @@ def no_values(c, forces, virial):
     return {"energy": 0.0, "particle_energies": np.zeros(n), **values}
 
 
-def _the_one(folder, suffix):
-    """The only file of a folder with this suffix."""
-    there = files.files_in(folder, "a portable model is one")
-    found = [file for file in there if file.suffix == suffix]
-    if not found:
-        raise MissingFileError(lacks(folder, suffix, there))
-    if len(found) > 1:
-        names = ", ".join(f.name for f in found)
-        raise InputError(f"{folder}: one {suffix} file is needed, there are {len(found)}: {names}")
-    return found[0]
+def _stored(descriptor):
+    """{name: content} of the file of a descriptor."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "descriptor.dat")
+        descriptor.to_file(path)
+        return {path.name: path.read_bytes()}
 
 
-def lacks(folder, suffix, there):
-    """The message that a folder has no file with a suffix, with a hint from its other files."""
-    others = [file.name for file in there if file.suffix == ".params"]
-    hint = f"; {others[0]} belongs to another KIM driver (DUNN, SW, ...)" if others else ""
-    return f"{folder}: no {suffix} file in it; a portable model needs one{hint}"
+def _read_card(folder, contents, parameters, descriptor):
+    """The ModelCard of a folder, which agrees with the other files there, and its content."""
+    path = folder / CARD_FILE
+    card = read_card(path)
+    wrong = checksum_faults(card, contents) + card_disagreements(card, parameters, descriptor)
+    if wrong:
+        raise FileFormatError("; ".join(wrong), path)
+    return card, files.read_bytes(path, CARD_FILE)
 
 
-def _new_folder(folder):
-    """Create a folder if needed; InputError if it has files that could belong to a model."""
-    folder = files.make_folder("folder", folder)
-    for file in files.files_in(folder, "a portable model is one"):
-        if file.suffix in {".param", ".pt", ".pt2", ".dat"}:
-            raise InputError(
-                f"folder = {str(folder)!r}: it has {file.name}; a folder without a model is needed"
-            )
-    return folder
+def _card_of_changed(card, param_name, contents, parameters):
+    """The card that belongs to a changed ``.param`` file, for save; its content is changed too."""
+    checksums = dict(card.checksums)
+    if param_name in checksums:
+        checksums[param_name] = checksum(contents[param_name])
+    card = replace(card, dtype=parameters.dtype or card.dtype, checksums=checksums)
+    contents[CARD_FILE] = card_text(card).encode()
+    return card
+
+
+def _programs():
+    """Versions of the programs that write a model, and the date."""
+    return {
+        "torchml_core": torchml_core.__version__,
+        "torch": str(torch.__version__),
+        "date": datetime.now(timezone.utc).date().isoformat(),
+    }
 
 
 def _warn_of_equal_centers(parameters, descriptor, forward):

@@ -106,6 +106,10 @@ class ElementSymmetryFunctions(Descriptor):
         """The largest cutoff, in Å."""
         return max(f.cutoff for own in self.functions.values() for f in own)
 
+    def n_values(self, element: str) -> int:
+        """Return the length of an element's list."""
+        return self.widths[one_of("element", element, self.species)]
+
     @property
     def element_labels(self) -> dict[str, list[str]]:
         """A description of each value of an element."""
