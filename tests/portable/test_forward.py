@@ -177,7 +177,7 @@ def test_exported_programs(tmp_path, model):
         "from 1": exported(ElementNet(2, POOLED.width), min=1),
     }.items():
         found = create(tmp_path / name, model=program, **OF)
-        assert found.files[-1] == "model.pt2"
+        assert "model.pt2" in found.files
         assert found.parameters.n_inputs == 2
         for some in (atoms, atoms[:1], atoms[:2]):
             p, expected = found.evaluate(some), model.evaluate(some)
@@ -202,6 +202,7 @@ def test_an_argument_with_a_default_keeps_it(tmp_path):
     # the .param file may say otherwise: the code of silicon is 0
     param = tmp_path / "o" / "model.param"
     param.write_text(param.read_text().replace(N + "1", N + "2"))
+    (param.parent / "model.json").unlink()  # its checksums
     assert load(tmp_path / "o").evaluate(silicon).energy == 0.0
     with pytest.warns(tm.ModelWarning, match=r"\(weights keeps its default\)"):
         create(tmp_path / "two", model=Optional_(), **OF)
@@ -219,6 +220,7 @@ def test_a_file_that_says_the_wrong_form(network, right, takes, tmp_path):
     create(tmp_path / "m", model=network, **one)
     param = tmp_path / "m" / "model.param"
     param.write_text(param.read_text().replace(f"{N}{right}\n", f"{N}{3 - right}\n"))
+    (param.parent / "model.json").unlink()  # its checksums
     message = rf"model\.param: number of inputs = {3 - right}: {right} is needed, .*{takes}"
     with pytest.raises(tm.FileFormatError, match=message):
         load(tmp_path / "m")
@@ -229,6 +231,7 @@ def test_untidy_files_of_one_input(tmp_path):
     model = create(tmp_path / "m", model=DescriptorNet(4 - 1), **one)
     param = tmp_path / "m" / "model.param"
     param.write_text(param.read_text().replace(N + "1", N + "5"))
+    (param.parent / "model.json").unlink()  # its checksums
     assert load(tmp_path / "m").evaluate(bulk("Si")).energy == model.evaluate(bulk("Si")).energy
 
 
