@@ -30,7 +30,7 @@ class Descriptor:
     Attributes
     ----------
     species : tuple of str
-        The species that may occur.
+        The species that may occur; empty: any.
     cutoff : float
         The largest cutoff, in Å (or the unit of length that its settings were made in).
     width : int
@@ -310,11 +310,15 @@ class Descriptor:
         configuration.require_cutoff(self.cutoff, f"a descriptor of cutoff {self.cutoff:g}")
         return _descriptors.ConfigurationView(
             configuration.positions,
-            configuration.codes(self.species),
+            self._codes(configuration),
             configuration.centers,
             configuration.offsets,
             configuration.neighbors,
         )
+
+    def _codes(self, configuration):
+        """The species code of each particle, as the kernel has them."""
+        return configuration.codes(self.species)
 
     def _check_weights(self, configuration, dE_dD):
         """dE/dD of the values before they are normalized."""

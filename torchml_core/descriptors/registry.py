@@ -22,7 +22,7 @@ FOLDERS: dict[str, str | None] = {
     "SymmetryFunctions": "symmetry_functions",
     "Bispectrum": None,
     "SOAP": "density",
-    "Xi": None,
+    "Xi": "xi",
 }
 _registered: dict[str, type[Descriptor]] = {}  # classes from outside this package
 

@@ -285,7 +285,7 @@ def parameters_text(parameters):
 def disagreements(parameters, descriptor):
     """Return the contradictions between a descriptor and the parameters of its model, as texts."""
     found = []
-    if set(descriptor.species) != set(parameters.species):
+    if descriptor.species and set(descriptor.species) != set(parameters.species):
         found.append(
             f"its species are {', '.join(descriptor.species)}, those of the model "
             f"{', '.join(parameters.species)}; they must be the same, in any order"

@@ -152,12 +152,12 @@ class DensityDescriptor(Descriptor):
             "cutoff": self.cutoff,
             "smoothing": self.smoothing,
             "smoothing_width": self.smoothing_width or self.cutoff,
-            "norms": [factor * _harmonic_norms(l) for l, factor in enumerate(factors)],
+            "norms": [factor * harmonic_norms(l) for l, factor in enumerate(factors)],
             "species_weights": weights,
         }
 
 
-def _harmonic_norms(l):
+def harmonic_norms(l):
     """(2 l + 1,): of kernel/solid_harmonics.pyx, what makes real spherical harmonics of them."""
     return np.array(
         [

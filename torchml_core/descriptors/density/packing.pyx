@@ -12,7 +12,7 @@ SMOOTHINGS = {"cosine": "cos", None: None}  # cutoff functions
 
 
 cdef class DensityKernel(Kernel):
-    """What both kernels share."""
+    """What all kernels of density coefficients share."""
 
     cdef pack(self, ExpansionPlan *plan, settings):
         """See ExpansionKernel."""
@@ -34,13 +34,14 @@ cdef class DensityKernel(Kernel):
             &plan.pair_cutoff, SMOOTHINGS[settings["smoothing"]],
             1 - settings["smoothing_width"] / rc, equal_cutoffs(settings), np.ones(n_species),
         )
-        plan.table.n_max = plan.n_max
+        n_of_l = settings.get("n_of_l", [plan.n_max] * (plan.l_max + 1))
+        plan.table.n_of_l = self.ints(n_of_l)
         plan.table.n_l = plan.l_max + 1
         plan.table.n_intervals = table.n_intervals
         plan.table.softening = table.softening
         plan.table.per_interval = table.per_interval
-        plan.table.nodes = self.doubles(padded(table.nodes, lanes_of(type_tag)))
-        plan.table.nodes_single = self.floats(padded(table.nodes, lanes_of(single_tag)))
+        plan.table.nodes = self.doubles(rows_of(table.nodes, n_of_l, lanes_of(type_tag)))
+        plan.table.nodes_single = self.floats(rows_of(table.nodes, n_of_l, lanes_of(single_tag)))
 
 
 def equal_cutoffs(settings):
@@ -48,9 +49,15 @@ def equal_cutoffs(settings):
     return np.full((settings["n_species"], settings["n_species"]), settings["cutoff"])
 
 
-def padded(nodes, lanes):
-    """With zeros up to whole vectors along the last axis."""
-    return np.pad(nodes, [(0, 0)] * 3 + [(0, -nodes.shape[3] % lanes)])
+def rows_of(nodes, n_of_l, lanes):
+    """(n_intervals + 1, 3, row): the functions of each l, with zeros up to whole vectors."""
+    return np.concatenate(
+        [
+            np.pad(nodes[:, :, l, :n], [(0, 0), (0, 0), (0, -n % lanes)])
+            for l, n in enumerate(n_of_l)
+        ],
+        axis=2,
+    )
 
 
 cdef class ExpansionKernel(DensityKernel):
@@ -62,7 +69,8 @@ cdef class ExpansionKernel(DensityKernel):
         table: RadialTable. n_species: int. cutoff: float. smoothing: a key of SMOOTHINGS.
         smoothing_width: float. norms: for each l a (2 l + 1,) array, by which solid harmonics of
         r/rc times the table's functions are multiplied. species_weights: (n_species, n_channels)
-        float64, or None.
+        float64, or None. n_of_l, optional: (l_max + 1,) how many of the n_max functions are wanted;
+        default all, which the values of this kernel and of SoapKernel need.
     """
 
     cdef ExpansionPlan plan

@@ -34,7 +34,7 @@ cdef struct Expansion:
     void *densities             # coefficients by species, where channels are not species
     void *coefficients
     void *changes               # of the coefficients, with TANGENTS
-    void *transposed                # (n_l, n_max, 2): rows and slopes of one vector of entries
+    void *transposed            # (n_l, n_max, 2): rows and slopes of one vector of entries
     void *by_harmonic           # (2, n_lm) of one vector of entries: A and B
     void *gradients             # (3, n_lm) of one vector of entries
 
@@ -58,6 +58,9 @@ cdef void lay_out_expansion(
 cdef void expand(
     const ExpansionPlan *plan, const Environment *env, Purpose purpose, Expansion *work,
     const vec *type_tag,
+) noexcept nogil
+cdef void rows_by_entry(
+    const ExpansionPlan *plan, Expansion *work, Py_ssize_t b, const vec *type_tag
 ) noexcept nogil
 cdef void expand_vjp(
     const ExpansionPlan *plan, const Environment *env, Expansion *work, const vec *by_coefficient,

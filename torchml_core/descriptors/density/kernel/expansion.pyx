@@ -95,9 +95,13 @@ cdef inline void sum_up(
     const ExpansionPlan *plan, const Neighborhood *neighborhood, const vec *harmonics,
     const vec *rows, bint more, vec *out,
 ) noexcept nogil:
-    """Set ``out`` (n_lm, n_species, n_max) to Σ_j S_lm g_nl, or add it; without norms."""
+    """Set ``out`` (n_lm, n_species, n_max) to Σ_j S_lm g_nl, or add it; without norms.
+
+    What is beyond the vectors that an l has functions for is not written.
+    """
     cdef Py_ssize_t lanes = lanes_of(out), n = vectors_for(plan.n_max, out)
-    cdef Py_ssize_t length = row_length(&plan.table, out), species, first
+    cdef Py_ssize_t length = row_length(&plan.table, out), species, first, n_of_l
+    cdef const vec *of_l
     cdef Product p
     cdef int l
     p.n_inner = lanes
@@ -111,11 +115,14 @@ cdef inline void sum_up(
     for species in range(plan.n_species):
         first = neighborhood.begin[species] // lanes
         p.n_outer = vectors_for(neighborhood.end[species], out) - first
+        of_l = rows + first * lanes * length
         for l in range(plan.l_max + 1):
+            n_of_l = vectors_for(plan.table.n_of_l[l], out)
             product(
-                &p, harmonics + first * plan.n_lm + l * l, rows + first * lanes * length + l * n,
-                out + l * l * p.out_row + species * n, 2 * l + 1, n, more,
+                &p, harmonics + first * plan.n_lm + l * l, of_l,
+                out + l * l * p.out_row + species * n, 2 * l + 1, n_of_l, more,
             )
+            of_l += n_of_l
 
 
 cdef inline void into_channels(
@@ -204,14 +211,17 @@ cdef inline void from_channels(
         out += plan.n_species * n
 
 
-cdef inline void transpose_rows(
-    const ExpansionPlan *plan, const vec *rows, const vec *slopes, vec *transposed
+cdef void rows_by_entry(
+    const ExpansionPlan *plan, Expansion *work, Py_ssize_t b, const vec *type_tag
 ) noexcept nogil:
-    """From entries of (l, n) to (l, n, 2) of entries: one vector of them, rows and slopes."""
-    cdef Py_ssize_t length = row_length(&plan.table, rows), v
+    """Fill ``transposed``: rows and slopes of vector b of entries, (l, n, 2) of entries."""
+    cdef Py_ssize_t lanes = lanes_of(type_tag), length = row_length(&plan.table, type_tag), v
+    cdef const vec *rows = <const vec *> work.rows + b * lanes * length
+    cdef const vec *slopes = <const vec *> work.slopes + b * lanes * length
+    cdef vec *transposed = <vec *> work.transposed
     for v in range(length):
-        transpose(transposed + 2 * v * lanes_of(rows), 2, rows + v, length)
-        transpose(transposed + 2 * v * lanes_of(rows) + 1, 2, slopes + v, length)
+        transpose(transposed + 2 * v * lanes, 2, rows + v, length)
+        transpose(transposed + 2 * v * lanes + 1, 2, slopes + v, length)
 
 
 cdef inline vec sum_of_products(Py_ssize_t n, const vec *a, const vec *b) noexcept nogil:
@@ -243,16 +253,15 @@ cdef void expand_vjp(
     cdef const vec *zs = <const vec *> work.neighborhood.z
     cdef const vec *harmonics
     cdef vec *weights = <vec *> work.densities
-    cdef vec *transposed = <vec *> work.transposed
+    cdef const vec *of_l
     cdef vec *by_harmonic = <vec *> work.by_harmonic
     cdef vec scale = splat(1 / plan.cutoff, out), sum, x, y, z
     cdef Py_ssize_t lanes = lanes_of(out), n = vectors_for(plan.n_max, out)
-    cdef Py_ssize_t length = row_length(&plan.table, out), species, b, i, j
+    cdef Py_ssize_t species, b, i, j
     cdef Product p
     cdef int l
     from_channels(plan, by_coefficient, weights)
     p.n_outer = 1
-    p.n_inner = plan.n_max
     p.a_outer = p.b_outer = 0
     p.a_inner = 1
     p.a_row = plan.n_species * n * lanes
@@ -264,15 +273,15 @@ cdef void expand_vjp(
             work.neighborhood.begin[species] // lanes,
             vectors_for(work.neighborhood.end[species], out),
         ):
-            transpose_rows(
-                plan, <const vec *> work.rows + b * lanes * length,
-                <const vec *> work.slopes + b * lanes * length, transposed,
-            )
+            rows_by_entry(plan, work, b, out)
+            of_l = <const vec *> work.transposed
             for l in range(plan.l_max + 1):
+                p.n_inner = plan.table.n_of_l[l]
                 product(
-                    &p, weights + (l * l * plan.n_species + species) * n,
-                    transposed + 2 * l * n * lanes, by_harmonic + l * l, 2 * l + 1, 2, False,
+                    &p, weights + (l * l * plan.n_species + species) * n, of_l,
+                    by_harmonic + l * l, 2 * l + 1, 2, False,
                 )
+                of_l += 2 * lanes * vectors_for(p.n_inner, out)
             harmonics = <const vec *> work.harmonics + b * plan.n_lm
             sum = sum_of_products(plan.n_lm, harmonics, by_harmonic + plan.n_lm)
             solid_harmonics_vjp(plan.l_max, harmonics, by_harmonic, &x, &y, &z)

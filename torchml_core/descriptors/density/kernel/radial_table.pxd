@@ -8,12 +8,13 @@ from torchml_core.simd.vectors cimport vec, vectors_for
 
 # What radial_basis.py makes.
 cdef struct RadialTable:
-    Py_ssize_t n_max
     Py_ssize_t n_l
+    const int32_t *n_of_l       # (n_l,) how many functions there are for each l
     Py_ssize_t n_intervals
     double softening            # a: intervals are of equal length in s = √(R² + a²)
     double per_interval         # intervals per length
-    const double *nodes         # (n_intervals + 1, 3, n_l, n_max), n_max padded to whole vectors
+    # (n_intervals + 1, 3, row): a row has the functions of every l, padded to whole vectors
+    const double *nodes
     const float *nodes_single
 
 
@@ -33,7 +34,10 @@ cdef struct RadialPlaces:
 
 cdef inline Py_ssize_t row_length(const RadialTable *table, const vec *type_tag) noexcept nogil:
     """Vectors of a row: every l, and of each all n."""
-    return table.n_l * vectors_for(table.n_max, type_tag)
+    cdef Py_ssize_t length = 0, l
+    for l in range(table.n_l):
+        length += vectors_for(table.n_of_l[l], type_tag)
+    return length
 
 
 cdef void lay_out_places(RadialPlaces *places, Py_ssize_t most, char **free_bytes) noexcept nogil

@@ -106,14 +106,14 @@ cdef void multiply_slopes(
 
 
 cdef inline const vec *nodes_of(
-    const RadialTable *table, Py_ssize_t interval, const vec *type_tag
+    const RadialTable *table, Py_ssize_t interval, Py_ssize_t length, const vec *type_tag
 ) noexcept nogil:
     cdef const vec *nodes
     if vec is vfloat:
         nodes = <const vec *> table.nodes_single
     else:
         nodes = <const vec *> table.nodes
-    return nodes + interval * 3 * row_length(table, type_tag)
+    return nodes + interval * 3 * length
 
 
 cdef void radial_rows(
@@ -125,7 +125,7 @@ cdef void radial_rows(
     cdef Py_ssize_t length = row_length(table, rows), lanes = lanes_of(rows), i, v, at
     cdef vec w0, w1, w2, w3, w4, w5
     for i in range(n):
-        node = nodes_of(table, places.interval[i], rows)
+        node = nodes_of(table, places.interval[i], length, rows)
         at = i // lanes * N_WEIGHTS * lanes + i % lanes
         w0 = splat_at(weights, at)
         w1 = splat_at(weights, at + lanes)
@@ -151,7 +151,7 @@ cdef void radial_rows_and_slopes(
     cdef Py_ssize_t length = row_length(table, rows), lanes = lanes_of(rows), i, v, at
     cdef vec w0, w1, w2, w3, w4, w5, d0, d1, d2, d3, d4, d5, row, slope
     for i in range(n):
-        node = nodes_of(table, places.interval[i], rows)
+        node = nodes_of(table, places.interval[i], length, rows)
         at = i // lanes * N_WEIGHTS * lanes + i % lanes
         w0 = splat_at(weights, at)
         w1 = splat_at(weights, at + lanes)

@@ -4,7 +4,7 @@ from torchml_core.simd.vectors cimport vec
 
 
 cdef enum:
-    MOST_L = 12
+    MOST_L = 15
 
 
 cdef void solid_harmonics(int l_max, vec x, vec y, vec z, vec *out) noexcept nogil

@@ -1,0 +1,1 @@
+"""The mathematics of Xi descriptors of a few environments: Cython only."""
