@@ -105,6 +105,7 @@ MADE = {
     tm.SOAP: lambda folder: tm.SOAP(["Si"], 3.0, n_max=2, l_max=1),
     tm.SphericalExpansion: lambda folder: tm.SphericalExpansion(["Si"], 3.0, n_max=2, l_max=1),
     tm.SymmetryFunctions: lambda folder: descriptor(),
+    tm.Xi: lambda folder: tm.Xi(2, 3.0),
     tm.ZBL: lambda folder: tm.ZBL(["Si"], 1.0, 3.0),
     tm.VerletList: lambda folder: used_verlet_list(),
     type(descriptor().jacobian(configuration())): lambda f: descriptor().jacobian(configuration()),
@@ -121,9 +122,10 @@ MADE = {
 }
 # Modules of which nobody outside of this library has an object for longer than a call.
 WITHIN = {"batch", "cells", "cli", "kernels", "simd", "threads", "kim.system"}
-WITHIN |= {"json_text", "descriptors.data_lines", "descriptors.density.radial_basis"}
+WITHIN |= {"json_text", "descriptors.data_lines", "descriptors.density.radial_table"}
+WITHIN |= {"descriptors.xi.terms"}
 WITHIN |= {"descriptors.symmetry_functions.planning", "kim.doctor", "kim.installed"}
-WITHIN |= {f"descriptors.{name}.packing" for name in ("density", "symmetry_functions")}
+WITHIN |= {f"descriptors.{name}.packing" for name in ("density", "symmetry_functions", "xi")}
 WITHIN |= {"pair_terms.zbl_kernel"}
 WITHIN |= {f"portable.{name}" for name in ("archive", "conventions", "evaluation")}
 WITHIN |= {f"portable.{name}" for name in ("exported_file", "script_pickle", "torchscript_file")}

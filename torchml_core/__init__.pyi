@@ -14,6 +14,7 @@ from torchml_core.descriptors.symmetry_functions import (
 )
 from torchml_core.descriptors.symmetry_functions import SymmetryFunctions as SymmetryFunctions
 from torchml_core.descriptors.symmetry_functions import read_n2p2 as read_n2p2
+from torchml_core.descriptors.xi import Xi as Xi
 from torchml_core.errors import FileAccessError as FileAccessError
 from torchml_core.errors import FileFormatError as FileFormatError
 from torchml_core.errors import InputError as InputError

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 from ase import Atoms
+from ase.build import bulk
 from descriptors import xi_reference as ref
 from descriptors.kit import STRUCTURES, ArgumentsKit, SettingsKit
 from descriptors.libdescriptor_cases import cases_of, configuration_of
@@ -10,6 +12,7 @@ from descriptors.libdescriptor_cases import cases_of, configuration_of
 import torchml_core as tm
 from torchml_core.descriptors.xi.bessel_basis import zeros_of_bessel
 from torchml_core.descriptors.xi.terms import clebsch_gordan, values_of
+from torchml_core.testing import finite_difference_forces
 
 WIDTHS = [1, 3, 9, 23, 51, 103, 196, 348, 590, 960, 1506, 2290, 3393, 4905, 6945, 9651]
 CASES = [
@@ -90,9 +93,7 @@ def test_special_environments(vectors):
     q, c = 4, center_of(vectors)
     expected = ref.xi(vectors, q, 4.5, values_of(q))
     largest = max(np.abs(expected).max(), 1e-3)
-    np.testing.assert_allclose(
-        tm.Xi(q, 4.5).compute(c)[0], expected, rtol=0, atol=1e-10 * largest
-    )
+    np.testing.assert_allclose(tm.Xi(q, 4.5).compute(c)[0], expected, rtol=0, atol=1e-10 * largest)
     gradient = tm.Xi(q, 4.5).vjp(c, np.ones((1, WIDTHS[q])))
     for particle, axis in ((0, 0), (1, 0), (1, 2)):
         step = np.zeros_like(c.positions)
@@ -237,3 +238,17 @@ def test_wrong_files(tmp_path, text, line, message):
     with pytest.raises(tm.FileFormatError, match=message) as caught:
         tm.read_descriptor(path, "Xi")
     assert str(caught.value).startswith(f"{path}:{line}: ")
+
+
+def test_a_portable_model(tmp_path):
+    """Forces are those of finite differences, and a loaded model gives the same."""
+    xi = tm.Xi(2, 4.0, species=["Si"])
+    network = torch.nn.Sequential(torch.nn.Linear(9, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1))
+    folder = tmp_path / "model"
+    model = tm.PortableModel.create(folder, model=network.double(), species=["Si"], descriptor=xi)
+    assert model.descriptor == xi
+    atoms = bulk("Si", cubic=True)
+    atoms.rattle(0.1, seed=2)
+    forces = model.evaluate(atoms).fold().forces
+    expected = finite_difference_forces(model, atoms)
+    assert np.abs(forces - expected).max() <= 1e-7 * np.abs(expected).max()

@@ -77,10 +77,8 @@ def clebsch_gordan(l1, l2):
     for l in range(l1 + l2, abs(l1 - l2) - 1, -1):
         allowed = np.add.outer(range(-l1, l1 + 1), range(-l2, l2 + 1)) == l
         others = [states[k, l][allowed] for k in range(l + 1, l1 + l2 + 1)]
-        if others:
-            state = np.linalg.svd(np.array(others))[2][-1]  # orthogonal to all of them
-        else:
-            state = np.ones(1)
+        others = np.reshape(others, (-1, allowed.sum()))
+        state = np.linalg.svd(others)[2][-1]  # orthogonal to all of them
         whole = np.zeros(allowed.shape)
         whole[allowed] = state * np.sign(state[-1])  # the last one has m1 = l1
         states[l, l] = whole

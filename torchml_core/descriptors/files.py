@@ -24,8 +24,8 @@ def read_descriptor(path: PathLike, kind: str, species: Sequence[str] | None = N
     ----------
     path : path-like
     kind : str
-        ``SymmetryFunctions`` or ``SOAP``, in upper or lower case; the file does not say it.
-        (``Bispectrum`` and ``Xi`` cannot be read yet.)
+        ``SymmetryFunctions``, ``SOAP`` or ``Xi``, in upper or lower case; the file does not say it.
+        (``Bispectrum`` cannot be read yet.)
     species : sequence of str, optional
         The species of a model: the file must have the same ones. The descriptor keeps the order of
         the file; species of configurations are matched by name.

@@ -13,6 +13,7 @@ rc. (E. Kocer, J. K. Mason, H. Erturk, AIP Advances 10, 015021 (2020), after J. 
 154102 (2019).)
 """
 
+import itertools
 from functools import lru_cache
 
 import numpy as np
@@ -69,7 +70,7 @@ def zeros_of_bessel(l, n):
 
     zeros = np.pi * np.arange(1, n + l + 1)
     for k in range(1, l + 1):
-        ends = zip(zeros[:-1], zeros[1:], strict=True)
+        ends = itertools.pairwise(zeros)
         zeros = np.array(
             [brentq(lambda x, k=k: _spherical(k, x), a, b, xtol=1e-15, rtol=1e-15) for a, b in ends]
         )
