@@ -7,14 +7,18 @@ from pathlib import Path
 
 import ase.io
 import pytest
-from requirements import need
+from requirements import SHARED_DATA, has_shared_data, need
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Each of pytest-xdist's workers has a core; before torch is loaded, which reads it once.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 PROJECT = Path(__file__).resolve().parents[1]
-SHARED_DATA = PROJECT.parent / "shared" / "data"
+OTHERS = {
+    "raw": "TorchMLModel1_SW",
+    "descriptor": "TorchMLModel2_Desc",
+    "graph": "TorchMLModel3_Graph",
+}
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +41,28 @@ def shared_data():
 
 
 @pytest.fixture(scope="session")
-def silicon_frames(shared_data):
-    """KLIFF's silicon training set, 750 frames; unpacked first, since ASE seeks in the file."""
-    text = gzip.decompress((shared_data / "si.extxyz.gz").read_bytes()).decode()
+def models_of_others(request, tmp_path_factory):
+    """{convention: folder} of models of silicon that others wrote, or of made-up ones like them."""
+    if has_shared_data():
+        folder = request.getfixturevalue("shared_data") / "portable_models"
+        return {convention: folder / name for convention, name in OTHERS.items()}
+    import stand_ins  # loads torch
+
+    return stand_ins.write_models(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def training_file(request, tmp_path_factory):
+    """KLIFF's silicon training set, 750 frames, or 120 made-up ones in the same form."""
+    if has_shared_data():
+        return request.getfixturevalue("shared_data") / "si.extxyz.gz"
+    import stand_ins
+
+    return stand_ins.write_training_set(tmp_path_factory.mktemp("data") / "si.extxyz.gz")
+
+
+@pytest.fixture(scope="session")
+def silicon_frames(training_file):
+    """Frames of the training set; unpacked first, since ASE seeks in the file."""
+    text = gzip.decompress(training_file.read_bytes()).decode()
     return lambda index: ase.io.read(io.StringIO(text), index, format="extxyz")

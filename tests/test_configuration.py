@@ -270,6 +270,8 @@ def test_a_driver_brings_its_own_particles_and_lists():
     c = tm.Configuration(**GOOD)
     assert (c.n_particles, c.n_centers, c.n_pairs) == (3, 2, 3)
     assert c.pair_centers().tolist() == [1, 1, 2]
+    c = tm.Configuration(**{**GOOD, "species_names": np.array(["C", "Si"])})
+    assert [type(name) for name in c.species_names] == [str, str]
 
 
 @pytest.mark.parametrize(
@@ -281,6 +283,7 @@ def test_a_driver_brings_its_own_particles_and_lists():
         ({"species": [0, -1, 0]}, r"species\[1\] = -1"),
         ({"species": [0, 0.5, 0]}, "species is of dtype float64"),
         ({"species": [0, 0, 7]}, r"species\[2\] = 7"),
+        ({"species": [0, 2, 0]}, r"species\[1\] = 2: a code of one of \['C', 'Si'\]"),
         ({"contributing": [True]}, r"contributing has shape \(1,\)"),
         ({"centers": [1, 1]}, "the 2 contributing"),
         ({"centers": [0, 2]}, "the 2 contributing"),

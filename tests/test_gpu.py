@@ -114,10 +114,10 @@ def test_exported_programs(device, tmp_path):
     check(model.evaluate(atoms), expected.evaluate(atoms))
 
 
-@pytest.mark.parametrize("name", ["TorchMLModel1_SW", "TorchMLModel2_Desc", "TorchMLModel3_Graph"])
-def test_models_of_others(name, device, shared_data, monkeypatch):
+@pytest.mark.parametrize("convention", ["raw", "descriptor", "graph"])
+def test_models_of_others(convention, device, models_of_others, monkeypatch):
     monkeypatch.setenv(ELEMENTS_MAP, "1")
-    folder, atoms = shared_data / "portable_models" / name, rattled_silicon(1)[:5]
+    folder, atoms = models_of_others[convention], rattled_silicon(1)[:5]
     expected = tm.PortableModel.load(folder, device="cpu").evaluate(atoms)
     check(tm.PortableModel.load(folder, device=device).evaluate(atoms), expected)
 

@@ -16,12 +16,13 @@ def test_none_is_what_the_environment_says(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     processors = resolve_threads()
     assert processors == (threads.n_processors(), True)
-    for nonsense in ("many", "", "0", "-3", "²", "1e3", "0x10"):
+    for nonsense in ("many", "", "0", "-3", "²", "1e3", "0x10", "٣"):
         monkeypatch.setenv("OMP_NUM_THREADS", nonsense)
         assert resolve_threads() == processors
     monkeypatch.setenv("OMP_NUM_THREADS", "3,2")
     assert resolve_threads() == (3, True)
     assert resolve_threads(5) == (5, False)
+    assert threads.threads_of_text("0") is None
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,15 @@ def test_none_is_what_the_environment_says(monkeypatch):
         ({}, math.inf),
         ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "max 100000\n"}, math.inf),
         ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "150000 100000\n"}, 1.5),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "150000 0\n"}, math.inf),
+        (  # of another controller, whose name begins alike
+            {
+                "proc/self/cgroup": "4:cpuset:/job\n",
+                "sys/fs/cgroup/cpu/job/cpu.cfs_quota_us": "250000\n",
+                "sys/fs/cgroup/cpu/job/cpu.cfs_period_us": "100000\n",
+            },
+            math.inf,
+        ),
         (  # the least of a group and those around it; the memory's group is another
             {
                 "proc/self/cgroup": "0::/slice/job\n",

@@ -52,6 +52,16 @@ def test_types():
         tm.neighbor_list("i", cutoff=2.6, positions=torch.zeros((1, 3), dtype=torch.int64))
 
 
+def test_half_precision_and_lengths_of_a_cell():
+    positions = torch.tensor([[0.0, 0.0, 0.0], [3.5, 0.0, 0.0]], dtype=torch.bfloat16)
+    lengths = torch.tensor([4.0, 5.0, 6.0], requires_grad=True)
+    D = tm.neighbor_list("D", cutoff=1.0, positions=positions, cell=lengths, pbc=True)
+    assert D.dtype == torch.bfloat16
+    assert D.tolist() == [[-0.5, 0.0, 0.0], [0.5, 0.0, 0.0]]
+    D[1].sum().backward()
+    assert lengths.grad.tolist() == [1.0, 0.0, 0.0]
+
+
 def test_no_cell():
     positions = torch.tensor([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]], requires_grad=True)
     d = tm.neighbor_list("d", cutoff=2.0, positions=positions)
@@ -112,6 +122,11 @@ def test_a_graph_of_many_structures():
         assert graph.edge_index.tolist() == [i.tolist(), j.tolist()]
         assert graph.shifts.tolist() == S.tolist()
         assert graph.batch.tolist() == expected.tolist()
+    for options in ({"half": True}, {"self_interaction": True}):
+        graph = tm.neighbor_graph(structures, 2.0, **options)
+        i, j, S, _ = tm.neighbor_lists("ijS", structures, 2.0, **options)
+        assert graph.edge_index.tolist() == [i.tolist(), j.tolist()]
+        assert graph.shifts.tolist() == S.tolist()
     with pytest.raises(tm.InputError, match="structures = 5: a sequence of ASE Atoms"):
         tm.neighbor_graph(5, 2.0)
 

@@ -11,6 +11,7 @@ import torch
 from ase.build import molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
+from requirements import has_shared_data
 
 import torchml_core as tm
 from torchml_core.cli.parity import check_plot_file
@@ -626,11 +627,11 @@ def test_a_refused_reference_counts_once(run, model_folder, silicon, tmp_path):
 # ---- real models
 
 
-@pytest.mark.parametrize("name", ["TorchMLModel1_SW", "TorchMLModel2_Desc"])
-def test_real_models(run, shared_data, silicon_frames, name):
-    folder = shared_data / "portable_models" / name
-    small = "447:451:3"  # of 8 atoms; most have 64
-    result = run("evaluate", folder, f"{shared_data}/si.extxyz.gz@{small}", "--compare")
+@pytest.mark.parametrize("convention", ["raw", "descriptor"])
+def test_real_models(run, models_of_others, training_file, silicon_frames, convention):
+    folder = models_of_others[convention]
+    small = "447:451:3" if has_shared_data() else "7:11:3"  # of 8 atoms; most of KLIFF's have 64
+    result = run("evaluate", folder, f"{training_file}@{small}", "--compare")
     assert result.exit_code == 0, result.output
     model = tm.PortableModel.load(folder)
     structures = silicon_frames(small)
@@ -646,9 +647,10 @@ def test_real_models(run, shared_data, silicon_frames, name):
     assert numbers(row)[:2] == pytest.approx(shown, abs=1e-4)
 
 
-def test_a_model_that_gives_nan_says_how_to_use_it(run, shared_data, monkeypatch):
-    folder = shared_data / "portable_models" / "TorchMLModel3_Graph"
-    sources = f"{shared_data}/si.extxyz.gz@0"
+def test_a_model_that_gives_nan_says_how_to_use_it(
+    run, models_of_others, training_file, monkeypatch
+):
+    folder, sources = models_of_others["graph"], f"{training_file}@0"
     monkeypatch.delenv("KIM_MODEL_ELEMENTS_MAP", raising=False)
     result = run("evaluate", folder, sources)
     assert result.exit_code == 1

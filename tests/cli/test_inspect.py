@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import small_models
 import torch
+from requirements import SHARED_DATA
 from small_models import save_model
 
 import torchml_core as tm
@@ -103,9 +104,9 @@ def test_real_models_are_good(run, shared_data, monkeypatch):
     assert graph["note"].startswith("it takes atomic numbers, not species codes")
 
 
-def test_atomic_numbers_are_tried_in_the_trial_only(run, shared_data, monkeypatch):
+def test_atomic_numbers_are_tried_in_the_trial_only(run, models_of_others, monkeypatch):
     monkeypatch.delenv("KIM_MODEL_ELEMENTS_MAP", raising=False)
-    folder = shared_data / "portable_models" / "TorchMLModel3_Graph"
+    folder = models_of_others["graph"]
     assert facts(run("inspect", folder))["given for species"].startswith("Si 0 (codes)")
     monkeypatch.setenv("KIM_MODEL_ELEMENTS_MAP", "yes")
     result = run("inspect", folder, "--run")
@@ -368,10 +369,9 @@ def test_an_empty_folder(run, tmp_path):
     ]
 
 
-def test_switched_off_graphs_are_told(run, shared_data, monkeypatch):
+def test_switched_off_graphs_are_told(run, models_of_others, monkeypatch):
     monkeypatch.setenv("KIM_MODEL_DISABLE_GRAPH", "1")
-    folder = shared_data / "portable_models" / "TorchMLModel3_Graph"
-    (problem,) = problems(run("inspect", folder, "--run"))
+    (problem,) = problems(run("inspect", models_of_others["graph"], "--run"))
     assert "KIM_MODEL_DISABLE_GRAPH" in problem
 
 
@@ -404,20 +404,24 @@ def test_descriptor_files_that_are_none(run, tmp_path):
     assert "nonsense" in problem
 
 
-def test_real_descriptor_files(run, shared_data):
-    for file in sorted((shared_data / "libdescriptor" / "dat").glob("*__sf_*.dat")):
+def test_real_descriptor_files(run, examples):
+    """The example's, and libdescriptor's where they are."""
+    for file in (
+        examples / "models" / "SymmetryFunctions_Si" / "descriptor.dat",
+        *sorted((SHARED_DATA / "libdescriptor" / "dat").glob("*__sf_*.dat")),
+    ):
         result = run("inspect", file, "--kind", "SymmetryFunctions")
         assert result.exit_code == 0, result.output
 
 
-def test_model_files(run, shared_data):
-    folder = shared_data / "portable_models"
-    for name, fits in (
-        ("TorchMLModel1_SW/SW_energy_and_forces.pt", "raw or graph of 2 layers"),
-        ("TorchMLModel2_Desc/model.pt", "descriptor"),
-        ("TorchMLModel3_Graph/model_exp.pt", "graph of 3 layers"),
+def test_model_files(run, models_of_others):
+    for convention, fits in (
+        ("raw", "raw or graph of 2 layers"),
+        ("descriptor", "descriptor"),
+        ("graph", "graph of 3 layers"),
     ):
-        result = run("inspect", folder / name)
+        (path,) = models_of_others[convention].glob("*.pt")
+        result = run("inspect", path)
         assert result.exit_code == 0, result.output
         assert facts(result)["fits"] == fits
 

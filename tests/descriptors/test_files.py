@@ -84,6 +84,7 @@ def test_plain_file(read):
         (HEAD + FUNCTIONS + TAIL).replace("\n", "\r"),
         (HEAD + FUNCTIONS + TAIL).replace("0.0035710676725828126", "35.710676725828126D-04"),
         (HEAD + FUNCTIONS + TAIL).encode("utf-16"),
+        b"\xfe\xff" + (HEAD + FUNCTIONS + TAIL).encode("utf-16-be"),
         (HEAD + FUNCTIONS + TAIL).encode().replace(b"by hand", b"\xe0 la main \x85"),
         "\ufeff" + HEAD + FUNCTIONS + TAIL,
         (HEAD + FUNCTIONS + TAIL).replace("g1 1 1\n0.0\n", "g1\n"),

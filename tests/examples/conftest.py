@@ -39,10 +39,10 @@ def script(monkeypatch):
 
 
 @pytest.fixture
-def silicon_sets(script, shared_data):
+def silicon_sets(script, training_file):
     """The silicon training set, divided as the training scripts divide it."""
     data = script("silicon_data")
-    return data.split(data.read(shared_data / "si.extxyz.gz"))
+    return data.split(data.read(training_file))
 
 
 @pytest.fixture

@@ -105,7 +105,9 @@ def test_a_silicon_model_refuses_carbon(model):
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_the_stated_errors_are_reproduced(name, example_model, examples, script, silicon_sets):
+def test_the_stated_errors_are_reproduced(
+    name, example_model, examples, script, shared_data, silicon_sets
+):
     held_out = silicon_sets["test"]
     stated = json.loads((examples / "models" / name / "errors.json").read_text())["test"]
     found = script("silicon_data").errors(example_model(name), held_out)

@@ -8,6 +8,7 @@ import structures
 from ase import Atoms
 from ase.build import bulk
 from ase.io.lammpsdata import write_lammps_data
+from requirements import shared_cases
 from simulators import lammps
 
 import torchml_core as tm
@@ -213,13 +214,13 @@ def test_as_the_library(model, name, ours, our_models):
     check(ours[model, name], *expected_of(our_models[model], name))
 
 
-@pytest.mark.parametrize(("model", "name"), REAL)
+@pytest.mark.parametrize(("model", "name"), shared_cases(REAL))
 def test_models_of_others_as_the_library(model, name, real, real_models, monkeypatch):
     monkeypatch.setenv(ELEMENTS_MAP, "1")
     check(real[model, name], *expected_of(real_models[model], name))
 
 
-@pytest.mark.parametrize("name", WITH_BUILTIN)
+@pytest.mark.parametrize("name", shared_cases(WITH_BUILTIN))
 def test_a_model_of_others_is_stillinger_weber(name, real):
     found, expected = real["TorchMLModel1_SW", name], real[BUILTIN, name]
     assert found["PotEng"][0] == pytest.approx(expected["PotEng"][0], rel=1e-10)

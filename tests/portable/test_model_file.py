@@ -12,6 +12,7 @@ import zipfile
 
 import pytest
 import torch
+from requirements import SHARED_DATA
 from small_models import DescriptorNet, save_model
 
 import torchml_core as tm
@@ -172,9 +173,11 @@ def test_facts_of_exported_programs(pt2, old_pt2):
         assert (facts.operators, facts.refused) == ((), None)
 
 
-def test_real_models(examples, shared_data):
-    paths = [*examples.glob("models/*/*.pt"), *shared_data.glob("*/*/*.pt")]
-    assert len(paths) > 8
+def test_real_models(examples, models_of_others):
+    """The examples, and those that others wrote."""
+    paths = [*examples.glob("models/*/*.pt"), *SHARED_DATA.glob("*/*/*.pt")]
+    paths += [path for folder in models_of_others.values() for path in folder.glob("*.pt")]
+    assert len(paths) >= 6
     for path in paths:  # some of whose classes have no module
         assert model_facts(path).refused is None
 

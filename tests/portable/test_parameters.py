@@ -27,6 +27,18 @@ def read(tmp_path):
     return read_text
 
 
+def test_those_of_the_examples(examples):
+    expected = {
+        "StillingerWeber_Si": ModelParameters(("Si",), "raw", 3.77118, "model.pt"),
+        "SymmetryFunctions_Si": ModelParameters(
+            ("Si",), "descriptor", 5.0, "model.pt", descriptor="SymmetryFunctions"
+        ),
+        "Graph_Si": ModelParameters(("Si",), "graph", 4.0, "model.pt", n_layers=2),
+    }
+    for name, parameters in expected.items():
+        assert read_parameters(examples / "models" / name / "model.param") == parameters
+
+
 def test_the_real_ones(shared_data):
     expected = {
         "TorchMLModel1_SW/file.param": ModelParameters(

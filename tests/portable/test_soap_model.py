@@ -6,6 +6,7 @@ import torch
 from ase import Atoms
 from ase.build import bulk
 from click.testing import CliRunner
+from requirements import SHARED_DATA
 from small_models import DescriptorNet
 from structures import rattled_silicon
 
@@ -158,9 +159,13 @@ def test_model_of_another_width_is_refused(tmp_path):
         tm.PortableModel.load(tmp_path / "m").evaluate(rattled_silicon(1))
 
 
-def test_real_files(shared_data):
-    """KLIFF's files of SOAP, which libdescriptor itself cannot read."""
-    for path in sorted((shared_data / "libdescriptor" / "dat").glob("*__soap_*.dat")):
+def test_inspected_files(tmp_path):
+    """In libdescriptor's layout and in KLIFF's; and those that libdescriptor was given."""
+    for density in ("separate", "cumulative"):
+        d = tm.SOAP(["Si", "C"], CUTOFF, 3, 2, species_density=density, **FROM_FILES)
+        d.to_file(tmp_path / f"{density}.dat")
+    given = SHARED_DATA / "libdescriptor" / "dat"
+    for path in sorted([*tmp_path.glob("*.dat"), *given.glob("*__soap_*.dat")]):
         for options in ([], ["--kind", "SOAP"]):
             result = CliRunner().invoke(main, ["inspect", str(path), *options])
             assert result.exit_code == 0, result.output
