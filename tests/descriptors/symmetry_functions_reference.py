@@ -122,14 +122,15 @@ def _three(cutoffs, type, row, names, positions, i, neighbors, channel, kind, we
 def element_functions(functions, kind, inner, numbers, names, positions, centers, rows):
     """(n_centers, width) values of lists of functions, one list for each element.
 
-    ``functions[element]``: objects with type, neighbors, cutoff, eta, shift, zeta, lam;
-    ``numbers[element]``: the weight of an element where neighbors is None.
+    ``functions[element]``: objects with type, neighbors, cutoff, eta, shift, zeta, lam, or with
+    type, neighbors, radial, angular, core, asymmetric; ``numbers[element]``: the weight of an
+    element where neighbors is None.
     """
     width = max(len(own) for own in functions.values())
     values = np.zeros((len(centers), width), dtype=positions.dtype)
     for k, (i, row) in enumerate(zip(centers, rows, strict=True)):
         for component, f in enumerate(functions[names[i]]):
-            sum_over = _element_two if f.type == "g2" else _element_three
+            sum_over = _SUMS.get(f.type, _element_three)
             values[k, component] = sum_over(f, kind, inner, numbers, names, positions, i, row)
     return values
 
@@ -166,3 +167,57 @@ def _element_three(f, kind, inner, numbers, names, positions, i, neighbors):
             term = term * np.exp(-f.eta * (r - f.shift) ** 2) * fc
         total += term
     return total
+
+
+def core(kind, x):
+    """n2p2's core functions, f(0) = 1 and f(1) = 0, as its documentation has them."""
+    return {
+        "poly1": (2 * x - 3) * x**2 + 1,
+        "poly2": ((15 - 6 * x) * x - 10) * x**3 + 1,
+        "poly3": (x * (x * (20 * x - 70) + 84) - 35) * x**4 + 1,
+        "poly4": (x * (x * ((315 - 70 * x) * x - 540) + 420) - 126) * x**5 + 1,
+        "exp": np.exp(1 - 1 / (1 - x**2)) if x != 1 else 0.0,
+    }[kind]
+
+
+def compact(interval, kind, asymmetric, a):
+    left, right = interval
+    x = (a - (left + right) / 2) * 2 / (right - left)
+    if x.real < 0:
+        x = -x
+    if x.real >= 1:
+        return 0.0
+    return core(kind, (2 - x) * x if asymmetric else x)
+
+
+def _compact_two(f, kind, inner, numbers, names, positions, i, neighbors):
+    total = 0.0
+    for j in neighbors:
+        if f.neighbors is None or names[j] == f.neighbors[0]:
+            r = length(positions[j] - positions[i])
+            weight = numbers[names[j]] if f.neighbors is None else 1
+            total += weight * compact(f.radial, f.core, f.asymmetric, r)
+    return total
+
+
+def _compact_three(f, kind, inner, numbers, names, positions, i, neighbors):
+    total = 0.0
+    for j, k in itertools.combinations(neighbors, 2):
+        if f.neighbors is not None and sorted(f.neighbors) != sorted((names[j], names[k])):
+            continue
+        sides = [length(positions[a] - positions[b]) for a, b in ((i, j), (i, k), (j, k))]
+        term = numbers[names[j]] * numbers[names[k]] if f.neighbors is None else 1
+        for r in sides if f.type == "c4" else sides[:2]:
+            term = term * compact(f.radial, f.core, f.asymmetric, r)
+        u, v = (positions[j] - positions[i]) / sides[0], (positions[k] - positions[i]) / sides[1]
+        # Exact near 0 and 180 degrees, where arccos of the cosine is not.
+        across, cosine = length(np.cross(u, v)), (u * v).sum()
+        angle = np.arctan2(across.real, cosine.real)
+        if np.iscomplexobj(across):
+            angle = angle + 1j * (across.imag * cosine.real - cosine.imag * across.real)
+        term = term * compact(f.angular, f.core, False, np.degrees(1) * angle)
+        total += term
+    return total
+
+
+_SUMS = {"g2": _element_two, "c2": _compact_two, "c4": _compact_three, "c5": _compact_three}

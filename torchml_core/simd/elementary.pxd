@@ -4,7 +4,7 @@ from libc.math cimport pow, powf
 
 from torchml_core.simd.vectors cimport (
     get, lanes_of, put, simd_round_d, simd_round_f, simd_scale_d, simd_scale_f, simd_split_d,
-    simd_split_f, splat, vec, vfloat, vmax, vstep,
+    simd_split_f, splat, vabs, vec, vfloat, vmax, vpick, vrsqrt, vstep,
 )
 
 
@@ -115,3 +115,49 @@ cdef inline vec any_power(vec x, double y) noexcept nogil:
         else:
             put(&result, lane, pow(base, y))
     return result
+
+
+cdef inline vec varccos(vec cosine, vec *inverse_sine) noexcept nogil:
+    """θ = arccos(cosine) and 1/sin θ, of numbers from -1 to 1 and a little beyond.
+
+    With s = √((1 - |cosine|)/2), θ is 2 arcsin s or π minus that; arcsin(s)/s by a Chebyshev fit
+    in z = s² (absolute error 2e-17, float32 3e-9). At and near θ = 0 and π, s is about the
+    rounding error of the cosine, so that 1/sin θ is finite.
+    """
+    cdef vec z = (1 - vabs(cosine)) * 0.5
+    cdef vec inverse, p
+    z = vmax(z, splat(1e-14 if vec is vfloat else 1e-32, &cosine))
+    inverse = vrsqrt(z)
+    inverse_sine[0] = 0.5 * inverse * vrsqrt(1 - z)
+    if vec is vfloat:
+        p = splat(0.123913494905, &cosine)
+        p = horner(p, z, -0.13591627124)
+        p = horner(p, z, 0.107400021302)
+        p = horner(p, z, -0.00702057915229)
+        p = horner(p, z, 0.035814239284)
+        p = horner(p, z, 0.0440916167337)
+        p = horner(p, z, 0.0750275731635)
+        p = horner(p, z, 0.166666142378)
+        p = horner(p, z, 1.00000000162)
+    else:
+        p = splat(0.88929043676386879885, &cosine)
+        p = horner(p, z, -3.2789331567398122711)
+        p = horner(p, z, 5.7579408313146987445)
+        p = horner(p, z, -6.2292998753979857686)
+        p = horner(p, z, 4.6420689099888433638)
+        p = horner(p, z, -2.4908808126226116979)
+        p = horner(p, z, 1.0082016650534187439)
+        p = horner(p, z, -0.29687054306898242672)
+        p = horner(p, z, 0.078716113570021266284)
+        p = horner(p, z, -0.0026015378482996879209)
+        p = horner(p, z, 0.013191002571753903599)
+        p = horner(p, z, 0.013803445895891979809)
+        p = horner(p, z, 0.017364281439103528205)
+        p = horner(p, z, 0.022371584779320352979)
+        p = horner(p, z, 0.030381963396751828528)
+        p = horner(p, z, 0.044642856762615003393)
+        p = horner(p, z, 0.075000000004018160935)
+        p = horner(p, z, 0.16666666666664986917)
+        p = horner(p, z, 1.0000000000000000116)
+    p = 2 * z * inverse * p
+    return vpick(cosine, p, splat(3.14159265358979323846, &cosine) - p)

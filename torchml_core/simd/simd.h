@@ -71,6 +71,27 @@ static inline vfloat simd_step_f(vfloat x)
     return (vfloat)((x > 0) & (simd_int32)simd_splat_f(1));
 }
 
+static inline vdouble simd_abs_d(vdouble x)
+{
+    return (vdouble)((simd_int64)x & INT64_MAX);
+}
+static inline vfloat simd_abs_f(vfloat x)
+{
+    return (vfloat)((simd_int32)x & INT32_MAX);
+}
+
+/* One number where x > 0, another elsewhere. */
+static inline vdouble simd_pick_d(vdouble x, vdouble positive, vdouble other)
+{
+    simd_int64 mask = x > 0;
+    return (vdouble)(((simd_int64)positive & mask) | ((simd_int64)other & ~mask));
+}
+static inline vfloat simd_pick_f(vfloat x, vfloat positive, vfloat other)
+{
+    simd_int32 mask = x > 0;
+    return (vfloat)(((simd_int32)positive & mask) | ((simd_int32)other & ~mask));
+}
+
 #if defined(__AVX512F__)
 #define SIMD_X86(name) _mm512_##name
 #elif defined(__AVX__)
@@ -106,6 +127,28 @@ static inline vfloat simd_sqrt_f(vfloat x)
     return x;
 }
 #endif
+
+/* 1/sqrt(x). AVX-512 has 14 bits of it, and each step of Newton's method doubles them: less work
+   than a square root and a division, for which the processor's vector units wait. */
+static inline vdouble simd_rsqrt_d(vdouble x)
+{
+#if defined(__AVX512F__)
+    vdouble y = (vdouble)_mm512_rsqrt14_pd((__m512d)x), half = 0.5 * x;
+    y = y * (1.5 - half * y * y);
+    return y + y * (0.5 - half * y * y);
+#else
+    return 1.0 / simd_sqrt_d(x);
+#endif
+}
+static inline vfloat simd_rsqrt_f(vfloat x)
+{
+#if defined(__AVX512F__)
+    vfloat y = (vfloat)_mm512_rsqrt14_ps((__m512)x), half = 0.5f * x;
+    return y + y * (0.5f - half * y * y);
+#else
+    return 1.0f / simd_sqrt_f(x);
+#endif
+}
 
 /* Which lanes are below a limit, one bit each; and such lanes without gaps: pack stores them at
    ``to``, with anything behind them up to a whole vector. No branches: a wrong guess costs more. */

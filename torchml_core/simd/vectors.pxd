@@ -43,6 +43,12 @@ cdef extern from "simd.h" nogil:
     vfloat simd_max_f(vfloat, vfloat)
     vdouble simd_sqrt_d(vdouble)
     vfloat simd_sqrt_f(vfloat)
+    vdouble simd_rsqrt_d(vdouble)
+    vfloat simd_rsqrt_f(vfloat)
+    vdouble simd_abs_d(vdouble)
+    vfloat simd_abs_f(vfloat)
+    vdouble simd_pick_d(vdouble, vdouble, vdouble)
+    vfloat simd_pick_f(vfloat, vfloat, vfloat)
     vdouble simd_round_d(vdouble, vdouble *)
     vfloat simd_round_f(vfloat, vfloat *)
     vdouble simd_scale_d(vdouble, vdouble)
@@ -213,6 +219,29 @@ cdef inline vec vsqrt(vec x) noexcept nogil:
         return simd_sqrt_f(x)
     else:
         return simd_sqrt_d(x)
+
+
+cdef inline vec vrsqrt(vec x) noexcept nogil:
+    """1/sqrt(x) for normal x > 0, good to the last digit or two."""
+    if vec is vfloat:
+        return simd_rsqrt_f(x)
+    else:
+        return simd_rsqrt_d(x)
+
+
+cdef inline vec vabs(vec x) noexcept nogil:
+    if vec is vfloat:
+        return simd_abs_f(x)
+    else:
+        return simd_abs_d(x)
+
+
+cdef inline vec vpick(vec x, vec positive, vec other) noexcept nogil:
+    """``positive`` where x > 0, else ``other``."""
+    if vec is vfloat:
+        return simd_pick_f(x, positive, other)
+    else:
+        return simd_pick_d(x, positive, other)
 
 
 # ---- memory: pieces of one scratch buffer, each aligned

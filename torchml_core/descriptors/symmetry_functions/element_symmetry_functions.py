@@ -10,6 +10,7 @@ import numpy as np
 from torchml_core.checks import number, one_of, refuse
 from torchml_core.configuration_checks import check_species
 from torchml_core.descriptors.base import Descriptor
+from torchml_core.descriptors.symmetry_functions.compact_planning import CompactFamily
 from torchml_core.descriptors.symmetry_functions.functions import (
     CUTOFF_FUNCTIONS,
     CUTOFFS_WITHOUT_INNER,
@@ -19,7 +20,7 @@ from torchml_core.descriptors.symmetry_functions.functions import (
 )
 from torchml_core.descriptors.symmetry_functions.n2p2_file import write_n2p2
 from torchml_core.descriptors.symmetry_functions.planning import Family, make_kernel
-from torchml_core.errors import InputError, UnsupportedError
+from torchml_core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -158,12 +159,12 @@ class ElementSymmetryFunctions(Descriptor):
         """Functions of one element that can be summed together.
 
         They share type, cutoff and shift; and lists of parameters that are the same for several
-        neighbors are one family with a channel for each.
+        neighbors are one family with a channel for each. All compact functions are one family.
         """
         by_neighbors = {}
         for component, f in enumerate(own):
             if isinstance(f, CompactFunction):
-                raise UnsupportedError("compact functions cannot be computed yet")
+                continue
             if f.type == "g2":
                 key, row = (2, f.cutoff, 0.0), (f.eta, f.shift)
             else:
@@ -179,6 +180,20 @@ class ElementSymmetryFunctions(Descriptor):
             together.setdefault(shared, []).append((channel, components))
         for (key, is_weighted, rows), channels in together.items():
             yield self._family(element, key, is_weighted, rows, channels)
+        compact = [k for k, f in enumerate(own) if isinstance(f, CompactFunction)]
+        if compact:
+            yield CompactFamily(
+                functions=[own[k] for k in compact],
+                components=compact,
+                species=self.species,
+                numbers=self._weights(any(own[k].neighbors is None for k in compact)),
+                centers=np.array([name == element for name in self.species]),
+            )
+
+    def _weights(self, is_weighted):
+        """Of the species, as neighbors."""
+        weights = [atomic_number(name) if is_weighted else 1.0 for name in self.species]
+        return np.array(weights, dtype=np.float64)
 
     def _family(self, element, key, is_weighted, rows, channels):
         n = len(self.species)
@@ -190,7 +205,6 @@ class ElementSymmetryFunctions(Descriptor):
                 continue
             codes = [self.species.index(name) for name in neighbors]
             numbers[tuple(codes)] = numbers[tuple(reversed(codes))] = channel
-        weights = [atomic_number(name) if is_weighted else 1.0 for name in self.species]
         return Family(
             type=type,
             rows=list(rows),
@@ -198,7 +212,7 @@ class ElementSymmetryFunctions(Descriptor):
             components=np.array([components for _, components in channels]),
             cutoffs=np.full((n, n), cutoff),
             cutoff_function=self.cutoff_function,
-            weights=np.array(weights, dtype=np.float64),
+            weights=self._weights(is_weighted),
             centers=np.array([name == element for name in self.species]),
             inner=self.inner,
             shift=shift,

@@ -11,6 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from torchml_core.descriptors.symmetry_functions.compact_planning import (
+    CompactFamily,
+    compact_block,
+)
 from torchml_core.descriptors.symmetry_functions.packing import SymmetryFunctionKernel
 
 ROWS_AT_ONCE = 4
@@ -54,27 +58,45 @@ class Family:
     inner: float = 0.0
     shift: float = 0.0
 
+    @property
+    def reach(self):
+        """(n_species, n_species): the cutoff of the pairs that have one, else 0."""
+        return np.where((self.channels >= 0).any(), self.cutoffs, 0)
+
+    def distinguishes(self, s):
+        """What these functions can tell of species s: equal for species that are equivalent."""
+        cutoffs, channels = self.cutoffs[s].tobytes(), self.channels[s].tobytes()
+        return channels, cutoffs, self.weights[s], self.centers[s]
+
 
 def make_kernel(width, families):
-    """Return the kernel that computes some families, which have ``width`` values together."""
+    """Return the kernel that computes some families, which have ``width`` values together.
+
+    They are of class Family or CompactFamily.
+    """
     classes, members = _classes(families)
     pair_cutoffs = _Numbered()
     blocks, components, first = [], [], 0
     for family in families:
-        block, block_components = (_radial if family.type <= 3 else _angular)(family, members)
-        block["type"] = family.type
+        if isinstance(family, CompactFamily):
+            block, block_components = compact_block(family, members)
+            block["type"] = "compact"
+        else:
+            plan = _radial if family.type <= 3 else _angular
+            block, block_components = plan(family, members)
+            block["type"] = family.type
+            block["pair_cutoff"] = pair_cutoffs[
+                family.cutoff_function,
+                family.inner,
+                tuple(map(tuple, family.cutoffs[np.ix_(members, members)])),
+                tuple(family.weights[members]),
+            ]
         block["centers"] = family.centers[members].astype(np.int32)
         block["first"] = first
-        block["pair_cutoff"] = pair_cutoffs[
-            family.cutoff_function,
-            family.inner,
-            tuple(map(tuple, family.cutoffs[np.ix_(members, members)])),
-            tuple(family.weights[members]),
-        ]
         blocks.append(block)
         components.append(block_components)
         first += len(block_components)
-    reach = np.max([np.where((f.channels >= 0).any(), f.cutoffs, 0) for f in families], axis=0)
+    reach = np.max([family.reach for family in families], axis=0)
     return SymmetryFunctionKernel(
         width, reach, classes, list(pair_cutoffs), blocks, np.concatenate(components)
     )
@@ -95,18 +117,8 @@ def _classes(families):
     """
     number = _Numbered()
     classes = [
-        number[
-            tuple(
-                (
-                    family.channels[s].tobytes(),
-                    family.cutoffs[s].tobytes(),
-                    family.weights[s],
-                    family.centers[s],
-                )
-                for family in families
-            )
-        ]
-        for s in range(len(families[0].weights))
+        number[tuple(family.distinguishes(s) for family in families)]
+        for s in range(len(families[0].centers))
     ]
     members = np.array([classes.index(c) for c in range(len(number))])
     return np.array(classes, dtype=np.int32), members

@@ -1,4 +1,4 @@
-"""Behler-Parrinello symmetry functions g1-g5 of one environment, and their derivatives.
+"""Symmetry functions of one environment, and their derivatives: g1-g5 of Behler and Parrinello.
 
     g1 = Σ_j fc(R_j)       g2 = Σ_j exp(-η (R_j - Rs)²) fc(R_j)       g3 = Σ_j cos(κ R_j) fc(R_j)
     g4 = Σ_{j<k} 2^(1-ζ) (1 + λ cosθ)^ζ exp(-η S) C
@@ -11,6 +11,8 @@
     radial.pyx                   sums over neighbors
     angular_terms.pxd            powers of 1 + λ cosθ
     angular.pyx                  sums over triplets;   angular_jacobian.pyx
+    compact.pyx                  compact functions, c2, c4 and c5: sums over neighbors;
+                                 compact_triplets.pyx, compact_angular.pyx: over triplets
     kernels/neighborhood.pyx     neighbors sorted by class into padded vectors;   cutoff.pxd: fc
     simd/elementary.pxd          exp, log and powers, without a branch or a table
 
@@ -24,6 +26,16 @@ from torchml_core.descriptors.symmetry_functions.kernel.angular cimport (
 )
 from torchml_core.descriptors.symmetry_functions.kernel.angular_jacobian cimport angular_jacobian
 from torchml_core.descriptors.symmetry_functions.kernel.angular_terms cimport AngularScratch
+from torchml_core.descriptors.symmetry_functions.kernel.compact cimport (
+    CompactSet, RadialParts, compact_radial_jvp, compact_radial_value, compact_radial_vjp,
+    fill_radial_parts, lay_out_radial_parts, order_by_distance,
+)
+from torchml_core.descriptors.symmetry_functions.kernel.compact_angular cimport (
+    compact_angular_jvp, compact_angular_value, compact_angular_vjp, compact_jacobian,
+)
+from torchml_core.descriptors.symmetry_functions.kernel.compact_triplets cimport (
+    TripletScratch, lay_out_triplet_scratch,
+)
 from torchml_core.descriptors.symmetry_functions.kernel.radial cimport (
     radial_jvp, radial_slope, radial_value, radial_vjp,
 )
@@ -39,6 +51,8 @@ from torchml_core.simd.vectors cimport (
 cdef struct Buffers:
     Neighborhood neighborhood
     AngularScratch angular
+    RadialParts radial_parts    # these two are of compact functions
+    TripletScratch triplets
     void *sums                  # (n_sums,) vectors
     void *weights               # (n_sums,) numbers
     void *along                 # (n,) numbers: the gradient is along * r_j + (x, y, z)
@@ -55,6 +69,12 @@ cdef Py_ssize_t lay_out_buffers(
     cdef Py_ssize_t most = (n + (plan.n_classes + 1) * MOST_LANES) * sizeof(double)
     lay_out_neighborhood(&buffers.neighborhood, n, plan.n_classes, &free_bytes)
     lay_out_angular(&buffers.angular, plan.most_terms, &free_bytes)
+    if plan.most_radials:
+        lay_out_radial_parts(
+            &buffers.radial_parts, n, plan.n_classes, plan.most_radials, plan.most_breaks,
+            &free_bytes,
+        )
+        lay_out_triplet_scratch(&buffers.triplets, plan.most_compact_terms, &free_bytes)
     buffers.sums = carve(&free_bytes, plan.n_sums * SIMD_BYTES)
     buffers.weights = carve(&free_bytes, plan.n_sums * sizeof(double))
     buffers.along = carve(&free_bytes, most)
@@ -70,15 +90,38 @@ cdef Py_ssize_t scratch_size(const SymmetryFunctionPlan *plan, Py_ssize_t n) noe
     return lay_out_buffers(plan, n, NULL, &unused)
 
 
-cdef inline void begin(
+cdef inline const Environment *begin(
     const SymmetryFunctionPlan *plan, const Environment *env, bint with_directions, void *scratch,
     Buffers *buffers, const vec *type_tag,
 ) noexcept nogil:
+    """Fill the neighborhood; return the environment that it is of, in its order of neighbors."""
+    cdef int block = plan.compact_block[plan.classes[env.species]]
+    cdef const CompactSet *set = &plan.blocks[block].compact
+    cdef RadialParts *parts = &buffers.radial_parts
     lay_out_buffers(plan, env.n, <char *> scratch, buffers)
+    if block >= 0:
+        order_by_distance(set, env, with_directions, parts)
+        env = &parts.ordered
     sort_into_classes(&buffers.neighborhood, env, plan.classes, plan.far, with_directions, type_tag)
+    if block >= 0:
+        fill_radial_parts(set, &buffers.neighborhood, parts, type_tag)
+    return env
 
 
 # ---- values and jvp
+
+
+cdef inline void compact_sums_of(
+    const CompactSet *set, Buffers *buffers, bint tangent, vec *sums
+) noexcept nogil:
+    cdef const Neighborhood *neighborhood = &buffers.neighborhood
+    cdef const RadialParts *parts = &buffers.radial_parts
+    if tangent:
+        compact_radial_jvp(set, neighborhood, parts, sums)
+        compact_angular_jvp(set, neighborhood, parts, &buffers.triplets, sums)
+    else:
+        compact_radial_value(set, neighborhood, parts, sums)
+        compact_angular_value(set, neighborhood, parts, &buffers.triplets, sums)
 
 
 cdef inline void sums_of(
@@ -100,7 +143,9 @@ cdef inline void sums_of(
         if not block.centers[neighborhood.center]:
             continue
         sums = <vec *> buffers.sums + block.first
-        if block.is_angular:
+        if block.is_compact:
+            compact_sums_of(&block.compact, &buffers, tangent, sums)
+        elif block.is_angular:
             apply_cutoff(neighborhood, block.angular.which.pair_cutoff, out)
             if tangent:
                 angular_jvp(&block.angular, neighborhood, &buffers.angular, sums)
@@ -154,7 +199,7 @@ cdef void vjp(
     cdef vec *y
     cdef vec *z
     cdef Py_ssize_t b, i, j
-    begin(plan, env, False, scratch, &buffers, out)
+    env = begin(plan, env, False, scratch, &buffers, out)
     weights = <vec *> buffers.weights
     along = <vec *> buffers.along
     x = <vec *> buffers.x
@@ -169,7 +214,15 @@ cdef void vjp(
         for i in range(block.n_sums):
             j = plan.components[block.first + i]
             put(weights, i, get(dE_dD, j) if j >= 0 else 0)
-        if block.is_angular:
+        if block.is_compact:
+            compact_radial_vjp(
+                &block.compact, neighborhood, &buffers.radial_parts, weights, along
+            )
+            compact_angular_vjp(
+                &block.compact, neighborhood, &buffers.radial_parts, &buffers.triplets, weights,
+                along, x, y, z,
+            )
+        elif block.is_angular:
             apply_cutoff(neighborhood, block.angular.which.pair_cutoff, out)
             angular_vjp(&block.angular, neighborhood, &buffers.angular, weights, along, x, y, z)
         else:
@@ -223,13 +276,18 @@ cdef void jacobian(
     for j in range(env.n):
         for at in range(3 * plan.width * env.slot[j], 3 * plan.width * (env.slot[j] + 1)):
             put(out, at, 0)
-    begin(plan, env, False, scratch, &buffers, out)
+    env = begin(plan, env, False, scratch, &buffers, out)
     for b in range(plan.n_blocks):
         block = &plan.blocks[b]
         if not block.centers[neighborhood.center]:
             continue
         components = plan.components + block.first
-        if block.is_angular:
+        if block.is_compact:
+            compact_jacobian(
+                &block.compact, neighborhood, &buffers.radial_parts, &buffers.triplets,
+                components, env.slot, plan.width, out,
+            )
+        elif block.is_angular:
             apply_cutoff(neighborhood, block.angular.which.pair_cutoff, out)
             angular_jacobian(
                 &block.angular, neighborhood, &buffers.angular, components, env.slot,
