@@ -1,5 +1,6 @@
 """Networks on descriptors. Importing this package imports torch."""
 
 from torchml_core.nn.element_networks import ElementNetworks as ElementNetworks
+from torchml_core.nn.element_polynomials import ElementPolynomials as ElementPolynomials
 
-__all__ = ["ElementNetworks"]
+__all__ = ["ElementNetworks", "ElementPolynomials"]

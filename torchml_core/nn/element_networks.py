@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from torchml_core import checks
 from torchml_core.nn.activations import ACTIVATIONS
+from torchml_core.nn.grouping import in_given_order, rows_by_element
 
 if TYPE_CHECKING:
     from torchml_core.descriptors.base import Descriptor
@@ -128,21 +129,11 @@ class ElementNetworks(nn.Module):
         """
         if descriptor.dim() != 2 or descriptor.shape[1] != self.width:
             raise ValueError("descriptor: a tensor of shape (n, width) is needed")
-        counts = torch.bincount(species, minlength=self.n_elements)
-        if torch.jit.is_scripting():
-            if counts.shape[0] != self.n_elements:
-                raise ValueError("species: codes below the number of elements are needed")
-        else:  # what torch.export understands
-            torch._check(counts.shape[0] == self.n_elements)
-        # Rows are sorted by element, so that each network gets its atoms in one piece.
-        order = torch.argsort(species)
-        sizes: list[int] = counts.tolist()
-        parts = torch.split(descriptor.index_select(0, order), sizes)
+        parts, order = rows_by_element(descriptor, species, self.n_elements)
         energies = []
         for k, network in enumerate(self.networks):
             energies.append(network(parts[k]))
-        energy = torch.cat(energies)
-        return torch.empty_like(energy).index_copy(0, order, energy)
+        return in_given_order(energies, order)
 
     # ---- scaling
 
