@@ -19,7 +19,7 @@ from torchml_core.cells.ghosts cimport (
     Ghosts, Image, add_shift, free_ghosts, number_of, start_ghosts,
 )
 from torchml_core.cells.grid cimport Grid, Point, make_grid
-from torchml_core.cells.room cimport free_grid
+from torchml_core.cells.grid_memory cimport free_grid
 from torchml_core.cells.rows cimport Lists, write_lengths, write_row
 from torchml_core.cells.search cimport (
     Criterion, Hits, Surroundings, candidates, find_surroundings, free_hits, free_surroundings,
@@ -74,7 +74,7 @@ cdef class PairSearch:
     cdef:
         bint in_use
         SignalWatch watch
-        int64_t n_structures, n_tasks, n_atoms, room  # for atoms
+        int64_t n_structures, n_tasks, n_atoms, capacity  # capacity: in atoms
         Grid *grids            # of each structure
         Surroundings *around
         int32_t *faults
@@ -90,7 +90,7 @@ cdef class PairSearch:
         readonly int64_t n_pairs
 
     def __cinit__(self):
-        self.n_structures = self.n_tasks = self.hits_held = self.grids_held = self.room = 0
+        self.n_structures = self.n_tasks = self.hits_held = self.grids_held = self.capacity = 0
 
     def __dealloc__(self):
         cdef int64_t k
@@ -224,8 +224,8 @@ cdef class PairSearch:
         self.around = <Surroundings *> zeros(n, sizeof(Surroundings))
         self.faults = <int32_t *> zeros(n, sizeof(int32_t))
         self.n_structures = n
-        if self.room <= self.n_atoms:
-            self.room = self.n_atoms + 1
+        if self.capacity <= self.n_atoms:
+            self.capacity = self.n_atoms + 1
             self.home_ = np.empty(self.n_atoms + 1, dtype=np.int32)
             self.task_of_ = np.empty(self.n_atoms + 1, dtype=np.int32)
             self.first_hit_ = np.empty(self.n_atoms + 1, dtype=np.int64)

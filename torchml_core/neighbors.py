@@ -55,8 +55,8 @@ class NeighborWorkspace:
     def _array(self, quantity, n):
         held = self._buffers.get(quantity)
         if held is None or len(held) < n:
-            room = n + n // 16  # there may be a few more pairs next time
-            held = self._buffers[quantity] = _memory.empty(*_form(quantity, room))
+            capacity = n + n // 16  # there may be a few more pairs next time
+            held = self._buffers[quantity] = _memory.empty(*_form(quantity, capacity))
         return held[:n]
 
 
@@ -220,17 +220,17 @@ class _GrowingLists:
     def __init__(self, quantities, n_atoms):
         self._buffers = {quantity: _memory.empty(*_form(quantity, 0)) for quantity in quantities}
         self._atoms_to_come = n_atoms
-        self.n_pairs = self._room = 0
+        self.n_pairs = self._capacity = 0
 
     def append(self, search, first_atom):
         """Append the pairs that a search found."""
         n = self.n_pairs + search.n_pairs
-        if n > self._room:
+        if n > self._capacity:
             # all others have as many pairs per atom as these, and 5% more
             n_atoms = len(search.offsets) - 1
-            self._room = n + int(1.05 * search.n_pairs * self._atoms_to_come / max(n_atoms, 1))
+            self._capacity = n + int(1.05 * search.n_pairs * self._atoms_to_come / max(n_atoms, 1))
             for quantity, old in self._buffers.items():
-                new = self._buffers[quantity] = _memory.empty(*_form(quantity, self._room))
+                new = self._buffers[quantity] = _memory.empty(*_form(quantity, self._capacity))
                 new[: self.n_pairs] = old[: self.n_pairs]
         self._atoms_to_come -= len(search.offsets) - 1
         parts = {name: buffer[self.n_pairs : n] for name, buffer in self._buffers.items()}

@@ -5,7 +5,7 @@ For structures whose cells nearly all have atoms, and for those with few atoms i
 
 from torchml_core._parallel cimport share
 from torchml_core.cells.points cimport put_image
-from torchml_core.cells.room cimport room_for_cells, room_for_occupied, room_for_points
+from torchml_core.cells.grid_memory cimport reserve_cells, reserve_occupied, reserve_points
 from torchml_core.signals cimport interrupted
 
 
@@ -22,7 +22,7 @@ cdef bint count_atoms(int64_t n_atoms, Grid *grid) noexcept nogil:
     cdef int k
     cdef double[3] lowest, per_width
     grid.n_cells = grid.shape[0] * grid.shape[1] * grid.shape[2]
-    if not room_for_cells(grid, grid.n_cells):
+    if not reserve_cells(grid, grid.n_cells):
         return False
     for k in range(3):
         lowest[k] = grid.spans[k].lowest
@@ -46,7 +46,7 @@ cdef bint lay_out(
     if not list_occupied(grid):
         return False
     find_starts(lattice, grid)
-    if not room_for_points(grid):
+    if not reserve_points(grid):
         return False
     # starts are moved on meanwhile, and back at the end
     for i in range(n_atoms):
@@ -60,7 +60,7 @@ cdef bint lay_out(
 cdef bint list_occupied(Grid *grid) noexcept nogil:
     """The home cells that have atoms."""
     cdef int64_t x, y, z, cell
-    if not room_for_occupied(grid, grid.home[0] * grid.home[1] * grid.home[2]):
+    if not reserve_occupied(grid, grid.home[0] * grid.home[1] * grid.home[2]):
         return False
     grid.n_occupied = 0
     for z in range(grid.home[2]):

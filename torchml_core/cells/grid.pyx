@@ -16,7 +16,7 @@ from torchml_core.cells.faults cimport FINE, INTERRUPTED, NO_MEMORY, TOO_MANY_IM
 from torchml_core.cells.lattice cimport Lattice, make_lattice
 from torchml_core.cells.places cimport close_gaps, find_span, place_atoms
 from torchml_core.cells.points cimport put_atoms
-from torchml_core.cells.room cimport forget_atoms, room_for_atoms
+from torchml_core.cells.grid_memory cimport free_atoms, reserve_atoms
 from torchml_core.cells.shape cimport choose_home, coarsen, measure_cells
 from torchml_core.cells.sparse cimport lay_out_sparse
 from torchml_core.signals cimport interrupted
@@ -37,7 +37,7 @@ cdef Fault make_grid(
     positions, cell : IN (n_atoms, 3), (3, 3) finite, independent where periodic
     limit : IN pairs are to be found whose distance is below it
     home_of : OUT (n_atoms,) where each atom stands among the points
-    out : IN limits, and zeros or an older grid, whose memory is used; OUT for room.free_grid
+    out : IN limits, and zeros or an older grid, whose memory is used; OUT for grid_memory.free_grid
     """
     cdef Lattice lattice
     cdef Fault fault
@@ -51,7 +51,7 @@ cdef Fault make_grid(
         return fault
     out.orthogonal = lattice.orthogonal
     out.limit = lattice.limit
-    if not room_for_atoms(out, n_atoms):
+    if not reserve_atoms(out, n_atoms):
         return NO_MEMORY
     fault = place_atoms(
         positions, n_atoms, &lattice, out.places, &out.rounding, &out.beyond, n_threads, watch
@@ -81,7 +81,7 @@ cdef Fault make_grid(
         fault = lay_out_sparse(positions, n_atoms, &lattice, home_of, out, n_threads, watch)
     set_test(limit, &lattice, out)
     if n_atoms > MANY:
-        forget_atoms(out)
+        free_atoms(out)
     return INTERRUPTED if watch.stopped else fault
 
 

@@ -25,7 +25,7 @@ cdef extern from "near_points.h" nogil:
 
 
 cdef enum:
-    MORE_HITS = 65536         # room for so many is added at least
+    MORE_HITS = 65536         # at least so many are added to the capacity
     LONG_ROW = 128            # neighbors, from which insertion sort is slow
     WORK_AT_ONCE = 65536      # points tested between two questions whether to stop
 
@@ -94,7 +94,7 @@ cdef bint search_cell(
         int64_t n_home = grid.starts[cell + 1] - grid.starts[cell]
     if not find_runs(grid, around, cell, hits):
         return False
-    if not make_room(hits, hits.points_around * n_home + PAST_THE_END):
+    if not reserve_hits(hits, hits.points_around * n_home + PAST_THE_END):
         return False
     for p in range(grid.starts[cell], grid.starts[cell + 1]):
         doubtful = False
@@ -231,7 +231,7 @@ cdef void free_hits(Hits *hits) noexcept nogil:
     free(hits.runs)
 
 
-cdef bint make_room(Hits *hits, int64_t more) noexcept nogil:
+cdef bint reserve_hits(Hits *hits, int64_t more) noexcept nogil:
     cdef int64_t capacity
     cdef int32_t *point
     if hits.n + more <= hits.capacity:

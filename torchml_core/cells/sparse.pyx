@@ -9,7 +9,7 @@ from libc.stdlib cimport free, malloc
 
 from torchml_core.cells.faults cimport FINE, INTERRUPTED, NO_MEMORY, TOO_MANY_IMAGES
 from torchml_core.cells.points cimport put_atoms, put_image
-from torchml_core.cells.room cimport room_for_cells, room_for_occupied, room_for_points
+from torchml_core.cells.grid_memory cimport reserve_cells, reserve_occupied, reserve_points
 from torchml_core.cells.shape cimport CROWDED, coarsen, measure_cells
 from torchml_core.cells.sorting cimport Keyed, sort_keyed
 from torchml_core.signals cimport interrupted
@@ -20,12 +20,12 @@ cdef enum:
 
 # While a grid is laid out.
 cdef struct Layout:
-    Keyed *room_for_atoms     # (2 n_atoms,)
+    Keyed *keyed_atoms        # (2 n_atoms,)
     Keyed *atoms              # (n_atoms,) by the number of their cell
     int64_t n_home            # home cells with atoms
     int64_t *first            # (n_home + 1,) the first atom of each
     int64_t *at               # (n_home,) where it is among all cells that are there
-    Keyed *room_for_cells     # (2 n_cells,)
+    Keyed *keyed_cells        # (2 n_cells,)
     Keyed *cells              # (n_cells,) by number; which home cell each shows
 
 
@@ -47,8 +47,8 @@ cdef Fault lay_out_sparse(
     if fault == FINE:
         put_atoms(positions, n_atoms, lattice, home_of, grid, n_threads, watch)
         put_images(lattice, grid, &layout, watch)
-    free(layout.room_for_atoms)
-    free(layout.room_for_cells)
+    free(layout.keyed_atoms)
+    free(layout.keyed_cells)
     free(layout.first)
     free(layout.at)
     return fault
@@ -61,10 +61,10 @@ cdef Fault sort_atoms(
     cdef Fault fault
     cdef int64_t i
     cdef int fineness
-    out.room_for_atoms = <Keyed *> malloc((2 * n_atoms + 1) * sizeof(Keyed))
+    out.keyed_atoms = <Keyed *> malloc((2 * n_atoms + 1) * sizeof(Keyed))
     out.first = <int64_t *> malloc((n_atoms + 1) * sizeof(int64_t))
     out.at = <int64_t *> malloc((n_atoms + 1) * sizeof(int64_t))
-    if out.room_for_atoms == NULL or out.first == NULL or out.at == NULL:
+    if out.keyed_atoms == NULL or out.first == NULL or out.at == NULL:
         return NO_MEMORY
     for fineness in range(1, 3):
         grid.home[1] *= fineness
@@ -74,9 +74,9 @@ cdef Fault sort_atoms(
         if fault != FINE:
             return fault
         for i in range(n_atoms):
-            out.room_for_atoms[i].key = number_of_home(grid, grid.places[i].t)
-            out.room_for_atoms[i].value = i
-        out.atoms = sort_keyed(out.room_for_atoms, out.room_for_atoms + n_atoms, n_atoms)
+            out.keyed_atoms[i].key = number_of_home(grid, grid.places[i].t)
+            out.keyed_atoms[i].value = i
+        out.atoms = sort_keyed(out.keyed_atoms, out.keyed_atoms + n_atoms, n_atoms)
         out.n_home = 0
         for i in range(n_atoms):
             if i == 0 or out.atoms[i].key != out.atoms[i - 1].key:
@@ -110,15 +110,15 @@ cdef Fault sort_cells(
         n_points += images * (layout.first[h + 1] - layout.first[h])
     if n_points > grid.most_points:
         return TOO_MANY_IMAGES
-    layout.room_for_cells = <Keyed *> malloc((2 * n + 1) * sizeof(Keyed))
-    if layout.room_for_cells == NULL:
+    layout.keyed_cells = <Keyed *> malloc((2 * n + 1) * sizeof(Keyed))
+    if layout.keyed_cells == NULL:
         return NO_MEMORY
     grid.n_cells = n
     grid.n_points = n_points
     n = 0
     for h in range(layout.n_home):
-        n += list_images(lattice, grid, layout, h, layout.room_for_cells + n)
-    layout.cells = sort_keyed(layout.room_for_cells, layout.room_for_cells + n, n)
+        n += list_images(lattice, grid, layout, h, layout.keyed_cells + n)
+    layout.cells = sort_keyed(layout.keyed_cells, layout.keyed_cells + n, n)
     return FINE
 
 
@@ -161,9 +161,9 @@ cdef bint find_starts(
     grid.keys = <int64_t *> malloc((grid.n_cells + 1) * sizeof(int64_t))
     if (
         grid.keys == NULL
-        or not room_for_cells(grid, grid.n_cells)
-        or not room_for_occupied(grid, layout.n_home)
-        or not room_for_points(grid)
+        or not reserve_cells(grid, grid.n_cells)
+        or not reserve_occupied(grid, layout.n_home)
+        or not reserve_points(grid)
     ):
         return False
     grid.n_occupied = 0

@@ -90,10 +90,10 @@ cdef class Rows:
         cdef Fault fault = self.check_particles(request, n_species)
         cdef Py_ssize_t n = request.n_particles
         if self.particles.shape[0] < n:
-            room = n + n // 4  # ghosts come and go
-            self.particles = np.empty(room, dtype=np.int32)
-            self.contributing = np.empty(room, dtype=np.uint8)
-            self.offsets = np.empty(room + 1, dtype=np.int64)
+            capacity = n + n // 4  # ghosts come and go
+            self.particles = np.empty(capacity, dtype=np.int32)
+            self.contributing = np.empty(capacity, dtype=np.uint8)
+            self.offsets = np.empty(capacity + 1, dtype=np.int64)
         if fault == GOOD:
             # With Python's lock held: the simulator may answer from Python (kimpy's callbacks).
             fault = self.fill(request, with_ghosts)
@@ -152,7 +152,7 @@ cdef class Rows:
         self, const BridgeRequest *request, const int32_t *particles, int64_t *offsets
     ) noexcept:
         cdef int32_t *neighbors = <int32_t *> cnp.PyArray_DATA(self.neighbors)
-        cdef Py_ssize_t room = cnp.PyArray_SIZE(self.neighbors), k, filled = 0
+        cdef Py_ssize_t capacity = cnp.PyArray_SIZE(self.neighbors), k, filled = 0
         cdef unsigned beyond = 0
         cdef const int *row
         cdef int n, entry
@@ -161,7 +161,7 @@ cdef class Rows:
             self.at = particles[k]
             if request.row(request.lists, self.at, &n, &row) != 0 or n < 0:
                 return NO_ROW
-            if filled + n > room:
+            if filled + n > capacity:
                 return NO_SPACE
             memcpy(neighbors + filled, row, n * sizeof(int32_t))
             for entry in range(n):

@@ -10,16 +10,16 @@ cdef extern from "stdlib.h" nogil:
     void *aligned_alloc(size_t alignment, size_t size)
 
 
-cdef bint room_for_atoms(Grid *grid, int64_t n) noexcept nogil:
+cdef bint reserve_atoms(Grid *grid, int64_t n) noexcept nogil:
     if n > grid.capacity[2] or grid.places == NULL:
-        forget_atoms(grid)
+        free_atoms(grid)
         grid.places = <Place *> malloc((n + 1) * sizeof(Place))
         grid.cell_of = <int64_t *> malloc((n + 1) * sizeof(int64_t))
         grid.capacity[2] = n
     return grid.places != NULL and grid.cell_of != NULL
 
 
-cdef void forget_atoms(Grid *grid) noexcept nogil:
+cdef void free_atoms(Grid *grid) noexcept nogil:
     """Free what is not needed after the grid is made."""
     free(grid.places)
     free(grid.cell_of)
@@ -27,7 +27,7 @@ cdef void forget_atoms(Grid *grid) noexcept nogil:
     grid.cell_of = NULL
 
 
-cdef bint room_for_cells(Grid *grid, int64_t n) noexcept nogil:
+cdef bint reserve_cells(Grid *grid, int64_t n) noexcept nogil:
     """For n cells, with counts of 0."""
     if n > grid.capacity[1] or grid.starts == NULL or grid.counts == NULL:
         free(grid.starts)
@@ -41,7 +41,7 @@ cdef bint room_for_cells(Grid *grid, int64_t n) noexcept nogil:
     return True
 
 
-cdef bint room_for_occupied(Grid *grid, int64_t n) noexcept nogil:
+cdef bint reserve_occupied(Grid *grid, int64_t n) noexcept nogil:
     if n > grid.capacity[3] or grid.occupied == NULL:
         free(grid.occupied)
         grid.occupied = <int64_t *> malloc((n + 1) * sizeof(int64_t))
@@ -49,7 +49,7 @@ cdef bint room_for_occupied(Grid *grid, int64_t n) noexcept nogil:
     return grid.occupied != NULL
 
 
-cdef bint room_for_points(Grid *grid) noexcept nogil:
+cdef bint reserve_points(Grid *grid) noexcept nogil:
     cdef int64_t n = grid.n_points
     if n > grid.capacity[0] or grid.points == NULL or grid.x == NULL:
         n += n // 8  # atoms move
@@ -65,7 +65,7 @@ cdef bint room_for_points(Grid *grid) noexcept nogil:
 
 
 cdef void free_grid(Grid *grid) noexcept nogil:
-    forget_atoms(grid)
+    free_atoms(grid)
     free(grid.points)
     free(grid.x)
     free(grid.starts)
