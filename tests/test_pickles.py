@@ -24,6 +24,11 @@ from torchml_core.ase import TorchMLCalculator
 from torchml_core.descriptors.element_symmetry_functions import Function
 from torchml_core.kim.model import KimModel
 from torchml_core.portable.executors import TorchScriptExecutor, _Executor
+from torchml_core.portable.extrapolation import (
+    ExtrapolationMonitor,
+    Outside,
+    TrainingLimits,
+)
 from torchml_core.portable.forward import Forward
 from torchml_core.portable.model_facts import ModelFacts
 from torchml_core.portable.model_file import model_facts
@@ -89,6 +94,19 @@ def committee(folder):
     return tm.Committee(folders)
 
 
+def outside():
+    """Values of a descriptor that are outside of a training range."""
+    n = descriptor().width
+    limits = TrainingLimits(descriptor(), {"Si": (np.full(n, -2.0), np.full(n, -1.0))})
+    return limits.outside(configuration(), descriptor().compute(configuration()))
+
+
+def used_monitor():
+    monitor = ExtrapolationMonitor("ignore")
+    monitor.warn(tm.Prediction(configuration(), {}, [outside()]))
+    return monitor
+
+
 # How each public class is made.
 MADE = {
     tm.Committee: committee,
@@ -101,6 +119,10 @@ MADE = {
     Function: lambda folder: Function("g2", None, 4.0, 0.1),
     tm.NeighborWorkspace: lambda folder: used_workspace(),
     tm.PortableModel: tm.PortableModel.load,
+    tm.Extrapolation: lambda folder: outside().record(0),
+    ExtrapolationMonitor: lambda folder: used_monitor(),
+    Outside: lambda folder: outside(),
+    TrainingLimits: lambda folder: outside().limits,
     tm.Prediction: lambda folder: tm.PortableModel.load(folder).evaluate(configuration()),
     tm.SOAP: lambda folder: tm.SOAP(["Si"], 3.0, n_max=2, l_max=1),
     tm.SphericalExpansion: lambda folder: tm.SphericalExpansion(["Si"], 3.0, n_max=2, l_max=1),
@@ -127,6 +149,7 @@ WITHIN |= {"descriptors.xi.terms"}
 WITHIN |= {"descriptors.symmetry_functions.planning", "kim.doctor", "kim.installed"}
 WITHIN |= {f"descriptors.{name}.packing" for name in ("density", "symmetry_functions", "xi")}
 WITHIN |= {"pair_terms.zbl_kernel"}
+WITHIN |= {"portable.added_terms"}
 WITHIN |= {f"portable.{name}" for name in ("archive", "conventions", "evaluation")}
 WITHIN |= {f"portable.{name}" for name in ("exported_file", "script_pickle", "torchscript_file")}
 # Classes that are bases of others, results of C's kind, or tried elsewhere.

@@ -15,6 +15,8 @@ from torchml_core.descriptors.symmetry_functions import (
 from torchml_core.descriptors.symmetry_functions import SymmetryFunctions as SymmetryFunctions
 from torchml_core.descriptors.symmetry_functions import read_n2p2 as read_n2p2
 from torchml_core.descriptors.xi import Xi as Xi
+from torchml_core.errors import ExtrapolationError as ExtrapolationError
+from torchml_core.errors import ExtrapolationWarning as ExtrapolationWarning
 from torchml_core.errors import FileAccessError as FileAccessError
 from torchml_core.errors import FileFormatError as FileFormatError
 from torchml_core.errors import InputError as InputError
@@ -30,6 +32,7 @@ from torchml_core.neighbors import neighbor_lists as neighbor_lists
 from torchml_core.pair_terms.zbl import ZBL as ZBL
 from torchml_core.portable.committee import Committee as Committee
 from torchml_core.portable.committee import CommitteePrediction as CommitteePrediction
+from torchml_core.portable.extrapolation import Extrapolation as Extrapolation
 from torchml_core.portable.model import PortableModel as PortableModel
 from torchml_core.portable.model_json import ModelCard as ModelCard
 from torchml_core.portable.prediction import Prediction as Prediction

@@ -57,6 +57,14 @@ class ModelError(TorchMLError, RuntimeError):
     """A model cannot be loaded or run, or returns values that cannot be used."""
 
 
+class ExtrapolationError(TorchMLError, ValueError):
+    """A descriptor's value is outside of the training range, and the caller wanted to stop then."""
+
+
+class ExtrapolationWarning(UserWarning):
+    """A value of a descriptor is outside of the model's training range."""
+
+
 class UnsupportedError(TorchMLError, NotImplementedError):
     """The request is not available for this model or convention; the message says why."""
 

@@ -257,6 +257,11 @@ class Descriptor:
         checks.one_of("element", element, self.species)
         return self.width
 
+    def labels_of(self, element: str) -> list[str]:
+        """Return a description of each value of an element's atoms, :meth:`n_values` of them."""
+        checks.one_of("element", element, self.species)
+        return self.labels
+
     # ---- what a subclass defines
 
     def _settings(self) -> tuple:

@@ -12,6 +12,8 @@ import torch
 
 from torchml_core import checks, files
 from torchml_core.errors import InputError, MissingFileError
+from torchml_core.portable.added_terms import AddedTerms
+from torchml_core.portable.extrapolation import outside_of
 from torchml_core.portable.model import (
     PortableModel,
     configuration_for,
@@ -26,8 +28,11 @@ if TYPE_CHECKING:
 
     from torchml_core.annotations import Evaluated, PathLike
     from torchml_core.configuration import Configuration
+    from torchml_core.portable.extrapolation import Outside
 
 MEMBERS_FOLDER = "members"
+ENERGIES = ("energy", "particle_energies")
+DERIVATIVES = ("forces", "virial", "particle_virials")
 
 
 class Committee:
@@ -146,23 +151,22 @@ class Committee:
         c = self._configuration(structure, n_threads)
         if c.n_centers == 0:
             values = no_values(c, forces, virial)
-            return CommitteePrediction(c, values, [Prediction(c, values)] * len(self.models))
-        n = len(self.models)
+            outside = outside_of([model._limits for model in self.models])
+            members = [Prediction(c, values, outside_of([m._limits])) for m in self.models]
+            return CommitteePrediction(c, values, members, outside)
         now = copy.copy(c)  # members' forces are those of the present positions, even if read later
         now.positions = c.positions.copy()
-        energies, derivatives, members = [], [], {}
-        for group in self._groups:
-            found = _outcomes(group, now, forces or virial, n_threads)
-            later = partial(_Derivatives, now, forces=forces, virial=virial, n_threads=n_threads)
-            mean = later(group[0][1], _mean_outcome(found))
-            derivatives.append((len(group) / n, mean.values))
-            for (number, model), own in zip(group, found, strict=True):
-                own_energies = model._energies(now, own)
-                energies.append((1 / n, own_energies))
-                own_later = mean if len(group) == 1 else later(model, own)
-                members[number] = Prediction(now, {**own_energies, **own_later.when_read()})
-        values = {**_weighted_sums(energies), **_weighted_sums(derivatives)}
-        return CommitteePrediction(now, values, [members[number] for number in range(n)])
+        asked = {"forces": forces, "virial": virial, "n_threads": n_threads}
+        groups = [group.evaluate(now, asked) for group in self._groups]
+        by_number = {number: member for own, _ in groups for number, member in own.items()}
+        ordered = [by_number[number] for number in range(len(by_number))]
+        share = 1 / len(ordered)
+        values = _weighted_sums([(share, member._values) for member in ordered], ENERGIES)
+        means = [(share * len(own), mean) for own, mean in groups]
+        values |= _weighted_sums(means, DERIVATIVES)
+        outside = [own for member in ordered for own in member._outside or ()]
+        is_known = any(member._outside is not None for member in ordered)
+        return CommitteePrediction(now, values, ordered, outside if is_known else None)
 
     def evaluate_many(
         self,
@@ -225,10 +229,11 @@ class CommitteePrediction(Prediction):
         configuration: Configuration,
         values: Mapping[str, Any],
         members: Sequence[Prediction],
+        outside: Sequence[Outside] | None = None,
         *,
         folded: bool = False,
     ) -> None:
-        super().__init__(configuration, values, folded=folded)
+        super().__init__(configuration, values, outside, folded=folded)
         self.members = tuple(members)
 
     @property
@@ -245,9 +250,8 @@ class CommitteePrediction(Prediction):
         if self._folded:
             return self
         members = [member.fold() for member in self.members]
-        return CommitteePrediction(
-            self._configuration, self._values_to_fold(), members, folded=True
-        )
+        values, outside = self._values_to_fold(), self._folded_outside()
+        return CommitteePrediction(self._configuration, values, members, outside, folded=True)
 
     def __repr__(self):
         over = f"{self.n_particles} {'atoms' if self._folded else 'particles'}"
@@ -269,28 +273,54 @@ def member_folders(folder):
     return [*sorted(set(found) - set(named), key=lambda path: int(path.name)), *named]
 
 
+class _Group:
+    """Models with equal descriptors and pair terms, or one model without a descriptor.
+
+    Attributes
+    ----------
+    members : list of (int, PortableModel)
+        With their numbers in the committee.
+    """
+
+    def __init__(self, number: int, model: PortableModel) -> None:
+        self.members = [(number, model)]
+
+    def takes(self, model):
+        """Whether a model shares the descriptor and the pair terms."""
+        first = self.members[0][1]
+        mine = first.descriptor, first.pair_terms
+        return model.descriptor is not None and mine == (model.descriptor, model.pair_terms)
+
+    def evaluate(self, c, asked):
+        """Return each member's Prediction by its number, and the values of the mean derivatives."""
+        first, n_threads = self.members[0][1], asked["n_threads"]
+        gradient = asked["forces"] or asked["virial"]
+        D = first._calling.values(c, n_threads)
+        terms = AddedTerms(first.pair_terms, c, n_threads)
+        found = [
+            # a copy: a model may work in place
+            model._outcome(c, None if D is None else D.copy(), gradient=gradient)
+            for _, model in self.members
+        ]
+        mean = _Derivatives(first, c, _mean_outcome(found), terms, asked)
+        predictions = {}
+        for (number, model), own in zip(self.members, found, strict=True):
+            alone = mean if len(found) == 1 else _Derivatives(model, c, own, terms, asked)
+            values = {**terms.add_to(model._energies(c, own)), **alone.when_read()}
+            predictions[number] = Prediction(c, values, outside_of([model._limits], c, D))
+        return predictions, mean.values
+
+
 def _groups(models):
-    """Lists of (number, model): models in one list have equal descriptors."""
-    groups: list[list[tuple[int, PortableModel]]] = []
+    groups: list[_Group] = []
     for number, model in enumerate(models):
         for group in groups:
-            other = group[0][1]
-            if model.descriptor is not None and model.descriptor == other.descriptor:
-                group.append((number, model))
+            if group.takes(model):
+                group.members.append((number, model))
                 break
         else:
-            groups.append([(number, model)])
+            groups.append(_Group(number, model))
     return groups
-
-
-def _outcomes(group, c, gradient, n_threads):
-    """The Outcome of each model of a group; the values of their descriptor are computed once."""
-    values = group[0][1]._calling.values(c, n_threads)
-    return [
-        # a copy: a model may work in place
-        model._outcome(c, None if values is None else values.copy(), gradient=gradient)
-        for _, model in group
-    ]
 
 
 def _mean_outcome(found):
@@ -301,29 +331,28 @@ def _mean_outcome(found):
 
 
 class _Derivatives:
-    """The forces and virials that follow from an Outcome of a model, computed when needed."""
+    """Forces and virials from an Outcome of a model, with its terms, computed when needed."""
 
-    def __init__(self, c, model, found, **options):
-        self._c, self._model, self._options = c, model, options
-        self._found = found
+    def __init__(self, model, c, found, terms, asked):
+        self._model, self._c, self._found = model, c, found
+        self._terms, self._asked = terms, asked
 
     @cached_property
     def values(self):
         """Those of a Prediction."""
-        return self._model._derivatives(self._c, self._found, **self._options)
+        return self._terms.add_to(self._model._derivatives(self._c, self._found, **self._asked))
 
     def when_read(self):
         """Return values of a Prediction that are computed when one of them is read."""
-        names = ("forces", "virial", "particle_virials")
-        return {name: partial(self._read, name) for name in names}
+        return {name: partial(self._read, name) for name in DERIVATIVES}
 
     def _read(self, name):
         return getattr(Prediction(self._c, self.values), name)
 
 
-def _weighted_sums(parts):
+def _weighted_sums(parts, names):
     """The sum of weight times value for each name, of ``parts``: pairs of a weight and values."""
-    return {name: _weighted_sum([(w, values[name]) for w, values in parts]) for name in parts[0][1]}
+    return {name: _weighted_sum([(w, values[name]) for w, values in parts]) for name in names}
 
 
 def _weighted_sum(parts):

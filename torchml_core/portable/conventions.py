@@ -209,7 +209,7 @@ class DescriptorConvention:
         dE_dr, W = self._descriptor.vjp(c, gradient, virial=True, n_threads=n_threads)
         now = copy.copy(c)  # virials are those of the present positions, even if particles move
         now.positions = c.positions.copy()
-        later = partial(_particle_virials, self._descriptor, now, gradient, n_threads)
+        later = partial(particle_virials, self._descriptor, now, gradient, n_threads)
         return Derivatives(-dE_dr, W, later)
 
     def describe(self, inputs):
@@ -308,7 +308,8 @@ def _from_positions(c, inputs, gradient, virial):
     return Derivatives(forces, (c.positions - c.positions.mean(axis=0)).T @ forces)
 
 
-def _particle_virials(descriptor, c, dE_dD, n_threads):
+def particle_virials(descriptor, c, dE_dD, n_threads):
+    """Return (n_particles, 3, 3): half of each pair's virial for each of its two particles."""
     pair_gradients = descriptor.pair_gradients(c, dE_dD, n_threads=n_threads)
     i, j = c.pair_centers(), c.neighbors
     r_ij = c.positions[j] - c.positions[i]

@@ -24,9 +24,12 @@ from torchml_core.errors import (
     ModelError,
     ModelWarning,
 )
+from torchml_core.pair_terms import make_pair_terms
 from torchml_core.portable import conventions, evaluation
+from torchml_core.portable.added_terms import AddedTerms
 from torchml_core.portable.device import execution_device
 from torchml_core.portable.executors import compiled, forward_of, load_executor, saved_model
+from torchml_core.portable.extrapolation import TrainingLimits, outside_of
 from torchml_core.portable.folder import (
     PARAMETERS_FILE,
     WHAT,
@@ -81,13 +84,17 @@ class PortableModel:
     species : tuple of str
         Element symbols, in the order of the species codes.
     cutoff : float
-        Å; for a graph model that of one convolution.
+        Å; the distance to which lists must reach: the cutoff in the ``.param`` file (for a graph
+        model that of one convolution), or that of a pair term if it is larger.
     influence_distance : float
         Å; the largest distance at which other atoms can affect an atom's energy.
     n_layers : int
         Convolutions of a graph model; 1 for others.
     convention : {"raw", "descriptor", "graph"}
     descriptor : Descriptor or None
+    pair_terms : tuple of Descriptor
+        Analytic energies that are added to those of the network, in eV: see
+        :mod:`torchml_core.pair_terms`.
     card : ModelCard or None
         What the ``model.json`` file says: training range, license, who made it, ...
     folder : pathlib.Path
@@ -114,8 +121,14 @@ class PortableModel:
         self.files = tuple(contents)
         self.parameters, self.descriptor, self.card = parameters, descriptor, card
         self.species = parameters.species
-        self.cutoff = parameters.cutoff
-        self.influence_distance = parameters.influence_distance
+        terms = getattr(card, "pair_terms", ())
+        self.pair_terms = make_pair_terms(terms, parameters.species)
+        reach = max((term.cutoff for term in self.pair_terms), default=0.0)
+        self.cutoff = max(parameters.cutoff, reach)
+        self.influence_distance = max(parameters.influence_distance, reach)
+        self._limits = None
+        if descriptor is not None and card is not None and card.training_range:
+            self._limits = TrainingLimits(descriptor, card.training_range)
         self.n_layers = parameters.n_layers
         self.convention = parameters.convention
         self.device = executor.device
@@ -477,11 +490,13 @@ class PortableModel:
         forces, virial = checks.flag("forces", forces), checks.flag("virial", virial)
         c = configuration_for(self, structure, n_threads)
         if c.n_centers == 0:
-            return Prediction(c, no_values(c, forces, virial))
-        found = self._outcome(c, self._calling.values(c, n_threads), gradient=forces or virial)
+            return Prediction(c, no_values(c, forces, virial), outside_of([self._limits]))
+        descriptor_values = self._calling.values(c, n_threads)
+        outside = outside_of([self._limits], c, descriptor_values)
+        found = self._outcome(c, descriptor_values, gradient=forces or virial)
         values = self._energies(c, found)
         values.update(self._derivatives(c, found, forces, virial, n_threads))
-        return Prediction(c, values)
+        return Prediction(c, AddedTerms(self.pair_terms, c, n_threads).add_to(values), outside)
 
     def evaluate_many(
         self,
@@ -530,7 +545,7 @@ class PortableModel:
             run = partial(self._run_in_a_dtype, gradient=True)
             try:
                 energies, by_particle = run_beside_pair(
-                    run, c, self.cutoff, self.influence_distance
+                    run, c, self.parameters.cutoff, self.parameters.influence_distance
                 )
             except ModelError:
                 energies = None

@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from torchml_core.checks import number, one_of, refuse, sequence
 from torchml_core.errors import FileFormatError, InputError
 from torchml_core.json_text import JsonFile, check_text, json_text, plain
+from torchml_core.pair_terms import make_pair_terms
 from torchml_core.portable.parameters import check_species
 
 if TYPE_CHECKING:
@@ -301,13 +302,8 @@ def _check_energies(name, value, species):
 
 
 def _check_pair_terms(name, value, species):
-    terms = []
-    for k, term in enumerate(sequence(name, value, "a list of pair terms")):
-        where = f"{name}[{k}]"
-        if not isinstance(term, Mapping) or not isinstance(term.get("kind"), str):
-            refuse(where, term, 'a dict like {"kind": "zbl", "inner": 4.0, "outer": 4.8}')
-        terms.append(plain(where, dict(term)))
-    return tuple(terms)
+    make_pair_terms(value, () if species is None else species, name)
+    return tuple(plain(name, dict(term)) for term in value)
 
 
 def _check_texts(name, value, species):

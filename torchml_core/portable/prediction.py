@@ -10,11 +10,12 @@ import numpy as np
 from torchml_core.errors import InputError, UnsupportedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from torchml_core.annotations import Doubles
     from torchml_core.configuration import Configuration
+    from torchml_core.portable.extrapolation import Extrapolation, Outside
 
 
 VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])  # xx yy zz yz xz xy
@@ -50,16 +51,27 @@ class Prediction:
         UnsupportedError without a periodic direction, or if the cell has no volume.
     stresses : (n_particles, 6) float64
         ``particle_virials`` in the same units and order; their sum is ``stress``.
+    extrapolation : list of Extrapolation or None
+        The values of the descriptor that are outside of the training range of the atom's element:
+        records ``(atom, component, value, range)``, by atom and component. None if the model does
+        not know a range. Outside means as in n2p2: below the smallest value in the training data,
+        or above the largest, by more than 2.2e-13.
     n_particles : int
         Length of the per-particle arrays: after :meth:`fold`, the number of atoms.
     """
 
     def __init__(
-        self, configuration: Configuration, values: Mapping[str, Any], *, folded: bool = False
+        self,
+        configuration: Configuration,
+        values: Mapping[str, Any],
+        outside: Sequence[Outside] | None = None,
+        *,
+        folded: bool = False,
     ) -> None:
         """Keep ``values``: each a number, an array, a function that makes it, or an error."""
         self._configuration = configuration
         self._values = values
+        self._outside = outside
         self._folded = folded
         self.n_particles = configuration.n_centers if folded else configuration.n_particles
 
@@ -77,6 +89,15 @@ class Prediction:
     def stresses(self) -> Doubles:
         return self._as_stress(self.particle_virials)
 
+    @property
+    def extrapolation(self) -> list[Extrapolation] | None:
+        if self._outside is None:
+            return None
+        records = [own.record(n) for own in self._outside for n in range(len(own))]
+        if len(self._outside) > 1:  # of the members of a committee, with different ranges
+            records = sorted(set(records), key=lambda record: (record[0], record.component_index))
+        return records
+
     def fold(self) -> Prediction:
         """Return the prediction over atoms: values of ghosts are added to the atoms they image.
 
@@ -93,7 +114,9 @@ class Prediction:
         """
         if self._folded:
             return self
-        return Prediction(self._configuration, self._values_to_fold(), folded=True)
+        return Prediction(
+            self._configuration, self._values_to_fold(), self._folded_outside(), folded=True
+        )
 
     def __repr__(self):
         over = f"{self.n_particles} {'atoms' if self._folded else 'particles'}"
@@ -114,6 +137,12 @@ class Prediction:
             if not isinstance(values[name], Exception):
                 values[name] = functools.partial(self._fold_later, name)
         return values
+
+    def _folded_outside(self):
+        if self._outside is None:
+            return None
+        atoms = np.cumsum(self._configuration.contributing) - 1
+        return [own.folded(atoms) for own in self._outside]
 
     def _fold_later(self, name):
         return self._configuration.fold(self._get(name))

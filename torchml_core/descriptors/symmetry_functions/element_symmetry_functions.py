@@ -111,10 +111,15 @@ class ElementSymmetryFunctions(Descriptor):
         """Return the length of an element's list."""
         return self.widths[one_of("element", element, self.species)]
 
+    def labels_of(self, element: str) -> list[str]:
+        """Return a description of each value of an element."""
+        own = self.functions[one_of("element", element, self.species)]
+        return [_label(f) for f in own]
+
     @property
     def element_labels(self) -> dict[str, list[str]]:
         """A description of each value of an element."""
-        return {element: [_label(f) for f in own] for element, own in self.functions.items()}
+        return {element: self.labels_of(element) for element in self.species}
 
     @property
     def labels(self) -> list[str]:
