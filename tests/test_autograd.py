@@ -255,6 +255,14 @@ def test_transforms_of_torch_func():
     across = torch.func.vmap(compute, in_dims=1)(some.transpose(0, 1))
     torch.testing.assert_close(across, together)
 
+    # what is linear in u and in g, along a direction of it
+    two = 2.0 * u + 1.0
+    found = torch.func.jvp(lambda u: torch.func.jvp(compute, (x,), (u,))[1], (u,), (two,))[1]
+    torch.testing.assert_close(found, torch.einsum("dkax,ax->dk", jacobian, two))
+    _, pull = torch.func.vjp(compute, x)
+    found = torch.func.jvp(lambda g: pull(g)[0], (values,), (values**2,))[1]
+    torch.testing.assert_close(found, torch.einsum("dkax,dk->ax", jacobian, values**2))
+
     def energy(x):
         return (compute(x) ** 2).sum()
 

@@ -38,6 +38,13 @@ class WrongTangent(Right):
         return super().jvp(*args, **kwargs) * (1 + 1e-6)
 
 
+class TangentIsNoNumber(Right):
+    def jvp(self, *args, **kwargs):
+        tangent = super().jvp(*args, **kwargs)
+        tangent[1, 0] = np.nan
+        return tangent
+
+
 class WrongJacobian(Right):
     def jacobian(self, *args, **kwargs):
         jacobian = super().jacobian(*args, **kwargs)
@@ -81,6 +88,34 @@ class SeesOtherRows(Right):
         return values * (1 + 2.3e-16 * (configuration.n_centers == 1))
 
 
+class GradientScaled(Right):
+    """Gradients that are wrong by less than finite differences can tell."""
+
+    def factor(self, positions):
+        return 1 + 1e-11
+
+    def vjp(self, configuration, *args, virial=False, **kwargs):
+        gradient, W = super().vjp(configuration, *args, virial=True, **kwargs)
+        gradient *= self.factor(configuration.positions)
+        return (gradient, W) if virial else gradient
+
+
+class GradientSeesTheAxes(GradientScaled):
+    def factor(self, positions):
+        return 1 + 1e-9 * np.ptp(positions[:, 0])
+
+
+class GradientSeesThePlace(GradientScaled):
+    def factor(self, positions):
+        return 1 + 1e-9 * np.linalg.norm(positions.mean(axis=0))
+
+
+class PairGradientsSeeTheSkin(Right):
+    def pair_gradients(self, configuration, *args, **kwargs):
+        factor = 1 + 1e-12 * configuration.n_pairs
+        return super().pair_gradients(configuration, *args, **kwargs) * factor
+
+
 class WritesToTheInput(Right):
     def jvp(self, configuration, dr, **kwargs):
         tangent = super().jvp(configuration, dr, **kwargs)
@@ -98,6 +133,19 @@ def test_right_passes(atoms):
     tm.testing.check_descriptor(Right(), atoms)
 
 
+def test_rotations_are_no_reflections():
+    """A descriptor may tell right from left."""
+
+    class Handed(Right):
+        def compute(self, configuration, **kwargs):
+            x = configuration.positions
+            return super().compute(configuration, **kwargs) + 1e-3 * np.linalg.det(x[1:4] - x[0])
+
+    c = tm.Configuration.from_atoms(silicon_carbide(), 3.5, ["Si", "C"])
+    for seed in range(4):
+        tm.testing.check_rotation(Handed(), c, np.random.default_rng(seed))
+
+
 def test_takes_a_configuration():
     tm.testing.check_descriptor(Right(), tm.Configuration.from_atoms(cluster(), 4.0))
 
@@ -109,7 +157,12 @@ def test_takes_a_configuration():
         (WrongPairGradients, r"finite differences: strain: .* off by 1.0e-06 of the largest"),
         (WrongVirial, r"virial: .* off by 1.0e-06 of the largest, 1e-12 allowed"),
         (WrongTangent, r"jvp: .* off by 1.0e-06 of the largest, 1e-07 allowed"),
+        (TangentIsNoNumber, r"finite differences: jvp: nan at \(1, 0\)"),
         (WrongJacobian, r"jacobian: pair_gradients: .* off by"),
+        (GradientScaled, r"adjoint: jvp and vjp: .* off by"),
+        (GradientSeesTheAxes, r"rotation: vjp: .* off by"),
+        (GradientSeesThePlace, r"translation: vjp: .* off by"),
+        (PairGradientsSeeTheSkin, r"skin: pair_gradients: not the same bits"),
         (SeesTheAxes, r"rotation: values: .* off by"),
         (SeesThePlace, r"(rotation|translation): values: .* off by"),
         (SeesTheOrder, r"permutation: values: .* off by"),
