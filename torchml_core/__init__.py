@@ -40,7 +40,7 @@ _HOME = {
     "register_descriptor": "descriptors.registry",
     "set_kept_memory": "_memory",
 }
-_HOME |= {kind: f"descriptors.{folder}" for kind, folder in _FOLDERS.items() if folder}
+_HOME |= {kind: f"descriptors.{folder}" for kind, folder in _FOLDERS.items()}
 _MODULES = ("ase", "autograd", "nn", "testing")
 
 __version__ = "0.1.0"

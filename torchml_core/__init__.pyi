@@ -5,6 +5,7 @@ from torchml_core import testing as testing
 from torchml_core._memory import set_kept_memory as set_kept_memory
 from torchml_core.building import extension_arguments as extension_arguments
 from torchml_core.configuration import Configuration as Configuration
+from torchml_core.descriptors.bispectrum import Bispectrum as Bispectrum
 from torchml_core.descriptors.density import SOAP as SOAP
 from torchml_core.descriptors.density import SphericalExpansion as SphericalExpansion
 from torchml_core.descriptors.files import read_descriptor as read_descriptor

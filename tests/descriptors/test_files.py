@@ -331,11 +331,6 @@ def test_kind(read):
             read(HEAD + FUNCTIONS + TAIL, kind=kind)
 
 
-def test_kinds_to_come(read):
-    with pytest.raises(tm.UnsupportedError, match="cannot be read yet"):
-        read(HEAD + FUNCTIONS + TAIL, kind="bispectrum")
-
-
 def test_species_must_be_the_same_ones(read):
     text = HEAD + FUNCTIONS + TAIL
     assert read(text, ["C", "Si"]).species == ("Si", "C")

@@ -33,11 +33,10 @@ def registered(monkeypatch):
 
 
 def test_every_folder_has_its_class_and_the_package_its_name():
-    for kind, folder in registry.FOLDERS.items():
-        if folder is not None:
-            assert registry.descriptor_class(kind.upper()) is getattr(tm, kind)
-            assert issubclass(getattr(tm, kind), Descriptor)
-            assert kind in tm.__all__
+    for kind in registry.FOLDERS:
+        assert registry.descriptor_class(kind.upper()) is getattr(tm, kind)
+        assert issubclass(getattr(tm, kind), Descriptor)
+        assert kind in tm.__all__
 
 
 def test_one_from_outside_is_known_everywhere(tmp_path):

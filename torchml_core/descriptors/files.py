@@ -24,8 +24,8 @@ def read_descriptor(path: PathLike, kind: str, species: Sequence[str] | None = N
     ----------
     path : path-like
     kind : str
-        ``SymmetryFunctions``, ``SOAP`` or ``Xi``, in upper or lower case; the file does not say it.
-        (``Bispectrum`` cannot be read yet.)
+        ``SymmetryFunctions``, ``SOAP``, ``Bispectrum`` or ``Xi``, in upper or lower case; the file
+        does not say it.
     species : sequence of str, optional
         The species of a model: the file must have the same ones. The descriptor keeps the order of
         the file; species of configurations are matched by name.
@@ -42,8 +42,6 @@ def read_descriptor(path: PathLike, kind: str, species: Sequence[str] | None = N
         The file does not follow its format; the message begins with ``file:line:``.
     InputError
         kind is unknown, or species are not those of the file.
-    UnsupportedError
-        The kind cannot be read yet.
 
     Notes
     -----

@@ -10,17 +10,17 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, TypeVar
 
-from torchml_core.errors import InputError, UnsupportedError
+from torchml_core.errors import InputError
 
 if TYPE_CHECKING:
     from torchml_core.descriptors.base import Descriptor
 
 AnyDescriptor = TypeVar("AnyDescriptor", bound="type[Descriptor]")
 
-# The folder of each kind, next to this file. None: files name it, but it is not implemented yet.
-FOLDERS: dict[str, str | None] = {
+# The folder of each kind, next to this file.
+FOLDERS: dict[str, str] = {
     "SymmetryFunctions": "symmetry_functions",
-    "Bispectrum": None,
+    "Bispectrum": "bispectrum",
     "SOAP": "density",
     "Xi": "xi",
 }
@@ -45,8 +45,6 @@ def descriptor_class(name: str) -> type[Descriptor]:
     ------
     InputError
         There is no such kind.
-    UnsupportedError
-        There is no such descriptor yet.
     """
     kind = kind_named(name)
     if kind is None:
@@ -55,10 +53,7 @@ def descriptor_class(name: str) -> type[Descriptor]:
         refuse("kind", name, f"one of {', '.join(kinds())}")
     if kind in _registered:
         return _registered[kind]
-    folder = FOLDERS[kind]
-    if folder is None:
-        raise UnsupportedError(f"kind = {name!r}: {kind} cannot be read yet")
-    return getattr(importlib.import_module(f"torchml_core.descriptors.{folder}"), kind)
+    return getattr(importlib.import_module(f"torchml_core.descriptors.{FOLDERS[kind]}"), kind)
 
 
 def register_descriptor(cls: AnyDescriptor) -> AnyDescriptor:

@@ -161,3 +161,40 @@ cdef inline vec varccos(vec cosine, vec *inverse_sine) noexcept nogil:
         p = horner(p, z, 1.0000000000000000116)
     p = 2 * z * inverse * p
     return vpick(cosine, p, splat(3.14159265358979323846, &cosine) - p)
+
+
+cdef inline vec vsincos(vec x, vec *cosine) noexcept nogil:
+    """sin(x) and cos(x) for |x| <= pi/2, with an absolute error of a few units in the last place.
+
+    Taylor series: the first term that is left out is below 1e-17 of 1 (float32: 1e-8).
+    """
+    cdef vec q = x * x, s, c
+    if vec is vfloat:
+        s = splat(1 / 6227020800.0, &x)
+        c = splat(1 / 479001600.0, &x)
+    else:
+        s = splat(-1 / 25852016738884976640000.0, &x)
+        s = horner(s, q, 1 / 51090942171709440000.0)
+        s = horner(s, q, -1 / 121645100408832000.0)
+        s = horner(s, q, 1 / 355687428096000.0)
+        s = horner(s, q, -1 / 1307674368000.0)
+        s = horner(s, q, 1 / 6227020800.0)
+        c = splat(1 / 620448401733239439360000.0, &x)
+        c = horner(c, q, -1 / 1124000727777607680000.0)
+        c = horner(c, q, 1 / 2432902008176640000.0)
+        c = horner(c, q, -1 / 6402373705728000.0)
+        c = horner(c, q, 1 / 20922789888000.0)
+        c = horner(c, q, -1 / 87178291200.0)
+        c = horner(c, q, 1 / 479001600.0)
+    s = horner(s, q, -1 / 39916800.0)
+    s = horner(s, q, 1 / 362880.0)
+    s = horner(s, q, -1 / 5040.0)
+    s = horner(s, q, 1 / 120.0)
+    s = horner(s, q, -1 / 6.0)
+    c = horner(c, q, -1 / 3628800.0)
+    c = horner(c, q, 1 / 40320.0)
+    c = horner(c, q, -1 / 720.0)
+    c = horner(c, q, 1 / 24.0)
+    c = horner(c, q, -0.5)
+    cosine[0] = horner(c, q, 1)
+    return s * q * x + x

@@ -10,7 +10,8 @@ import numpy as np
 
 from torchml_core.checks import number, one_of, real_numbers, shown
 from torchml_core.configuration_checks import check_species
-from torchml_core.descriptors.base import Descriptor, check_cutoff
+from torchml_core.descriptors.base import Descriptor
+from torchml_core.descriptors.pair_cutoffs import check_pair_cutoffs, cutoff_matrix
 from torchml_core.descriptors.symmetry_functions.dat_file import (
     read_symmetry_functions,
     write_symmetry_functions,
@@ -116,7 +117,7 @@ class SymmetryFunctions(Descriptor):
         std: ArrayLike | None = None,
     ) -> None:
         self.species = check_species(species)
-        self.cutoffs = _check_cutoffs(cutoff, self.species)
+        self.cutoffs = check_pair_cutoffs(cutoff, self.species)
         self.functions = check_functions(functions)
         self.species_mode = one_of("species_mode", species_mode, SPECIES_MODES)
         self.cutoff_function = one_of("cutoff_function", cutoff_function, CUTOFF_FUNCTIONS)
@@ -200,10 +201,7 @@ class SymmetryFunctions(Descriptor):
 
     def _make_kernel(self):
         n = len(self.species)
-        cutoffs = np.empty((n, n))
-        for (a, b), cutoff in self.cutoffs.items():
-            a, b = self.species.index(a), self.species.index(b)
-            cutoffs[a, b] = cutoffs[b, a] = cutoff
+        cutoffs = cutoff_matrix(self.cutoffs, self.species)
         weights = np.ones(n) if self.weights is None else np.array(list(self.weights.values()))
         families, first = [], 0
         for type, rows in self.functions:
@@ -251,32 +249,6 @@ def _label(type, channel, row):
     parameters = zip(PARAMETERS[type], row, strict=True)
     inside = ", ".join(f"{name}={value:.6g}" for name, value in parameters)
     return f"{type}{channel}({inside})" if inside else f"{type}{channel}"
-
-
-def _check_cutoffs(cutoff, species):
-    """{(a, b): cutoff} for each unordered pair, in the order of species."""
-    pairs = list(itertools.combinations_with_replacement(species, 2))
-    if not isinstance(cutoff, Mapping):
-        return dict.fromkeys(pairs, check_cutoff("cutoff", cutoff))
-    cutoffs, names = dict.fromkeys(pairs), set(species)
-    for pair, value in cutoff.items():
-        if not isinstance(pair, tuple) or len(pair) != 2 or not names.issuperset(pair):
-            raise InputError(
-                f"cutoff: {shown(pair)} is not a pair of the species {shown(species)}; keys like"
-                f" {pairs[-1]!r} are needed"
-            )
-        key = pair if pair in cutoffs else pair[::-1]
-        value = check_cutoff(f"cutoff[{pair!r}]", value)
-        if cutoffs[key] not in (None, value):
-            raise InputError(
-                f"cutoff: two different values for {key!r}, {cutoffs[key]:g} and {value:g}; one"
-                " value is needed"
-            )
-        cutoffs[key] = value
-    missing = [pair for pair, value in cutoffs.items() if value is None]
-    if missing:
-        raise InputError(f"cutoff: a cutoff for the pair {missing[0]!r} is needed")
-    return cutoffs
 
 
 def _check_weights(weights, species, mode):

@@ -1,0 +1,5 @@
+"""The bispectrum of SNAP potentials."""
+
+from torchml_core.descriptors.bispectrum.bispectrum import Bispectrum
+
+__all__ = ["Bispectrum"]

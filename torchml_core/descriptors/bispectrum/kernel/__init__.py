@@ -1,0 +1,1 @@
+"""The mathematics of the bispectrum of one environment: Cython only."""
