@@ -353,6 +353,18 @@ def test_structures_that_have_no_stress(evaluate):
         _ = evaluate(lambda x: x.sum(), c=c).stress
 
 
+def test_what_is_computed_late_is_computed_once():
+    c, calls = tm.Configuration.from_atoms(bulk("Si"), CUTOFF), []
+    values = {"energy": 0.0, "forces": lambda: calls.append(1) or np.zeros((c.n_particles, 3))}
+    values |= {"particle_energies": tm.InputError("no"), "particle_virials": tm.InputError("no")}
+    p = tm.Prediction(c, values)
+    folded = p.fold()
+    assert calls == []
+    assert p.forces is p.forces
+    assert folded.forces is folded.forces
+    assert calls == [1]
+
+
 def test_particle_virials_of_a_raw_model(evaluate):
     p = evaluate(lambda x: x.sum())
     for prediction in (p, p.fold()):
