@@ -34,6 +34,7 @@ from torchml_core.portable.model_facts import ModelFacts
 from torchml_core.portable.model_file import model_facts
 from torchml_core.portable.model_json import TrainingRange
 from torchml_core.portable.parameters import ModelParameters, read_parameters
+from torchml_core.portable.precision import Choice, Precision
 from torchml_core.portable.species_input import SpeciesInput
 from torchml_core.structure import Structure, as_structure
 from torchml_core.torch_neighbors import NeighborGraph
@@ -136,6 +137,8 @@ MADE = {
     TrainingRange: lambda folder: TrainingRange((0.0,), (1.0,)),
     ModelFacts: lambda folder: model_facts(folder / "model.pt"),
     NeighborGraph: lambda folder: tm.neighbor_graph([rattled_silicon(1)], CUTOFF),
+    Choice: lambda folder: tm.PortableModel.load(folder)._precision.choice,
+    Precision: lambda folder: tm.PortableModel.load(folder)._precision,
     ModelParameters: lambda folder: read_parameters(folder / "model.param"),
     SpeciesInput: lambda folder: tm.PortableModel.load(folder).species_input,
     Structure: lambda folder: as_structure(rattled_silicon(1)),

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
 from small_models import CUTOFF, DescriptorNet, GraphNet, PairNet
 from structures import rattled_silicon
 
@@ -50,6 +51,246 @@ class SinglePairNet(PairNet):
         r = torch.sum((coords[nlist.to(torch.int64)] - coords[i]) ** 2, dim=1).sqrt()
         zeros = torch.zeros(len(coords), dtype=torch.float32)
         return torch.sum(zeros.index_add(0, i, (1 - r / self.cutoff) ** 3))
+
+
+class Energies(torch.nn.Module):
+    """As NequIP with model_dtype float32, its default: geometry in float64, a network of float32.
+
+    Energies are scaled, shifted and summed in float64.
+    """
+
+    def __init__(self):
+        super().__init__()
+        generator = torch.Generator().manual_seed(5)
+        self.first = torch.nn.Parameter(torch.rand(4, 8, generator=generator, dtype=F32))
+        self.last = torch.nn.Parameter(torch.rand(8, 1, generator=generator, dtype=F32))
+        self.register_buffer("shifts", torch.tensor([-157.25, -1033.5], dtype=F64))
+
+    def energy(self, species, coords, i, j, contributing):
+        r = torch.sum((coords[j] - coords[i]) ** 2, dim=1).sqrt()
+        powers = torch.stack([(1 - r / 3.2) ** k for k in range(3, 7)], dim=1)
+        edges = torch.tanh(powers.to(self.first.dtype) @ self.first)
+        atoms = torch.zeros(len(coords), 8, dtype=edges.dtype, device=coords.device)
+        energies = (atoms.index_add(0, i, edges) @ self.last)[:, 0].to(torch.float64)
+        return torch.sum((energies * 0.5 + self.shifts[species]) * (1 - contributing))
+
+    def forward(self, species, coords, graph_1, contributing):
+        return self.energy(species, coords, graph_1[0], graph_1[1], contributing)
+
+
+class LikeNequIP(Energies):
+    """It also returns its own forces, and refuses other positions in its own words."""
+
+    def forward(self, species, coords, graph_1, contributing):
+        if coords.dtype != torch.float64:
+            raise ValueError("positions of another type")
+        energy = self.energy(species, coords, graph_1[0], graph_1[1], contributing)
+        found = torch.autograd.grad([energy], [coords])[0]
+        assert found is not None
+        return energy, -found
+
+
+class Wide(torch.nn.Module):
+    """Its rounding errors depend on the number of atoms, as do those of large matrix products."""
+
+    def __init__(self):
+        super().__init__()
+        generator = torch.Generator().manual_seed(5)
+        self.first = torch.nn.Parameter(torch.rand(1, 256, generator=generator, dtype=F32))
+        self.last = torch.nn.Parameter(torch.rand(256, 1, generator=generator, dtype=F32))
+
+    def forward(self, species, coords, n_neigh, nlist, contributing):
+        assert len(nlist) > 0
+        i = torch.repeat_interleave(torch.nonzero(contributing)[:, 0], n_neigh)
+        r = torch.sum((coords[nlist.to(torch.int64)] - coords[i]) ** 2, dim=1).sqrt()
+        zeros = torch.zeros(len(coords), dtype=coords.dtype)
+        atoms = zeros.index_add(0, i, (1 - r / 3.2) ** 3).to(self.first.dtype)
+        hidden = torch.tanh(atoms[:, None] @ self.first) @ self.last
+        energies = hidden[:, 0].to(coords.dtype)[contributing == 1]
+        forces = torch.autograd.grad([-energies.sum()], [coords])[0]
+        assert forces is not None
+        return energies, forces
+
+
+class Unnamed(torch.nn.Module):
+    """Creates tensors without saying their type, as is written under set_default_dtype(float64)."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.tensor([1.0, 0.6], dtype=F64))
+
+    def forward(self, species, coords, n_neigh, nlist, contributing):
+        i = torch.repeat_interleave(torch.nonzero(contributing)[:, 0], n_neigh)
+        r = torch.sum((coords[nlist.to(torch.int64)] - coords[i]) ** 2, dim=1).sqrt()
+        centers = torch.linspace(1.0, 3.0, 7)  # a constant of the frozen module
+        pairs = torch.sum(torch.exp(-((r[:, None] - centers) ** 2)), dim=1)
+        pairs = pairs * (1 - r / 3.2) ** 3 * self.scale[species[i]]
+        return torch.zeros(len(coords)).index_add(0, i, pairs)[contributing == 1]
+
+
+class Constant32(Unnamed):
+    """The same with a type for the sum: the centers are a few constants of float32."""
+
+    def forward(self, species, coords, n_neigh, nlist, contributing):
+        i = torch.repeat_interleave(torch.nonzero(contributing)[:, 0], n_neigh)
+        r = torch.sum((coords[nlist.to(torch.int64)] - coords[i]) ** 2, dim=1).sqrt()
+        centers = torch.linspace(1.0, 3.0, 7)
+        pairs = torch.sum(torch.exp(-((r[:, None] - centers) ** 2)), dim=1)
+        pairs = pairs * (1 - r / 3.2) ** 3 * self.scale[species[i]]
+        zeros = torch.zeros(len(coords), dtype=coords.dtype)
+        return zeros.index_add(0, i, pairs)[contributing == 1]
+
+
+class SpecialLoneAtoms(PairNet):
+    """In float64, but where there are no pairs it mixes types."""
+
+    def forward(self, species, coords, n_neigh, nlist, contributing):
+        if len(nlist) == 0:
+            none = torch.zeros(len(coords), dtype=torch.float32)
+            return none.index_add(0, torch.arange(len(coords)), coords[:, 0] * 0.0)
+        i = torch.repeat_interleave(torch.nonzero(contributing)[:, 0], n_neigh)
+        r = torch.sum((coords[nlist.to(torch.int64)] - coords[i]) ** 2, dim=1).sqrt()
+        zeros = torch.zeros(len(coords), dtype=coords.dtype)
+        pairs = self.scale[species[i]] * (1 - r / self.cutoff) ** 3
+        return zeros.index_add(0, i, pairs)[contributing == 1]
+
+
+class EarlyReturn(SinglePairNet):
+    """Takes float32 only, but anything where there are no pairs."""
+
+    def forward(self, species, coords, n_neigh, nlist, contributing):
+        if len(nlist) == 0:
+            return torch.sum(coords**2) * 0.0 + torch.sum((coords + 1 / 3) * 0.1)
+        i = torch.repeat_interleave(torch.nonzero(contributing)[:, 0], n_neigh)
+        r = torch.sum((coords[nlist.to(torch.int64)] - coords[i]) ** 2, dim=1).sqrt()
+        zeros = torch.zeros(len(coords), dtype=torch.float32)
+        return torch.sum(zeros.index_add(0, i, (1 - r / self.cutoff) ** 3))
+
+
+@pytest.fixture(params=[F32, F64], ids=str)
+def default_dtype(request):
+    """The caller's default type, which must not matter."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(request.param)
+    yield request.param
+    torch.set_default_dtype(before)
+
+
+@pytest.mark.parametrize("network", [LikeNequIP, Energies])
+def test_networks_like_nequip(network, tmp_path, default_dtype):
+    """float32 weights that expect positions in float64."""
+    of = {"species": ["Si", "C"], "cutoff": CUTOFF, "convention": "graph"}
+    model = create(tmp_path, model=network(), returns_forces=network is LikeNequIP, **of)
+    atoms = rattled_silicon(1)
+    atoms.symbols[::3] = "C"
+    p = model.evaluate(atoms)
+    assert model.dtype == F64
+    c = tm.Configuration.from_atoms(atoms, CUTOFF, ["Si", "C"])
+    tensors = model._calling.inputs(c, F64, model.device).tensors
+    tensors[1].requires_grad_()
+    energy, forces = LikeNequIP()(*tensors)
+    assert p.energy == pytest.approx(energy.item(), rel=1e-14)
+    scale = np.abs(p.forces).max()
+    np.testing.assert_allclose(p.forces, forces[: c.n_particles], rtol=0, atol=1e-6 * scale)
+    assert torch.get_default_dtype() == default_dtype
+
+
+@pytest.mark.parametrize(
+    ("network", "convention", "expected"),
+    [(LikeNequIP, "graph", -157.25 - 2 * 1033.5), (Wide, "raw", 0.0)],
+)
+def test_lone_atoms_of_networks_like_nequip(network, convention, expected, tmp_path):
+    """It fails on them; the rounding errors of float32 are no fault."""
+    of = {"species": ["Si", "C"], "cutoff": CUTOFF, "convention": convention}
+    model = create(tmp_path, model=network(), returns_forces=True, **of)
+    p = model.evaluate(Atoms("CSiC", [[0, 0, 0], [0, 0, 50], [0, 50, 0]]))
+    assert p.energy == pytest.approx(expected, rel=1e-4, abs=1e-3)
+    assert not p.forces.any()
+    assert model.dtype == F64
+
+
+def test_tensors_that_a_model_creates(tmp_path, default_dtype):
+    """Their type is torch's default one; neither the caller's nor a refusal costs digits."""
+    atoms = rattled_silicon(1)
+    found = {}
+    for network in (Unnamed, Constant32):
+        model = create(tmp_path / network.__name__, model=network(), **RAW)
+        p = found[network] = model.evaluate(atoms).fold()
+        assert model.dtype == F64
+        expected = finite_difference_forces(model, atoms, indices=[0, 5])
+        np.testing.assert_allclose(p.forces[[0, 5]], expected, rtol=0, atol=1e-8)
+        again = tm.PortableModel.load(tmp_path / network.__name__).evaluate(atoms, forces=False)
+        assert again.energy == p.energy
+    assert torch.get_default_dtype() == default_dtype
+    torch.set_default_dtype(F64)
+    c = tm.Configuration.from_atoms(atoms, CUTOFF)
+    tensors = model._calling.inputs(c, F64, model.device).tensors
+    assert found[Unnamed].energy == pytest.approx(Unnamed()(*tensors).sum().item(), rel=1e-14)
+    # the original driver's default type is float32, so it rounds these centers
+    difference = abs(found[Constant32].energy - found[Unnamed].energy)
+    assert 0 < difference < 1e-6
+    torch.set_default_dtype(F32)
+    expected = Constant32()(*tensors).sum().item()
+    assert found[Constant32].energy == pytest.approx(expected, rel=1e-14)
+
+
+@pytest.mark.parametrize(("network", "dtype"), [(SpecialLoneAtoms, F64), (EarlyReturn, F32)])
+def test_lone_atoms_do_not_decide(network, dtype, tmp_path):
+    """Whatever comes first, results and types are the same."""
+    crystal, lone = rattled_silicon(1), rattled_silicon(1)[:1]
+    lone.pbc = False
+    create(tmp_path / "m", model=network(), **RAW)
+    found = []
+    for order in ([lone, crystal, lone], [crystal, lone, crystal]):
+        model = tm.PortableModel.load(tmp_path / "m")
+        energies = [model.evaluate(atoms).energy for atoms in order]
+        assert model.dtype == dtype
+        assert energies[0] == energies[2]
+        found.append(energies[:2])
+    assert found[0] == found[1][::-1]
+
+
+class SpecialDimers(PairNet):
+    """In float64, but two atoms are evaluated in float32."""
+
+    def forward(self, species, coords, n_neigh, nlist, contributing):
+        i = torch.repeat_interleave(torch.nonzero(contributing)[:, 0], n_neigh)
+        r = torch.sum((coords[nlist.to(torch.int64)] - coords[i]) ** 2, dim=1).sqrt()
+        zeros = torch.zeros(len(coords), dtype=coords.dtype)
+        if len(coords) == 2:
+            zeros = torch.zeros(2, dtype=torch.float32)
+        pairs = (1 - r / self.cutoff) ** 3
+        return zeros.index_add(0, i, pairs)[contributing == 1]
+
+
+def test_a_refusal_after_the_decision_is_an_error(tmp_path):
+    """Not a change to float32, in which all later results would have fewer digits."""
+    dimer, crystal = rattled_silicon(1)[:2], rattled_silicon(1)
+    dimer.pbc = False
+    create(tmp_path / "m", model=SpecialDimers(), **RAW)
+    message = "float64, which it takes for other structures"
+    for first, second in ((dimer, crystal), (crystal, dimer)):
+        model = tm.PortableModel.load(tmp_path / "m")
+        for atoms in (first, second, first):
+            if atoms is dimer:
+                with pytest.raises(tm.ModelError, match=message):
+                    model.evaluate(atoms)
+            else:
+                model.evaluate(atoms)
+        assert model.dtype == F64
+    assert tm.PortableModel.load(tmp_path / "m", dtype="float32").evaluate(dimer).energy > 0
+
+
+def test_a_model_that_checks_the_type_itself(tmp_path):
+    class Checks(SinglePairNet):
+        def forward(self, species, coords, n_neigh, nlist, contributing):
+            if coords.dtype != torch.float32:
+                raise ValueError("positions must be float32")
+            return torch.sum((coords[1:] - coords[0]) ** 2)
+
+    model = create(tmp_path, model=Checks(), **RAW)
+    assert model.evaluate(rattled_silicon(1)).energy > 0
+    assert model.dtype == F32
 
 
 def test_float32_networks_are_given_float32(tmp_path):

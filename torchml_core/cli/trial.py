@@ -1,6 +1,7 @@
 """A trial of a portable model on a small crystal, which runs its code."""
 
 from torchml_core.errors import ModelError, TorchMLError
+from torchml_core.portable.trial_crystal import trial_crystal
 
 
 def try_model(findings, folder, *, device=None, trust=False):
@@ -41,20 +42,6 @@ def _try_with_atomic_numbers(findings, folder, options, crystal, name, error):
         " or add this line to its .param file: '# torchml_core: species_input = atomic_numbers';"
         f" without, {reason}"
     )
-
-
-def trial_crystal(species, cutoff):
-    """A small cubic crystal of all species, off its ideal sites, with neighbors in the cutoff."""
-    from ase.build import bulk
-    from ase.data import atomic_numbers, covalent_radii
-
-    largest = max(covalent_radii[atomic_numbers[symbol]] for symbol in species)
-    nearest = min(2.2 * largest, 0.8 * cutoff)
-    repeat = -(-len(species) // 8)  # 8 sites per cell: every species fits
-    crystal = bulk("Si", "diamond", a=nearest * 4 / 3**0.5, cubic=True) * (repeat, 1, 1)
-    crystal.set_chemical_symbols([species[k % len(species)] for k in range(len(crystal))])
-    crystal.rattle(0.03 * nearest, seed=1)
-    return crystal
 
 
 def _result(model, crystal):

@@ -15,7 +15,9 @@ SMALL_WORK = 2e7  # about 10 ms, with gradients
 
 # What torch's messages about tensors of different floating types have in common.
 ABOUT_DTYPES = re.compile(
-    r"d(ata)?types?\b|scalar type|result type|promoting|input type .* should be the same", re.I
+    r"d(ata)?types?\b|scalar type|result type|promoting|input type .* should be the same"
+    r"|\bfloat(32|64)\b",  # as a model's own checks say it
+    re.I,
 )
 
 
@@ -31,16 +33,14 @@ class Outcome:
         As the model returned them, in any shape; the energy is their sum.
     gradient : float64 array of the shape of ``inputs.variable``, or None
         dE/dvariable.
+    precision : torch.dtype
+        The narrowest floating type among those of the inputs, the weights and the energies.
     """
 
     inputs: object
     energies: np.ndarray
     gradient: np.ndarray | None
-
-    @property
-    def dtype(self):
-        """torch.dtype: the floating type that the model was given."""
-        return self.inputs.variable.dtype
+    precision: torch.dtype = torch.float64
 
     def gradient_by_particle(self, n):
         """(n, 3) dE/dr, where the variable holds the positions of n particles."""
@@ -101,7 +101,9 @@ def run(executor, inputs, *, gradient, returns_forces, given):
         else:
             result = None
     variable.requires_grad_(False)  # for who keeps it
-    return Outcome(inputs, _as_array(energies), result)
+    types = (variable.dtype, energies.dtype, getattr(executor, "narrowest_dtype", variable.dtype))
+    precision = max(types, key=lambda dtype: torch.finfo(dtype).eps)
+    return Outcome(inputs, _as_array(energies), result, precision)
 
 
 def _n_threads(executor, inputs):
@@ -116,11 +118,9 @@ def _n_threads(executor, inputs):
 
 
 def refuses_dtype(error):
-    """Whether a ModelError says that torch found tensors of different floating types."""
+    """Whether a ModelError says that torch, or the model itself, refuses a floating type."""
     cause = error.__cause__
-    return isinstance(cause, (RuntimeError, ValueError)) and bool(
-        ABOUT_DTYPES.search(reason(cause))
-    )
+    return cause is not None and bool(ABOUT_DTYPES.search(reason(cause)))
 
 
 def own_state(device):

@@ -27,7 +27,7 @@ from torchml_core.portable.torchscript_file import refuse_compiled
 from torchml_core.torch_threads import settle_torch
 
 
-def load_executor(path, device, *, trust=False, content=None):
+def load_executor(path, device, *, trust=False, content=None, default_dtype=torch.float32):
     """Load the model of a file and make it ready to be called.
 
     Parameters
@@ -39,6 +39,9 @@ def load_executor(path, device, *, trust=False, content=None):
         Whether the model may do what a program may: see :meth:`PortableModel.load`.
     content : bytes, optional
         Content of the file, which then does not need to exist.
+    default_dtype : torch.dtype
+        Torch's default type while the model is loaded and run, whatever the caller's is: the type
+        of tensors that the model creates without naming one.
 
     Returns
     -------
@@ -60,8 +63,12 @@ def load_executor(path, device, *, trust=False, content=None):
     scatter_ops.register()  # graph models ask for these operators while they are loaded
     # Weights that are created in inference mode can never be differentiated through, so the
     # caller's mode must not be active here.
-    with torch.inference_mode(False), _no_deprecation_warnings():
-        return kind(path, content, device, trust)
+    with (
+        torch.inference_mode(False),
+        _no_deprecation_warnings(),
+        _default_dtype(default_dtype),  # freezing a module computes constants
+    ):
+        return kind(path, content, device, trust, default_dtype)
 
 
 def saved_model(model):
@@ -118,15 +125,27 @@ def compiled(model):
 class _Executor:
     """Common base of both kinds: they are pickled and copied through the bytes of the file."""
 
-    def __init__(self, path, content, device, trust):
+    def __init__(self, path, content, device, trust, default_dtype):
         self.path, self.content, self.device, self._trust = path, content, device, trust
+        self._default_dtype = default_dtype
+
+    def with_default(self, default_dtype):
+        """Return the same model, loaded and run with another default type of torch."""
+        return _loaded_again(self.path, self.content, self.device, self._trust, default_dtype)
 
     def __reduce__(self):
-        return _loaded_again, (self.path, self.content, self.device, self._trust)
+        own = (self.path, self.content, self.device, self._trust, self._default_dtype)
+        return _loaded_again, own
 
 
-def _loaded_again(path, content, device, trust):
-    return load_executor(path, execution_device(device), trust=trust, content=content)
+def _loaded_again(path, content, device, trust, default_dtype):
+    return load_executor(
+        path,
+        execution_device(device),
+        trust=trust,
+        content=content,
+        default_dtype=default_dtype,
+    )
 
 
 class TorchScriptExecutor(_Executor):
@@ -144,6 +163,8 @@ class TorchScriptExecutor(_Executor):
         The names of that.
     weights_dtype : torch.dtype
         The floating type of the model's weights. Its inputs may be float64 even so.
+    narrowest_dtype : torch.dtype
+        The narrowest floating type of its weights and constants, which limits its precision.
     n_numbers : int
         Total number of its weights.
     uses_autograd : bool
@@ -163,8 +184,8 @@ class TorchScriptExecutor(_Executor):
     optimizer takes 130 ms in the first calls); a model that loops over triplets is 20 % slower.
     """
 
-    def __init__(self, path, content, device, trust):
-        super().__init__(path, content, device, trust)
+    def __init__(self, path, content, device, trust, default_dtype):
+        super().__init__(path, content, device, trust, default_dtype)
         readable = io.BytesIO(content_to_load(content, path, trust=trust))
         try:
             module = torch.jit.load(readable, map_location=device).eval()
@@ -186,6 +207,7 @@ class TorchScriptExecutor(_Executor):
         graph = module.inlined_graph
         constants = _constants(graph)  # weights among them, where the module is frozen
         self.weights_dtype = _floating_type(*weights, constants)
+        self.narrowest_dtype = _narrowest_type(*weights, constants)
         self.n_numbers = max(_n_numbers(*weights), _n_numbers(constants))
         self.uses_autograd = any(
             graph.findAllNodes(kind, True) for kind in ("aten::grad", "aten::backward")
@@ -193,7 +215,7 @@ class TorchScriptExecutor(_Executor):
         self._module = module
 
     def __call__(self, *tensors):
-        with _plain_execution():
+        with _plain_execution(), _default_dtype(self._default_dtype):
             return self._module(*tensors)
 
 
@@ -206,8 +228,8 @@ class ExportedExecutor(_Executor):
 
     uses_autograd = False  # an exported program has only the operators that it called
 
-    def __init__(self, path, content, device, trust):
-        super().__init__(path, content, device, trust)
+    def __init__(self, path, content, device, trust, default_dtype):
+        super().__init__(path, content, device, trust, default_dtype)
         readable = io.BytesIO(content_to_load(content, path, trust=trust))
         try:
             with _logged_errors() as logged:
@@ -226,10 +248,12 @@ class ExportedExecutor(_Executor):
         buffers = [t for t in program.constants.values() if isinstance(t, torch.Tensor)]
         weights = [program.state_dict.values(), buffers]
         self.weights_dtype = _floating_type(*weights)
+        self.narrowest_dtype = _narrowest_type(*weights)
         self.n_numbers = _n_numbers(*weights)
 
     def __call__(self, *tensors):
-        return self._module(*tensors)
+        with _default_dtype(self._default_dtype):
+            return self._module(*tensors)
 
 
 def forward_of(model):
@@ -287,6 +311,11 @@ def _floating_type(*groups):
     return torch.float64
 
 
+def _narrowest_type(*groups):
+    types = {t.dtype for group in groups for t in group if t.is_floating_point() and t.dim() > 0}
+    return max(types, key=lambda dtype: torch.finfo(dtype).eps, default=torch.float64)
+
+
 def _n_numbers(*groups):
     return sum(tensor.numel() for group in groups for tensor in group)
 
@@ -307,6 +336,20 @@ def _plain_execution():
         yield
     finally:
         torch._C._set_graph_executor_optimize(before)
+
+
+@contextlib.contextmanager
+def _default_dtype(dtype):
+    """Torch with this default type within this context; the setting is that of all threads."""
+    before = torch.get_default_dtype()
+    if before == dtype:
+        yield
+        return
+    try:  # the switch within, too, as above
+        torch.set_default_dtype(dtype)
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 @contextlib.contextmanager

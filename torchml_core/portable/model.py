@@ -54,9 +54,11 @@ from torchml_core.portable.parameters import (
     parameters_text,
     read_parameters,
 )
+from torchml_core.portable.precision import Precision
 from torchml_core.portable.prediction import Prediction, not_asked, not_given
 from torchml_core.portable.remote_pair import run_beside_pair
 from torchml_core.portable.species_input import ELEMENTS_MAP, decide, species_argument
+from torchml_core.portable.trial_crystal import trial_crystal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -104,7 +106,8 @@ class PortableModel:
     device : torch.device
         Where it runs.
     dtype : torch.dtype
-        The floating type of its inputs: float64, unless torch refuses that.
+        The floating type of its inputs: float64, unless the model refuses that. The first
+        evaluation decides, and all later ones use the same type.
     """
 
     def __init__(
@@ -144,16 +147,15 @@ class PortableModel:
             place=place,
         )
         dtype = told.get("dtype") or parameters.dtype or getattr(card, "dtype", None)
-        # in the order in which they are tried
-        own = (torch.float64, torch.float32, executor.weights_dtype)
-        self._dtypes = tuple(dict.fromkeys(own)) if dtype is None else (getattr(torch, dtype),)
+        self._precision = Precision(executor.weights_dtype, dtype)
+        self._other_executor = None  # for another default type, if the model needs it
         self._calling = conventions.BY_NAME[parameters.convention](
             parameters, descriptor, self._species_input
         )
 
     @property
     def dtype(self) -> torch.dtype:
-        return self._dtypes[0]
+        return self._precision.choice.dtype
 
     @property
     def species_input(self) -> Any:
@@ -198,8 +200,8 @@ class PortableModel:
             :mod:`torchml_core.portable.species_input`.
         dtype : {"float64", "float32"} or torch.dtype, optional
             The floating type of positions or descriptors that the model is given. None: what the
-            ``.param`` file says, else float64, or float32 if torch refuses that in the first
-            evaluation.
+            ``.param`` or ``model.json`` file says, else float64, or float32 if the model refuses
+            float64; the first evaluation decides (:mod:`torchml_core.portable.precision`).
 
         Returns
         -------
@@ -557,26 +559,34 @@ class PortableModel:
         )
 
     def _run_in_a_dtype(self, c, gradient, values=None):
-        """The Outcome, in the first floating type that torch does not refuse; it is remembered."""
-        refused, dtypes = None, self._dtypes  # another thread may change self._dtypes meanwhile
-        for place, dtype in enumerate(dtypes):
-            inputs = self._calling.inputs(c, dtype, self.device, values)
-            try:
-                found = evaluation.run(
-                    self._executor,
-                    inputs,
-                    gradient=gradient,
-                    returns_forces=self.parameters.returns_forces,
-                    given=self._calling.describe(inputs),
-                )
-            except ModelError as error:
-                if not evaluation.refuses_dtype(error):
-                    raise
-                refused = refused or error
-            else:
-                self._dtypes = dtypes[place:]
-                return found
-        raise refused
+        """The Outcome, in the floating type that the model takes."""
+        trial = None if self.convention == "descriptor" else self._on_cluster
+        return self._precision.run(partial(self._attempt, c, gradient, values), trial)
+
+    def _attempt(self, c, gradient, values, choice):
+        """The Outcome for a Choice of floating types."""
+        inputs = self._calling.inputs(c, choice.dtype, self.device, values)
+        return evaluation.run(
+            self._executor_of(choice),
+            inputs,
+            gradient=gradient,
+            returns_forces=self.parameters.returns_forces,
+            given=self._calling.describe(inputs),
+        )
+
+    def _on_cluster(self, choice):
+        """The Outcome for a small cluster of all species."""
+        cluster = trial_crystal(self.species, self.cutoff)
+        cluster.pbc = False
+        c = configuration_for(self, cluster, 1)
+        return self._attempt(c, True, None, choice)
+
+    def _executor_of(self, choice):
+        if choice.default == torch.float32:
+            return self._executor
+        if self._other_executor is None:
+            self._other_executor = self._executor.with_default(choice.default)
+        return self._other_executor
 
     def _energies(self, c, found):
         """Energies for Prediction."""

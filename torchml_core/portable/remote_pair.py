@@ -22,7 +22,8 @@ from torchml_core.errors import ModelError
 
 # Fractions of the cutoff: for these species a model's own may be shorter than that of its file.
 DISTANCES = (0.8, 0.65, 0.5, 0.4, 0.3)
-TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}  # of the largest energy and gradient
+# of the largest energy and gradient, by precision
+TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
 
 
 def run_beside_pair(run, c, cutoff, reach):
@@ -54,9 +55,9 @@ def run_beside_pair(run, c, cutoff, reach):
     others = _moved(pairs, 2 * (reach + cutoff))
     other, both = run(others), run(_joined(pairs, others))
     beside = run(_joined(c, pairs))
-    _require_sum(both.energies.sum(), alone.energies.sum() + other.energies.sum(), alone.dtype)
+    _require_sum(both.energies.sum(), alone.energies.sum() + other.energies.sum(), alone.precision)
     gradient = beside.gradient_by_particle(c.n_particles + 2)
-    _require_sum(gradient[-2:], alone.gradient_by_particle(2), alone.dtype)
+    _require_sum(gradient[-2:], alone.gradient_by_particle(2), alone.precision)
     if beside.energies.size == c.n_centers + 2:
         energies = beside.energies.ravel()[beside.inputs.atoms < c.n_particles]
     elif beside.energies.shape == alone.energies.shape:
