@@ -230,6 +230,7 @@ def calls(tmp_path_factory):
         (descriptor.labels_of, {"element": "Si"}),
         (elements.labels_of, {"element": "Si"}),
         (tm.ModelCard, {"species": ["Si"], **card, **card_of_file}),
+        (tm.SymmetryFunctions.from_settings, {"settings": descriptor.settings()}),
         (descriptor.to_file, {"path": folder / "written.dat"}),
         (tm.SOAP(["Si"], 4.0, 2, 1).to_file, {"path": folder / "written.dat"}),
         (elements.to_file, {"path": folder / "written.nn"}),
@@ -363,7 +364,6 @@ def test_every_public_argument_is_tried(calls):
         "CommitteePrediction",
         "Extrapolation",
         "Configuration.unchecked",
-        "SphericalExpansion.to_file",
         "TorchMLCalculator.calculate",
         "TorchMLCalculator.check_state",
     }

@@ -3,7 +3,7 @@
 import importlib
 
 from torchml_core import _compiled  # noqa: F401  (first: it says why others cannot be imported)
-from torchml_core.descriptors.registry import FOLDERS as _FOLDERS
+from torchml_core.descriptors.registry import MODULES as _DESCRIPTORS
 
 # Each public name and the module that it comes from, loaded when the name is first used:
 # neighbor lists and descriptors are there at once, torch only when a model is.
@@ -11,7 +11,6 @@ _HOME = {
     "Committee": "portable.committee",
     "CommitteePrediction": "portable.committee",
     "Configuration": "configuration",
-    "ElementSymmetryFunctions": "descriptors.symmetry_functions",
     "Extrapolation": "portable.extrapolation",
     "ExtrapolationError": "errors",
     "ExtrapolationWarning": "errors",
@@ -26,11 +25,9 @@ _HOME = {
     "NeighborWorkspace": "neighbors",
     "PortableModel": "portable.model",
     "Prediction": "portable.prediction",
-    "SphericalExpansion": "descriptors.density",
     "TorchMLError": "errors",
     "UnsupportedError": "errors",
     "VerletList": "verlet",
-    "ZBL": "pair_terms.zbl",
     "extension_arguments": "building",
     "neighbor_graph": "torch_neighbors",
     "neighbor_list": "neighbors",
@@ -40,7 +37,7 @@ _HOME = {
     "register_descriptor": "descriptors.registry",
     "set_kept_memory": "_memory",
 }
-_HOME |= {kind: f"descriptors.{folder}" for kind, folder in _FOLDERS.items()}
+_HOME |= _DESCRIPTORS
 _MODULES = ("ase", "autograd", "nn", "testing")
 
 __version__ = "0.1.0"

@@ -13,6 +13,7 @@ from torchml_core.checks import refuse, shown
 from torchml_core.errors import FileFormatError, InputError
 from torchml_core.text_numbers import LONGEST
 
+WIDTH = 160  # characters of a line that contains a list or an object
 DEEPEST = 30  # objects and lists inside each other; ours have up to seven
 # Strings are matched up to the end of the text if they do not end, so that the time stays linear.
 TOKEN = re.compile(
@@ -32,6 +33,8 @@ class JsonFile:
         What the file should be, for messages: ``model.json``.
     largest : int
         Bytes.
+    lines : list of str, optional
+        The lines of the file, if they have been read.
 
     Attributes
     ----------
@@ -47,9 +50,10 @@ class JsonFile:
         number that is not finite, or text that is not Unicode.
     """
 
-    def __init__(self, path, what, largest=files.LARGEST_TEXT):
+    def __init__(self, path, what, largest=files.LARGEST_TEXT, lines=None):
         self.path = files.as_path("path", path)
-        lines = files.read_lines(self.path, what, largest)
+        if lines is None:
+            lines = files.read_lines(self.path, what, largest)
         for number, line in enumerate(lines, 1):
             files.require_text(line, self.path, number)
         text = "\n".join(lines)
@@ -141,11 +145,9 @@ class JsonFile:
         return value
 
 
-def is_json(path, what, largest=files.LARGEST_TEXT):
-    """Return whether the text in a file begins as a JSON object does."""
-    lines = files.read_lines(files.as_path("path", path), what, largest)
-    first = next((line.strip() for line in lines if line.strip()), "")
-    return first.startswith("{")
+def begins_like_json(lines):
+    """Return whether the lines of a text begin as a JSON object does."""
+    return next((line.strip() for line in lines if line.strip()), "").startswith("{")
 
 
 # ---- values
@@ -174,8 +176,6 @@ def _plain(name, value, depth):
         return check_text(name, str(value))
     if isinstance(value, dict):
         for key in value:
-            if not isinstance(key, str):
-                refuse(f"{name}: key", key, "text")
             check_text(f"{name}: key", key)
         return {str(k): _plain(f"{name}[{k!r}]", x, depth + 1) for k, x in value.items()}
     if isinstance(value, (list, tuple)):
@@ -204,20 +204,23 @@ def check_text(name, value):
 
 
 def json_text(document):
-    """Return the text of plain values: a line for each key, and for each list without lists."""
+    """Return the text of plain values: each on one line if it is short, or a list of numbers."""
     return _text(document, "") + "\n"
 
 
 def _text(value, indent):
+    line = json.dumps(value, ensure_ascii=False, allow_nan=False)
     deeper = indent + "  "
-    if isinstance(value, dict) and value:
-        items = [
-            f"{json.dumps(k, ensure_ascii=False)}: {_text(x, deeper)}" for k, x in value.items()
-        ]
+    if isinstance(value, dict):
+        ends = "{}"
+        names = {key: json.dumps(key, ensure_ascii=False) for key in value}
+        items = [f"{names[key]}: {_text(x, deeper)}" for key, x in value.items()]
     elif isinstance(value, list) and any(isinstance(x, (dict, list)) for x in value):
+        ends = "[]"
         items = [_text(x, deeper) for x in value]
     else:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+        return line
+    if len(indent) + len(line) <= WIDTH and indent:
+        return line
     inside = ",\n".join(deeper + item for item in items)
-    first, last = "{}" if isinstance(value, dict) else "[]"
-    return f"{first}\n{inside}\n{indent}{last}"
+    return f"{ends[0]}\n{inside}\n{indent}{ends[1]}"

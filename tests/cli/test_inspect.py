@@ -189,10 +189,10 @@ SPOILT = {
         lambda f: shutil.copy(f / "model.param", f / "b.param"),
         "2 .param files (b.param, model.param); only one may be",
     ),
-    "no .dat": (lambda f: (f / "descriptor.dat").unlink(), "no .dat file in it"),
+    "no .dat": (lambda f: (f / "descriptor.dat").unlink(), "no .dat or descriptor.json file in it"),
     "two .dat": (
         lambda f: shutil.copy(f / "descriptor.dat", f / "b.dat"),
-        "2 .dat files (b.dat, descriptor.dat); only one may be",
+        "2 .dat or descriptor.json files (b.dat, descriptor.dat); only one may be",
     ),
     "no .pt": (
         lambda f: (f / "model.pt").unlink(),
@@ -452,7 +452,7 @@ def test_model_files_that_are_none(run, tmp_path, name, content):
 
 def test_other_things_are_refused(run, tmp_path, silicon_file, model_folder):
     for arguments, message in (
-        ([silicon_file], "a portable model's folder, or a .param, .dat, .pt or .pt2 file"),
+        ([silicon_file], "a portable model's folder, or a .param, .dat, .json, .pt or .pt2 file"),
         ([tmp_path / "none"], "there is no such file"),
         ([model_folder, "--kind", "SOAP"], "is not a .dat file"),
         ([model_folder / "model.pt", "--run"], "is not a portable model's folder"),

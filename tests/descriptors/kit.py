@@ -28,6 +28,7 @@ from ase import Atoms
 from ase.build import bulk
 
 import torchml_core as tm
+from torchml_core.descriptors import registry
 from torchml_core.testing import DESCRIPTOR_CHECKS, check_threads, with_arrays
 
 
@@ -107,6 +108,22 @@ class SettingsKit(_Structures):
         assert hash(copy) == hash(descriptor)
         np.testing.assert_array_equal(copy.compute(configuration), values)
         assert descriptor != "another thing"
+
+    def test_stored_and_read_back(self, descriptor, configuration, tmp_path, monkeypatch):
+        kind = type(descriptor)
+        monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+        if registry.kind_named(kind.__name__) is None:
+            tm.register_descriptor(kind)
+        suffix, text = descriptor.stored_form()
+        paths = [tmp_path / "own.json", tmp_path / f"stored{suffix}"]
+        descriptor.to_file(paths[0])
+        paths[1].write_text(text)
+        values = descriptor.compute(configuration)
+        for path in paths:
+            again = tm.read_descriptor(path, kind.__name__)
+            assert again == descriptor
+            assert repr(again) == repr(descriptor)
+            np.testing.assert_array_equal(again.compute(configuration), values)
 
     def test_repr_is_short(self, descriptor):
         assert type(descriptor).__name__ in repr(descriptor)

@@ -32,8 +32,8 @@ def registered(monkeypatch):
     monkeypatch.setattr(registry, "_registered", {})
 
 
-def test_every_folder_has_its_class_and_the_package_its_name():
-    for kind in registry.FOLDERS:
+def test_every_kind_has_its_class_and_the_package_its_name():
+    for kind in registry.MODULES:
         assert registry.descriptor_class(kind.upper()) is getattr(tm, kind)
         assert issubclass(getattr(tm, kind), Descriptor)
         assert kind in tm.__all__

@@ -1,5 +1,6 @@
 """The folder of a portable model: what is in it, what is missing, and global state left alone."""
 
+import pickle
 import re
 import shutil
 import warnings
@@ -82,6 +83,38 @@ def test_save_and_load_again(tmp_path):
             model.save(tmp_path / "copies" / name)
         with pytest.raises(tm.InputError, match="folder = .*not of a file"):
             model.save(tmp_path / name / "CMakeLists.txt")
+
+
+@pytest.mark.parametrize(
+    "descriptor",
+    [
+        tm.SymmetryFunctions(["Si"], CUTOFF, FUNCTIONS, cutoff_function="poly2", std=0.3),
+        tm.ElementSymmetryFunctions({"Si": [("g2", ("Si",), CUTOFF, eta) for eta in (0.1, 0.2)]}),
+        tm.SphericalExpansion(["Si"], CUTOFF, 2, 0),
+    ],
+)
+def test_a_descriptor_that_dat_files_cannot_store(descriptor, tmp_path):
+    atoms = rattled_silicon(1)
+    model = with_descriptor(tmp_path / "m", descriptor=descriptor)
+    assert model.files == ("model.param", "descriptor.json", "model.pt", "model.json")
+    energy = model.evaluate(atoms).energy
+    model.save(tmp_path / "copy")
+    for again in (tm.PortableModel.load(tmp_path / "copy"), pickle.loads(pickle.dumps(model))):
+        assert again.descriptor == descriptor
+        assert again.parameters.descriptor == type(descriptor).__name__
+        assert again.evaluate(atoms).energy == energy
+    (tmp_path / "copy" / "other.dat").write_text("")
+    with pytest.raises(tm.InputError, match=r"there are 2: descriptor\.json, other\.dat"):
+        tm.PortableModel.load(tmp_path / "copy")
+
+
+def test_a_descriptor_that_nothing_can_store(tmp_path):
+    class Own(tm.SymmetryFunctions):
+        """Not registered."""
+
+    with pytest.raises(tm.UnsupportedError, match=r"register_descriptor\(Own\) registers it"):
+        with_descriptor(tmp_path / "m", descriptor=Own(["Si"], CUTOFF, FUNCTIONS), model=None)
+    assert not (tmp_path / "m").exists()
 
 
 def test_the_folder_may_go_away(tmp_path):

@@ -25,9 +25,9 @@ import click
 def command(ctx, path, kind, run, device, trust):
     """Show what PATH is, and everything that is wrong with it.
 
-    PATH is the folder of a portable model, or one of its files: .param, .dat, .pt or .pt2. Files
-    are read but not run, so this is safe with files from any source; --run also runs the model of
-    a folder.
+    PATH is the folder of a portable model, or one of its files: .param, .dat, .json, .pt or
+    .pt2. Files are read but not run, so this is safe with files from any source; --run also runs
+    the model of a folder.
 
     The exit code is 1 if anything is wrong. Notes are not errors: they say what to check.
     """

@@ -41,12 +41,15 @@ def look_into_parameters(findings, path):
 
 
 def look_into_descriptor(findings, path, kind=None, *, labels=True):
-    """Read a .dat file as the kind given or as every kind; return the Descriptor, or None."""
+    """Read a descriptor's file; return the Descriptor, or None.
+
+    A .dat file is read as the kind given, or as every kind.
+    """
     from torchml_core.descriptors.files import read_descriptor
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        if kind is not None:
+        if kind is not None or path.suffix == ".json":
             descriptor = findings.attempt(read_descriptor, path, kind)
         else:
             descriptor = _read_as_any_kind(findings, path)
@@ -67,10 +70,10 @@ def look_into_descriptor(findings, path, kind=None, *, labels=True):
 
 def _read_as_any_kind(findings, path):
     from torchml_core.descriptors.files import read_descriptor
-    from torchml_core.descriptors.registry import kinds
+    from torchml_core.descriptors.registry import kinds_with_dat_file
 
     read, errors = {}, {}
-    for name in kinds():
+    for name in kinds_with_dat_file():
         try:
             read[name] = read_descriptor(path, name)
         except TorchMLError as error:
@@ -92,6 +95,20 @@ def _species_density(descriptor):
         f"cumulative: {', '.join(descriptor.channels)}; the file is in KLIFF's layout, and KLIFF"
         " trains on libdescriptor's densities"
     )
+
+
+def look_into_json(findings, path):
+    """Read a JSON file of a model: model.json, or that of a descriptor."""
+    from torchml_core.json_text import JsonFile
+    from torchml_core.portable import model_json
+
+    file = findings.attempt(JsonFile, path, "JSON file of a portable model")
+    if file is None:
+        return
+    if file.content.get("format") == model_json.FORMAT:
+        look_into_card(findings, path)
+    else:
+        look_into_descriptor(findings, path)
 
 
 def look_into_card(findings, path):

@@ -8,7 +8,7 @@ from torchml_core.cli.inspect_file import (
     look_into_model,
     look_into_parameters,
 )
-from torchml_core.portable.folder import descriptor_files
+from torchml_core.portable.folder import DESCRIPTOR_JSON, descriptor_files, lacks
 
 
 def look_into_folder(findings, folder):
@@ -52,16 +52,16 @@ def _card(findings, folder, files, parameters, param_file, descriptor):
 
 def _wanted(findings, folder, files, suffix):
     """The files of a suffix; a problem unless there is one."""
-    found = [file for file in files if file.suffix == suffix]
-    if not found:
-        from torchml_core.portable.folder import lacks
+    return _one(findings, folder, files, suffix, [f for f in files if f.suffix == suffix])
 
-        findings.problems.append(lacks(folder, suffix, files))
+
+def _one(findings, folder, files, what, found):
+    """The files that were found; a problem unless there is one."""
+    if not found:
+        findings.problems.append(lacks(folder, what, files))
     if len(found) > 1:
         names = ", ".join(file.name for file in found)
-        findings.problems.append(
-            f"{folder}: {len(found)} {suffix} files ({names}); only one may be"
-        )
+        findings.problems.append(f"{folder}: {len(found)} {what} files ({names}); only one may be")
     return found
 
 
@@ -69,16 +69,16 @@ def _descriptor(findings, folder, files, parameters):
     """The descriptor of the folder, if it should have one that can be read."""
     if parameters is None or parameters.convention == "descriptor":
         kind = parameters.descriptor if parameters else None
-        if parameters is None and not any(file.suffix == ".dat" for file in files):
+        found = descriptor_files(files)
+        if parameters is None and not found:
             return None  # perhaps it needs none
         descriptor = None
-        for file in _wanted(findings, folder, files, ".dat"):
+        for file in _one(findings, folder, files, f".dat or {DESCRIPTOR_JSON}", found):
             descriptor = look_into_descriptor(findings, file, kind, labels=False) or descriptor
         return descriptor
     findings.notes += [
         f"{file.name} is not used: the model is a {parameters.convention} one"
-        for file in files
-        if file.suffix == ".dat"
+        for file in descriptor_files(files)
     ]
     return None
 

@@ -5,6 +5,7 @@ from torchml_core.cli.findings import Findings
 from torchml_core.cli.inspect_file import (
     MODEL_SUFFIXES,
     look_into_descriptor,
+    look_into_json,
     look_into_model,
     look_into_parameters,
     say_which_conventions_fit,
@@ -41,12 +42,15 @@ def look_into(path, *, kind=None, run=False, device=None, trust=False):
         look_into_parameters(findings, path)
     elif path.suffix == ".dat":
         look_into_descriptor(findings, path, kind)
+    elif path.suffix == ".json":
+        look_into_json(findings, path)
     elif path.suffix in MODEL_SUFFIXES:
         facts = look_into_model(findings, path)
         if facts:
             say_which_conventions_fit(findings, facts)
     else:
         raise InputError(
-            f"{path}: a portable model's folder, or a .param, .dat, .pt or .pt2 file, is needed"
+            f"{path}: a portable model's folder, or a .param, .dat, .json, .pt or .pt2 file, is"
+            " needed"
         )
     return findings

@@ -18,9 +18,10 @@ BOOLEANS = {"true": True, "false": False}
 class DataLines:
     """The data lines of a file, one after another, with their numbers for messages."""
 
-    def __init__(self, path):
+    def __init__(self, path, lines=None):
         self.path = files.as_path("path", path)
-        lines = files.read_lines(self.path, ".dat file")
+        if lines is None:
+            lines = files.read_lines(self.path, ".dat file")
         self._numbered = enumerate((line.partition("#")[0].strip() for line in lines), 1)
         self._end = max(len(lines), 1)
         self._next = None  # (number, words) of the next line, if peek() has read it

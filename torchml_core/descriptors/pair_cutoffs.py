@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from torchml_core.checks import shown
+from torchml_core.checks import refuse, shown
 from torchml_core.descriptors.base import check_cutoff
 from torchml_core.errors import InputError
 
@@ -13,8 +13,11 @@ from torchml_core.errors import InputError
 def check_pair_cutoffs(cutoff, species):
     """Return {(a, b): cutoff} for each unordered pair, in the order of species.
 
-    ``cutoff``: one for all pairs, or a dictionary with a cutoff for each unordered pair.
+    ``cutoff``: one for all pairs, or a dictionary with a cutoff for each unordered pair, or its
+    items as JSON has them, ``[[["Si", "C"], 4.2], ...]``.
     """
+    if isinstance(cutoff, list):
+        cutoff = _as_dict(cutoff)
     pairs = list(itertools.combinations_with_replacement(species, 2))
     if not isinstance(cutoff, Mapping):
         return dict.fromkeys(pairs, check_cutoff("cutoff", cutoff))
@@ -37,6 +40,18 @@ def check_pair_cutoffs(cutoff, species):
     if missing:
         raise InputError(f"cutoff: a cutoff for the pair {missing[0]!r} is needed")
     return cutoffs
+
+
+def _as_dict(items):
+    try:
+        return {(a, b): value for (a, b), value in items}
+    except (TypeError, ValueError):
+        refuse("cutoff", items, "a number, or one for each pair of species,")
+
+
+def one_or_all(cutoffs):
+    """Return the cutoff of all pairs if it is the same, else {(a, b): cutoff}."""
+    return cutoffs if len(set(cutoffs.values())) > 1 else max(cutoffs.values())
 
 
 def cutoff_matrix(cutoffs, species):

@@ -1,7 +1,7 @@
 """The kinds of descriptors, by their names in files.
 
 ``read_descriptor``, ``.param`` files, ``torchml-core inspect`` and the public names of the package
-all use this registry. A new descriptor is one line of ``FOLDERS``; a descriptor outside of this
+all use this registry. A new descriptor is one line of ``MODULES``; a descriptor outside of this
 package is registered with :func:`register_descriptor`.
 """
 
@@ -17,19 +17,33 @@ if TYPE_CHECKING:
 
 AnyDescriptor = TypeVar("AnyDescriptor", bound="type[Descriptor]")
 
-# The folder of each kind, next to this file.
-FOLDERS: dict[str, str] = {
-    "SymmetryFunctions": "symmetry_functions",
-    "Bispectrum": "bispectrum",
-    "SOAP": "density",
-    "Xi": "xi",
+# The module of each kind, in this package.
+MODULES: dict[str, str] = {
+    "SymmetryFunctions": "descriptors.symmetry_functions",
+    "ElementSymmetryFunctions": "descriptors.symmetry_functions",
+    "Bispectrum": "descriptors.bispectrum",
+    "SOAP": "descriptors.density",
+    "SphericalExpansion": "descriptors.density",
+    "Xi": "descriptors.xi",
+    "ZBL": "pair_terms",
 }
 _registered: dict[str, type[Descriptor]] = {}  # classes from outside this package
 
 
 def kinds() -> tuple[str, ...]:
     """Return the names of all kinds."""
-    return (*FOLDERS, *_registered)
+    return (*MODULES, *_registered)
+
+
+def kinds_with_dat_file() -> tuple[str, ...]:
+    """Return the names of the kinds that a ``.dat`` file can contain."""
+    from torchml_core.descriptors.base import Descriptor  # it imports this module
+
+    return tuple(
+        kind
+        for kind in kinds()
+        if descriptor_class(kind)._from_lines.__qualname__ != Descriptor._from_lines.__qualname__
+    )
 
 
 def kind_named(name: object) -> str | None:
@@ -53,19 +67,20 @@ def descriptor_class(name: str) -> type[Descriptor]:
         refuse("kind", name, f"one of {', '.join(kinds())}")
     if kind in _registered:
         return _registered[kind]
-    return getattr(importlib.import_module(f"torchml_core.descriptors.{FOLDERS[kind]}"), kind)
+    return getattr(importlib.import_module(f"torchml_core.{MODULES[kind]}"), kind)
 
 
 def register_descriptor(cls: AnyDescriptor) -> AnyDescriptor:
     """Register a descriptor that is not part of this package, by the name of its class.
 
-    In this process, ``read_descriptor``, ``.param`` files and ``torchml-core inspect`` then support
-    it. It can be used as a decorator.
+    In this process it can then be stored and read back, alone and in portable models, and
+    ``torchml-core inspect`` supports it. It can be used as a decorator.
 
     Parameters
     ----------
     cls : subclass of Descriptor
-        Defines ``_from_lines``, and ``to_file`` if it is to be saved with a model.
+        Its :meth:`~torchml_core.descriptors.base.Descriptor.settings` must make an equal
+        descriptor; ``_to_lines`` and ``_from_lines``, for a ``.dat`` file, are optional.
 
     Returns
     -------

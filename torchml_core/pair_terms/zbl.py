@@ -85,9 +85,6 @@ class ZBL(Descriptor):
     def __repr__(self):
         return f"ZBL({list(self.species)}, inner={self.inner!r}, outer={self.outer!r})"
 
-    def _settings(self):
-        return self.species, self.inner, self.outer
-
     def _make_kernel(self):
         from torchml_core.pair_terms.zbl_kernel import ZBLKernel
 

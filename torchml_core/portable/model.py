@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 import warnings
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -363,6 +361,8 @@ class PortableModel:
             "species_input": species_input,
             "dtype": dtype,
         }
+        if descriptor is not None:
+            suffix, text = descriptor.stored_form()
         model = compiled(model)
         forward = forward_of(model)
         if descriptor is not None and forward.n_required == 2:
@@ -376,7 +376,7 @@ class PortableModel:
             if wrong:
                 raise InputError(f"descriptor: {'; '.join(wrong)}")
             _warn_of_equal_centers(parameters, descriptor, forward)
-            contents |= _stored(descriptor)
+            contents[f"descriptor{suffix}"] = text.encode()
         card = ModelCard(
             parameters.species,
             dtype=parameters.dtype,
@@ -668,14 +668,6 @@ def no_values(c, forces, virial):
     asked = {"forces": forces, "virial": virial, "particle_virials": virial}
     values = {k: np.zeros(shapes[k]) if asked[k] else not_asked(k) for k in shapes}
     return {"energy": 0.0, "particle_energies": np.zeros(n), **values}
-
-
-def _stored(descriptor):
-    """{name: content} of the file of a descriptor."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "descriptor.dat")
-        descriptor.to_file(path)
-        return {path.name: path.read_bytes()}
 
 
 def _read_card(folder, contents, parameters, descriptor):

@@ -23,7 +23,9 @@ class Gaussians(Descriptor):
     def __init__(self, species, cutoff, eta):
         self.species = check_species(species)
         self.cutoff = checks.positive("cutoff", cutoff)
-        self.eta = tuple(checks.positive(f"eta[{k}]", x) for k, x in enumerate(eta))
+        self.eta = tuple(
+            checks.positive(f"eta[{k}]", x) for k, x in enumerate(checks.sequence("eta", eta))
+        )
         if not self.eta:
             checks.refuse("eta", eta, "at least one number")
         self.width = len(self.eta)
@@ -36,11 +38,10 @@ class Gaussians(Descriptor):
     def __repr__(self):
         return f"Gaussians({list(self.species)}, {self.cutoff!r}, {list(self.eta)})"
 
-    def to_file(self, path):
-        """Write three lines: the species, the cutoff, and eta."""
-        lines = [" ".join(self.species), repr(self.cutoff), " ".join(map(repr, self.eta))]
-        with open(path, "w", encoding="utf-8") as file:
-            file.write("\n".join(lines) + "\n")
+    def _to_lines(self):
+        yield " ".join(self.species)
+        yield repr(self.cutoff)
+        yield " ".join(map(repr, self.eta))
 
     @classmethod
     def _from_lines(cls, lines):
@@ -48,9 +49,6 @@ class Gaussians(Descriptor):
         (cutoff,) = lines.numbers("the cutoff", 1)
         eta = lines.numbers("eta")
         return lines.checked(lambda: cls(species, cutoff, eta))
-
-    def _settings(self):
-        return self.species, self.cutoff, self.eta
 
     def _make_kernel(self):
         return GaussiansKernel(len(self.species), self.cutoff, self.eta)

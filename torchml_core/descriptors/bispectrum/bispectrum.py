@@ -17,15 +17,16 @@ from torchml_core.descriptors.bispectrum.coupling import (
     make_elements,
     make_lists,
 )
-from torchml_core.descriptors.bispectrum.dat_file import read_bispectrum, write_bispectrum
+from torchml_core.descriptors.bispectrum.dat_file import bispectrum_lines, read_bispectrum
 from torchml_core.descriptors.bispectrum.packing import BispectrumKernel
-from torchml_core.descriptors.pair_cutoffs import check_pair_cutoffs, cutoff_matrix
+from torchml_core.descriptors.pair_cutoffs import check_pair_cutoffs, cutoff_matrix, one_or_all
 from torchml_core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
-    from torchml_core.annotations import Cutoffs, PathLike
+    from torchml_core.annotations import Cutoffs
     from torchml_core.descriptors.data_lines import DataLines
 
 LARGEST_TWOJMAX = 14
@@ -183,16 +184,12 @@ class Bispectrum(Descriptor):
             for component in self.components
         ]
 
-    def to_file(self, path: PathLike) -> None:
-        """Write a ``.dat`` file that :func:`~torchml_core.read_descriptor` reads back equal.
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments with which the constructor makes an equal descriptor."""
+        return {**super().settings(), "cutoff": one_or_all(self.cutoffs)}
 
-        Raises
-        ------
-        UnsupportedError
-            The format cannot store inner switching, normalized or chemical values, or a species
-            whose name has blanks or ``#`` or is a number.
-        """
-        write_bispectrum(self, path)
+    def _to_lines(self):
+        return bispectrum_lines(self)
 
     @classmethod
     def _from_lines(cls, lines: DataLines) -> Bispectrum:
@@ -219,24 +216,6 @@ class Bispectrum(Descriptor):
     def _channels(self):
         """The species that have a U of their own; one for all if not chemical."""
         return self.species if self.chemical else ("all",)
-
-    def _settings(self):
-        inner = None if self.inner_switch is None else tuple(self.inner_switch.items())
-        return (
-            self.species,
-            tuple(self.cutoffs.items()),
-            self.twojmax,
-            self.rfac0,
-            self.rmin0,
-            self.diagonal_style,
-            self.switch,
-            self.subtract_isolated,
-            tuple(self.weights.items()),
-            inner,
-            self.normalize,
-            self.chemical,
-            self.self_in_all,
-        )
 
     # ---- the kernel's parameters
 

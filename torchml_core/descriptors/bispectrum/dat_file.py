@@ -5,7 +5,6 @@ rfac0, diagonalstyle, rmin0, switch_flag, bzero_flag, and the weights of the spe
 in which the pairs name them.
 """
 
-from torchml_core import files
 from torchml_core.checks import shown
 from torchml_core.descriptors.data_lines import BOOLEANS, check_names
 from torchml_core.descriptors.pair_table import pair_table_lines, read_pair_table
@@ -49,18 +48,14 @@ def _read_flag(lines, what):
     return bool(flag)
 
 
-def write_bispectrum(descriptor, path):
-    """Write a Bispectrum; see :meth:`Bispectrum.to_file`."""
+def bispectrum_lines(descriptor):
+    """Yield the lines of a Bispectrum, or raise UnsupportedError."""
     for name, implied in IMPLIED.items():
         if getattr(descriptor, name) != implied:
             raise UnsupportedError(
                 f"{name} = {getattr(descriptor, name)!r}: the .dat format cannot store it"
             )
     check_names(descriptor.species)
-    files.write_text("path", path, "\n".join(_lines_of(descriptor)) + "\n")
-
-
-def _lines_of(descriptor):
     jmax = descriptor.twojmax / 2
     yield "# Bispectrum"
     yield from pair_table_lines(descriptor.species, descriptor.cutoffs)

@@ -9,8 +9,9 @@ pairs; the later cutoff is that of the radial functions. So only KLIFF's layout 
 ``species_density="cumulative"``.
 
 Settings that libdescriptor does not have follow in both layouts, by name and in any order, but only
-those that differ from libdescriptor::
+those that differ from libdescriptor, and sigma if it was given in place of eta::
 
+    sigma 0.5
     basis_cutoff 4.5
     smoothing cosine
     smoothing_width 0.5
@@ -27,7 +28,6 @@ import warnings
 
 import numpy as np
 
-from torchml_core import files
 from torchml_core.checks import one_of, shown
 from torchml_core.descriptors.data_lines import BOOLEANS, check_names
 from torchml_core.descriptors.density.density import CROSS_BLOCKS, NORMALIZATIONS, SMOOTHINGS
@@ -50,7 +50,7 @@ CHOICES = {
 # By n_max: the largest error of libdescriptor's radial functions, which it computes in double
 # precision, where it is noticeable. From n_max = 8 they are NaN, so no model is trained on them.
 ERRORS_OF_LIBDESCRIPTOR = {6: "3e-5", 7: "3e-2"}
-OTHERS = ("basis_cutoff", "smoothing", "smoothing_width", *list(LIBDESCRIPTOR)[1:])
+OTHERS = ("sigma", "basis_cutoff", "smoothing", "smoothing_width", *list(LIBDESCRIPTOR)[1:])
 # Of what has not been read yet, where what has been is checked.
 PLACEHOLDERS = {
     "species": ["X"],
@@ -73,7 +73,10 @@ def read_soap(cls, lines):
         settings = _read_libdescriptor(lines, check)
     else:  # the file begins with a word, the cutoff type
         settings = _read_kliff(lines, check)
-    return check(settings | LIBDESCRIPTOR | _read_others(lines, settings, check))
+    others = _read_others(lines, settings, check)
+    if "sigma" in others:  # the same as eta
+        del settings["eta"]
+    return check(settings | LIBDESCRIPTOR | others)
 
 
 def _read_libdescriptor(lines, check):
@@ -153,7 +156,9 @@ def _read_others(lines, required, check):
             raise lines.error(f"{name} is given twice")
         line_of[name] = lines.line
         settings[name] = _read_setting(lines, name, words[1:], len(required["species"]))
-        if name != "smoothing":  # its width may be elsewhere
+        if name == "sigma":
+            _check_sigma(lines, settings[name], required["eta"])
+        elif name != "smoothing":  # its width may be elsewhere
             one = {"smoothing": "cosine" if name == "smoothing_width" else None}
             check({**required, **one, name: settings[name]})
     if "smoothing_width" in settings and settings.get("smoothing") is None:
@@ -162,8 +167,13 @@ def _read_others(lines, required, check):
     return settings
 
 
+def _check_sigma(lines, sigma, eta):
+    if not sigma > 0 or 1 / (2 * sigma**2) != eta:
+        raise lines.error(f"sigma = {sigma!r}: 1/(2 sigma²) = {eta!r}, eta above, is needed")
+
+
 def _read_setting(lines, name, words, n_species):
-    if name in ("smoothing_width", "basis_cutoff"):
+    if name in ("smoothing_width", "basis_cutoff", "sigma"):
         return lines.parse(words, name, 1)[0]
     if name == "species_weights":
         return _read_species_weights(lines, words, n_species)
@@ -191,13 +201,9 @@ def _read_species_weights(lines, words, n_species):
     return rows
 
 
-def write_soap(descriptor, path):
-    """Write a SOAP; see :meth:`SOAP.to_file`."""
+def soap_lines(descriptor):
+    """Yield the lines of a SOAP, or raise UnsupportedError."""
     check_names(descriptor.species)
-    files.write_text("path", path, "\n".join(_lines(descriptor)) + "\n")
-
-
-def _lines(descriptor):
     yield "# SOAP"
     if descriptor.species_density == "cumulative":
         pairs = itertools.combinations_with_replacement(descriptor.species, 2)
@@ -225,8 +231,11 @@ def _other_lines(descriptor, defaults):
         for name, default in (defaults | LIBDESCRIPTOR).items()
         if (value := getattr(descriptor, name)) is not None and not np.array_equal(value, default)
     ]
-    if others:
+    sigma = descriptor.settings().get("sigma")
+    if others or sigma is not None:
         yield from ["", "# settings that only torchml_core reads"]
+    if sigma is not None:
+        yield f"sigma {sigma!r}"
     for name in others:
         value = getattr(descriptor, name)
         if name == "species_weights":

@@ -7,7 +7,7 @@ import numpy as np
 
 from torchml_core.checks import number, one_of, positive, real_numbers, refuse, shown, whole
 from torchml_core.configuration_checks import check_species
-from torchml_core.descriptors.base import Descriptor
+from torchml_core.descriptors.base import Descriptor, hashable
 from torchml_core.descriptors.density.radial_basis import RADIAL_BASES, radial_table
 from torchml_core.errors import InputError
 
@@ -121,23 +121,16 @@ class DensityDescriptor(Descriptor):
             n, m = self.species_weights.shape
             yield f"species_weights={rows!r}" if few else f"species_weights=<{n} by {m}>"
 
+    def settings(self):
+        """Return the arguments with which the constructor makes an equal descriptor."""
+        values = super().settings()
+        del values["sigma" if self._given_sigma is None else "eta"]
+        return values
+
     def _settings(self):
-        weights = None
-        if self.species_weights is not None:
-            weights = tuple(map(tuple, self.species_weights.tolist()))
-        return (
-            self.species,
-            self.cutoff,
-            self.n_max,
-            self.l_max,
-            self.eta,
-            self.radial_basis,
-            self.basis_cutoff,
-            self.smoothing,
-            self.smoothing_width,
-            self.species_density,
-            weights,
-        )
+        values = super().settings()
+        del values["sigma"]  # the same, in another form, as eta
+        return hashable(values)
 
     def _kernel_settings(self, factors):
         """The argument of packing.pyx; ``factors`` (l_max + 1,) multiply coefficients of each l."""

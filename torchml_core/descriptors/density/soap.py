@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from torchml_core.checks import flag, one_of
-from torchml_core.descriptors.density.dat_file import read_soap, write_soap
+from torchml_core.descriptors.density.dat_file import read_soap, soap_lines
 from torchml_core.descriptors.density.density import (
     CROSS_BLOCKS,
     NORMALIZATIONS,
@@ -112,18 +112,24 @@ class SOAP(DensityDescriptor):
         ]
 
     def to_file(self, path: PathLike) -> None:
-        """Write a ``.dat`` file that :func:`~torchml_core.read_descriptor` reads back equal.
+        """Write a file that :func:`~torchml_core.read_descriptor` reads back equal.
 
-        With species_density="cumulative" the layout is KLIFF's, otherwise libdescriptor's. Settings
-        that these layouts do not have follow at the end, where other readers ignore them; there are
-        none with smoothing=None, cross_blocks="upper" and normalization="libdescriptor".
+        If the path ends in ``.json``, it is a JSON file, otherwise a ``.dat`` file. With
+        species_density="cumulative" the layout of the latter is KLIFF's, otherwise libdescriptor's.
+        Settings that these layouts do not have follow at the end, where other readers ignore them;
+        there are none with eta (not sigma), smoothing=None, cross_blocks="upper" and
+        normalization="libdescriptor".
 
         Raises
         ------
         UnsupportedError
-            A species has a name with blanks or ``#``, or one that is a number.
+            A ``.dat`` file cannot store the name of a species with blanks or ``#``, or one that is
+            a number.
         """
-        write_soap(self, path)
+        super().to_file(path)
+
+    def _to_lines(self):
+        return soap_lines(self)
 
     @classmethod
     def _from_lines(cls, lines: DataLines) -> SOAP:
@@ -159,9 +165,6 @@ class SOAP(DensityDescriptor):
             yield f"normalization={self.normalization!r}"
         if self.unit_norm:
             yield "unit_norm=True"
-
-    def _settings(self):
-        return (*super()._settings(), self.cross_blocks, self.normalization, self.unit_norm)
 
     def _make_kernel(self):
         factors = np.pi * np.sqrt(8 / (2 * np.arange(self.l_max + 1) + 1))

@@ -2,7 +2,6 @@
 
 import itertools
 
-from torchml_core import files
 from torchml_core.checks import shown
 from torchml_core.descriptors.data_lines import BOOLEANS, check_names
 from torchml_core.descriptors.pair_table import pair_table_lines, read_pair_table
@@ -115,8 +114,8 @@ def _read_means_and_deviations(lines, size):
     return ([number for number, _ in part] if len(part) > 1 else part[0][0] for part in (mean, std))
 
 
-def write_symmetry_functions(descriptor, path):
-    """Write a SymmetryFunctions; see :meth:`SymmetryFunctions.to_file`."""
+def symmetry_function_lines(descriptor):
+    """Yield the lines of a SymmetryFunctions, or raise UnsupportedError."""
     if descriptor.species_mode != "pooled":
         raise UnsupportedError(
             f"species_mode = {descriptor.species_mode!r}: the .dat format cannot store it"
@@ -126,10 +125,6 @@ def write_symmetry_functions(descriptor, path):
             f"cutoff_function = {descriptor.cutoff_function!r}: the .dat format can store only cos"
         )
     check_names(descriptor.species)
-    files.write_text("path", path, "\n".join(_symmetry_function_lines(descriptor)) + "\n")
-
-
-def _symmetry_function_lines(descriptor):
     yield "# Symmetry functions"
     yield from pair_table_lines(descriptor.species, descriptor.cutoffs)
     yield from ["", f"{len(descriptor.functions)}  # number of symmetry function types"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from torchml_core import files
 from torchml_core.checks import number, one_of, refuse
 from torchml_core.configuration_checks import check_species
 from torchml_core.descriptors.base import Descriptor
@@ -131,16 +132,25 @@ class ElementSymmetryFunctions(Descriptor):
         ]
 
     def to_file(self, path: PathLike) -> None:
-        """Write an ``input.nn`` that ``read_n2p2(path, length_unit="Angstrom")`` reads back.
+        """Write a JSON file, or an ``input.nn`` of n2p2.
 
-        The values read back are in n2p2's order of functions, and species by atomic number.
+        Parameters
+        ----------
+        path : path-like
+            If it ends in ``.json``, :func:`~torchml_core.read_descriptor` reads the file back
+            equal. Otherwise the file is an ``input.nn`` for
+            ``read_n2p2(path, length_unit="Angstrom")``, which returns functions in n2p2's order,
+            and species by atomic number.
 
         Raises
         ------
         UnsupportedError
-            n2p2 has no weighted g5.
+            n2p2 has no weighted g5; the path ends in ``.dat``, a format that cannot store it.
         """
-        write_n2p2(self, path)
+        if files.as_path("path", path).suffix in (".json", ".dat"):
+            super().to_file(path)
+        else:
+            write_n2p2(self, path)
 
     def __repr__(self):
         counts = ", ".join(f"{n} of {element}" for element, n in self.widths.items())
@@ -148,9 +158,6 @@ class ElementSymmetryFunctions(Descriptor):
             f"<ElementSymmetryFunctions, cutoff {self.cutoff:g} ({self.cutoff_function}): {counts};"
             f" width {self.width}>"
         )
-
-    def _settings(self):
-        return tuple(self.functions.items()), self.cutoff_function, self.inner
 
     def _make_kernel(self):
         families = [

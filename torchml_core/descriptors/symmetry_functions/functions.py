@@ -175,15 +175,19 @@ def check_row(where, names, row):
 def check_function(where, f, species):
     """Return f as a Function or CompactFunction whose values can be used.
 
-    f may be any sequence of their attributes. ``where`` begins the message of the InputError.
+    f may be any sequence, or a dict, of their attributes. ``where`` begins the message of the
+    InputError.
     """
     requirement = "a Function or CompactFunction"
-    if not isinstance(f, (tuple, list)) or not f:
+    by_name = isinstance(f, dict)
+    if not isinstance(f, (tuple, list, dict)) or not f:
         refuse(where, f, requirement)
-    one_of(f"{where}: type", f[0], ("g2", "g4", "g5", "c2", "c4", "c5"))
-    is_compact = f[0] in ("c2", "c4", "c5")
+    type = f.get("type") if by_name else f[0]
+    one_of(f"{where}: type", type, ("g2", "g4", "g5", "c2", "c4", "c5"))
+    is_compact = type in ("c2", "c4", "c5")
+    kind = CompactFunction if is_compact else Function
     try:
-        f = CompactFunction(*f) if is_compact else Function(*f)
+        f = kind(**f) if by_name else kind(*f)
     except TypeError:
         refuse(where, f, requirement)
     f = f._replace(neighbors=_check_neighbors(where, f, species))

@@ -11,10 +11,10 @@ import numpy as np
 from torchml_core.checks import number, one_of, real_numbers, shown
 from torchml_core.configuration_checks import check_species
 from torchml_core.descriptors.base import Descriptor
-from torchml_core.descriptors.pair_cutoffs import check_pair_cutoffs, cutoff_matrix
+from torchml_core.descriptors.pair_cutoffs import check_pair_cutoffs, cutoff_matrix, one_or_all
 from torchml_core.descriptors.symmetry_functions.dat_file import (
     read_symmetry_functions,
-    write_symmetry_functions,
+    symmetry_function_lines,
 )
 from torchml_core.descriptors.symmetry_functions.functions import (
     CUTOFF_FUNCTIONS,
@@ -27,10 +27,11 @@ from torchml_core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from numpy.typing import ArrayLike
 
-    from torchml_core.annotations import Cutoffs, Functions, PathLike
+    from torchml_core.annotations import Cutoffs, Functions
     from torchml_core.descriptors.data_lines import DataLines
 
 
@@ -142,16 +143,12 @@ class SymmetryFunctions(Descriptor):
             for row in rows or [()]
         ]
 
-    def to_file(self, path: PathLike) -> None:
-        """Write a ``.dat`` file that :func:`~torchml_core.read_descriptor` reads back equal.
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments with which the constructor makes an equal descriptor."""
+        return {**super().settings(), "cutoff": one_or_all(self.cutoffs)}
 
-        Raises
-        ------
-        UnsupportedError
-            The format cannot store resolved species, polynomial cutoff functions, or a species
-            whose name has blanks or ``#`` or is a number.
-        """
-        write_symmetry_functions(self, path)
+    def _to_lines(self):
+        return symmetry_function_lines(self)
 
     @classmethod
     def _from_lines(cls, lines: DataLines) -> SymmetryFunctions:
@@ -186,18 +183,6 @@ class SymmetryFunctions(Descriptor):
             return [f"[{name}]" for name in self.species]
         pairs = itertools.combinations_with_replacement(self.species, 2)
         return [f"[{a}-{b}]" for a, b in pairs]
-
-    def _settings(self):
-        normalization = None if self.mean is None else (tuple(self.mean), tuple(self.std))
-        return (
-            self.species,
-            tuple(self.cutoffs.items()),
-            self.functions,
-            self.species_mode,
-            self.cutoff_function,
-            None if self.weights is None else tuple(self.weights.items()),
-            normalization,
-        )
 
     def _make_kernel(self):
         n = len(self.species)

@@ -4,7 +4,6 @@ A line for each of: q, the cutoff, the radial basis (``bessel``), the number of 
 names of the species.
 """
 
-from torchml_core import files
 from torchml_core.checks import shown
 from torchml_core.descriptors.data_lines import check_names
 from torchml_core.errors import UnsupportedError
@@ -31,11 +30,11 @@ def read_xi(cls, lines):
     return descriptor
 
 
-def write_xi(descriptor, path):
-    """Write a Xi; see :meth:`Xi.to_file`."""
+def xi_lines(descriptor):
+    """Return the lines of a Xi, or raise UnsupportedError."""
     if not descriptor.species:
         raise UnsupportedError("species = None: the .dat format needs the names of species")
     check_names(descriptor.species)
     lines = ["# q", str(descriptor.q), "", "# cutoff", repr(descriptor.cutoff)]
     lines += ["", "# radial_basis", "bessel", "", "# species", str(len(descriptor.species))]
-    files.write_text("path", path, "\n".join([*lines, " ".join(descriptor.species)]) + "\n")
+    return [*lines, " ".join(descriptor.species)]

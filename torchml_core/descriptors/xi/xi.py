@@ -11,14 +11,13 @@ from torchml_core.configuration_checks import check_species
 from torchml_core.descriptors.base import Descriptor, check_cutoff
 from torchml_core.descriptors.density.density import harmonic_norms
 from torchml_core.descriptors.xi.bessel_basis import bessel_table
-from torchml_core.descriptors.xi.dat_file import read_xi, write_xi
+from torchml_core.descriptors.xi.dat_file import read_xi, xi_lines
 from torchml_core.descriptors.xi.packing import XiKernel
 from torchml_core.descriptors.xi.terms import terms_of, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from torchml_core.annotations import PathLike
+    from typing import Any
 
 MOST_Q = 15
 
@@ -96,15 +95,13 @@ class Xi(Descriptor):
             for n0, n1, n2, l0, l1, l2 in values_of(self.q)
         ]
 
-    def to_file(self, path: PathLike) -> None:
-        """Write a ``.dat`` file that :func:`~torchml_core.read_descriptor` reads back equal.
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments with which the constructor makes an equal descriptor."""
+        values = super().settings()
+        return {**values, "species": self.species or None}
 
-        Raises
-        ------
-        UnsupportedError
-            There are no species: libdescriptor's format needs at least one.
-        """
-        write_xi(self, path)
+    def _to_lines(self):
+        return xi_lines(self)
 
     @classmethod
     def _from_lines(cls, lines):
@@ -113,9 +110,6 @@ class Xi(Descriptor):
     def __repr__(self):
         species = f", species={list(self.species)}" if self.species else ""
         return f"Xi({self.q}, {self.cutoff!r}{species})"
-
-    def _settings(self):
-        return self.q, self.cutoff, self.species
 
     def _codes(self, configuration):
         if self.species:
