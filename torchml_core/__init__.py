@@ -38,7 +38,7 @@ _HOME = {
     "set_kept_memory": "_memory",
 }
 _HOME |= _DESCRIPTORS
-_MODULES = ("ase", "autograd", "nn", "testing")
+_MODULES = ("ase", "autograd", "convert", "nn", "testing")
 
 __version__ = "0.1.0"
 __all__ = [*_HOME, *_MODULES]

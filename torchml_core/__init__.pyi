@@ -1,5 +1,6 @@
 from torchml_core import ase as ase
 from torchml_core import autograd as autograd
+from torchml_core import convert as convert
 from torchml_core import nn as nn
 from torchml_core import testing as testing
 from torchml_core._memory import set_kept_memory as set_kept_memory

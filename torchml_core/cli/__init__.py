@@ -9,7 +9,7 @@ import errno
 import click
 
 from torchml_core import __version__
-from torchml_core.cli import evaluate, inspect, kim
+from torchml_core.cli import convert, evaluate, inspect, kim
 from torchml_core.errors import TorchMLError
 
 
@@ -51,6 +51,7 @@ def main(debug):
     """Evaluate and inspect portable machine-learning models of atoms."""
 
 
+main.add_command(convert.group)
 main.add_command(evaluate.command)
 main.add_command(inspect.command)
 main.add_command(kim.group)
