@@ -8,7 +8,7 @@ from torchml_core.convert.snap_include import read_snap_include
 from torchml_core.errors import FileFormatError, MissingFileError, UnsupportedError
 
 COEFF = """\
-# DATE: 2014-09-05 UNITS: metal CONTRIBUTOR: A. B. CITATION: Csányi, "Title", 1 (2014) 
+# DATE: 2014-09-05 UNITS: metal CONTRIBUTOR: A. B. CITATION: Csányi, "Title", 1 (2014)
 
 # second comment
 2 3
@@ -119,7 +119,11 @@ def test_citation_with_bytes_that_are_no_utf_8(tmp_path):
     ],
 )
 def test_faults_of_coefficients(write, old, new, line, said):
-    text = COEFF[::-1].replace(old[::-1], new[::-1], 1)[::-1] if old == "3\n" else changed(COEFF, old, new)
+    text = (
+        COEFF[::-1].replace(old[::-1], new[::-1], 1)[::-1]
+        if old == "3\n"
+        else changed(COEFF, old, new)
+    )
     found = message(read_snapcoeff, write("x.snapcoeff", text))
     assert found.startswith(f"{line}: {said}")
 
@@ -191,14 +195,14 @@ def test_defaults_of_parameters(write):
         ("twojmax 8", "twojmax 8 6", 3, "twojmax = '8 6': one number is needed"),
         ("twojmax 8", "rcutfac 5", 3, "rcutfac is also in line 2; each keyword once is needed"),
         ("rfac0 0.98", "rfac0 yes", 4, "rfac0 = 'yes': a finite decimal number is needed"),
-        ("switchflag 0", "switchflag 2", 6, "switchflag = 2.0: a whole number from 0 to 1"),
+        ("switchflag 0", "switchflag 2", 6, "switchflag = 2: a whole number from 0 to 1"),
         ("switchflag 0", "switch_flag 0", 6, "'switch_flag': one of rcutfac, twojmax, rfac0"),
         ("sinner 1.35 1.6", "", 12, "with switchinnerflag 1, sinner is needed"),
         ("dinner 0.25 0.3", "", 12, "with switchinnerflag 1, dinner is needed"),
         ("dinner 0.25 0.3", "dinner 0.25 0", 14, "dinner = 0.0: a positive"),
         ("sinner 1.35 1.6", "sinner", 13, "sinner = '': one number is needed"),
         ("switchinnerflag 1", "", 13, "with sinner, switchinnerflag 1 is needed"),
-        ("chunksize 4096", "chunksize 0", 15, "chunksize = 0.0: a whole number"),
+        ("chunksize 4096", "chunksize 0", 15, "chunksize = 0: a whole number"),
     ],
 )
 def test_faults_of_parameters(write, old, new, line, said):
@@ -208,7 +212,9 @@ def test_faults_of_parameters(write, old, new, line, said):
 
 def test_removed_keyword(write):
     path = write("x", changed(PARAM, "diagonalstyle 3", "diagonalstyle 1"))
-    assert message(read_snapparam, path, UnsupportedError).startswith("17: diagonalstyle '1': only 3")
+    assert message(read_snapparam, path, UnsupportedError).startswith(
+        "17: diagonalstyle '1': only 3"
+    )
 
 
 def test_commands(write, tmp_path):
@@ -251,7 +257,7 @@ def test_ranges_of_types(write, lines):
         ("${inner} ", "", 6, "pair_style zbl: an inner and an outer distance are needed"),
         ("zbl 4 4\n", "zbl 4\n", 11, "zbl 4: the atomic numbers of both types are needed"),
         ("zbl 4 4\n", "zbl 4 x\n", 11, "zbl = 'x': a finite decimal number is needed"),
-        ("pair_coeff 2 2 zbl", "pair_coeff 3 3 zbl", 11, "type = 3.0: a whole number from 1 to 2"),
+        ("pair_coeff 2 2 zbl", "pair_coeff 3 3 zbl", 11, "type = 3: a whole number from 1 to 2"),
         ("pair_coeff 2 2 zbl", "pair_coeff 2 a zbl", 11, "type 'a': a number or a range"),
         ("pair_coeff 1 2 zbl", "pair_coeff 2 1 zbl", 10, "pair_coeff 2 1: types of which the"),
         ("pair_coeff 2 2 zbl", "pair_coeff 2 2 eam", 11, "pair_coeff 2 2 'eam': zbl or snap is"),

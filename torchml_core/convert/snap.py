@@ -78,19 +78,22 @@ def snap(
     InputError
         If an argument is wrong, or ``out`` is in use.
     """
-    coeff = files.as_path("coeff", coeff)
+    coeff_path = files.as_path("coeff", coeff)
     included, elements = None, None
-    if coeff.suffix == INCLUDE:
+    if coeff_path.suffix == INCLUDE:
         if param is not None:
-            checks.refuse("param", param, f"None with {coeff.name}, which names its files,")
-        included = read_snap_include(coeff)
-        coeff, param, elements = included.coeff, included.param, included.elements
+            checks.refuse("param", param, f"None with {coeff_path.name}, which names its files,")
+        included = read_snap_include(coeff_path)
+        coeff_path, param_path, elements = included.coeff, included.param, included.elements
         if included.zbl and zbl is not None:
             checks.refuse("zbl", zbl, f"None, since {included.zbl} is in the {INCLUDE} file,")
         zbl = included.zbl or zbl
-    param = coeff.with_suffix(PARAM) if param is None else files.as_path("param", param)
+    elif param is None:
+        param_path = coeff_path.with_suffix(PARAM)
+    else:
+        param_path = files.as_path("param", param)
     pair_terms = None if zbl is None else [_zbl_term(zbl)]
-    coefficients, parameters = read_snapcoeff(coeff), read_snapparam(param)
+    coefficients, parameters = read_snapcoeff(coeff_path), read_snapparam(param_path)
     elements = _check_elements(coefficients, parameters, elements)
     descriptor = _descriptor(coefficients, parameters, elements)
     sources = (coefficients, parameters, included)
@@ -196,6 +199,6 @@ def _polynomials(coefficients, parameters, descriptor):
             polynomials.linear[k] = values[1 : width + 1]
             if quadratic:  # the upper triangle of α in E = ½ B·αB
                 upper = torch.zeros((width, width), dtype=torch.float64)
-                upper[*torch.triu_indices(width, width)] = values[width + 1 :]
+                upper[tuple(torch.triu_indices(width, width))] = values[width + 1 :]
                 polynomials.quadratic[k] = (upper + upper.triu(1).t()) / 2
     return polynomials

@@ -268,6 +268,8 @@ def _require_agreement(parameters):
     for keyword in ONE_PER_ELEMENT:
         given = bool(parameters.values[keyword])
         if parameters.values["switchinnerflag"] and not given:
-            raise parameters.error("switchinnerflag", f"with switchinnerflag 1, {keyword} is needed")
+            raise parameters.error(
+                "switchinnerflag", f"with switchinnerflag 1, {keyword} is needed"
+            )
         if given and not parameters.values["switchinnerflag"]:
             raise parameters.error(keyword, f"with {keyword}, switchinnerflag 1 is needed")

@@ -162,7 +162,9 @@ class _Commands:
         if "zbl" in styles:
             distances = styles["zbl"]
             if len(distances) != 2:
-                raise self.error(number, "pair_style zbl: an inner and an outer distance are needed")
+                raise self.error(
+                    number, "pair_style zbl: an inner and an outer distance are needed"
+                )
             styles["zbl"] = tuple(
                 self.lines.checked(number, parse_number, f"zbl {name}", word)
                 for name, word in zip(("inner", "outer"), distances, strict=True)
@@ -237,7 +239,9 @@ class _Commands:
         """Return the SnapInclude of all commands."""
         end = max(len(self.lines.whole), 1)
         if self._style is None:
-            raise self.error(end, "a line 'pair_style snap' or 'pair_style hybrid/overlay' is needed")
+            raise self.error(
+                end, "a line 'pair_style snap' or 'pair_style hybrid/overlay' is needed"
+            )
         if self._snap is None:
             raise self.error(end, "a line 'pair_coeff * * snap FILE FILE ELEMENT ...' is needed")
         _, coeff, param, types = self._snap
@@ -289,9 +293,7 @@ class _Commands:
         first, star, last = found.groups()
         first = first or "1"
         last = (last or str(n_types)) if star else first
-        low, high = (
-            self.lines.checked(number, _parse_type, k, n_types) for k in (first, last)
-        )
+        low, high = (self.lines.checked(number, _parse_type, k, n_types) for k in (first, last))
         return range(low, high + 1)
 
 

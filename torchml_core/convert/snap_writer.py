@@ -67,9 +67,9 @@ def to_snap(model: PortableModel, stem: PathLike) -> list[Path]:
     """
     if not isinstance(model, PortableModel):
         refuse("model", model, "a PortableModel")
-    stem = files.as_path("stem", stem)
-    if not stem.name or SPECIAL & set(stem.name):
-        refuse("stem", str(stem), "a path whose last part has no blanks, quotes, #, & or $")
+    path = files.as_path("stem", stem)
+    if not path.name or SPECIAL & set(path.name):
+        refuse("stem", stem, "a path whose last part has no blanks, quotes, #, & or $")
     descriptor = _check_descriptor(model)
     zbl = _check_pair_terms(model)
     radii, rcutfac = _radii(descriptor)
@@ -77,11 +77,11 @@ def to_snap(model: PortableModel, stem: PathLike) -> list[Path]:
     texts = (
         _coefficients_text(model, descriptor, radii, expansions),
         _parameters_text(descriptor, rcutfac, any(e.quadratic.any() for e in expansions.values())),
-        _commands_text(descriptor, stem.name, zbl),
+        _commands_text(descriptor, path.name, zbl),
     )
-    paths = [stem.with_name(stem.name + suffix) for suffix in SUFFIXES]
-    for path, text in zip(paths, texts, strict=True):
-        files.write_text("stem", path, text)
+    paths = [path.with_name(path.name + suffix) for suffix in SUFFIXES]
+    for to, text in zip(paths, texts, strict=True):
+        files.write_text("stem", to, text)
     return paths
 
 
