@@ -55,5 +55,5 @@ def _distances(option, text):
         return None
     words = text.split(",")
     if len(words) != 2:
-        refuse(option, text, "two distances in Å, INNER,OUTER,")
+        refuse(option, text, "a pair of distances in Å, INNER,OUTER,")
     return tuple(parse_number(option, word.strip()) for word in words)

@@ -110,9 +110,9 @@ def snap(
 
 
 def _zbl_term(zbl):
-    distances = checks.sequence("zbl", zbl, "(inner, outer), two distances in Å,")
+    distances = checks.sequence("zbl", zbl, "a pair (inner, outer) of distances in Å")
     if len(distances) != 2:
-        checks.refuse("zbl", zbl, "(inner, outer), two distances in Å,")
+        checks.refuse("zbl", zbl, "a pair (inner, outer) of distances in Å")
     try:
         term = ZBL(["H"], *distances)
     except InputError as error:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
+from ase import Atoms
 
 import torchml_core
 from torchml_core import files
@@ -73,6 +74,7 @@ def to_snap(model: PortableModel, stem: PathLike) -> list[Path]:
     descriptor = _check_descriptor(model)
     zbl = _check_pair_terms(model)
     radii, rcutfac = _radii(descriptor)
+    model.evaluate(Atoms(model.species[0]), forces=False, virial=False)  # decides its dtype
     expansions = {name: _expand(model, name) for name in descriptor.species}
     texts = (
         _coefficients_text(model, descriptor, radii, expansions),
@@ -188,7 +190,7 @@ def _energy(model, element, values):
         number = int(model.species_input.numbers(model.species)[model.species.index(element)])
         inputs.append(torch.full((len(values),), number, device=values.device))
     try:
-        returned = model._executor(*inputs)
+        returned = model._executor_of(model._precision.choice)(*inputs)
     except Exception as error:  # a model's failure can be any
         raise ModelError(f"{model.files[0]}: forward failed: {reason(error)}") from error
     if isinstance(returned, (tuple, list)):
