@@ -269,8 +269,7 @@ def calls(tmp_path_factory):
         (committee.evaluate_many, {"structures": [atoms], **run}),
         (
             tm.ase.TorchMLCalculator,
-            {"model": committee, "skin": 0.5, "n_threads": 1, "deviations": True}
-            | {"extrapolation": "warn"},
+            {"model": committee, "skin": 0.5, "n_threads": 1, "deviations": True},
         ),
         (
             tm.testing.finite_difference_forces,

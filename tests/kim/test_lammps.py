@@ -243,3 +243,26 @@ def test_graph_networks_of_kliff(collection, shared_data, lmp, tmp_path):
     found = run_all(cases, tmp_path, 1)
     for case, energy in energies.items():
         assert found[case]["PotEng"][0] == pytest.approx(energy, rel=1e-11)
+
+
+def test_potentials_of_n2p2(collection, shared_data, lmp, tmp_path):
+    """Water: n2p2's own energies and forces, for types of LAMMPS in the other order."""
+    folder = shared_data / "n2p2" / "H2O_RPBE-D3"
+    tm.convert.n2p2(folder, tmp_path / "water", length_unit="bohr", energy_unit="hartree")
+    bohr, hartree = 0.529177210903, 27.211386245988
+    model, cases, expected = collection.model(tmp_path / "water"), [], {}
+    for name in ("example_12", "own_cluster_10_molecules"):
+        with np.load(folder / "values.npz") as arrays:
+            n2p2 = {k.split("/")[1]: arrays[k] for k in arrays.files if k.startswith(name)}
+        atoms = Atoms(n2p2["symbols"].tolist(), n2p2["positions"] * bohr)
+        if "cell" in n2p2:
+            atoms.cell, atoms.pbc = n2p2["cell"] * bohr, True
+        else:
+            atoms.center(vacuum=1.0)
+        cases.append((model, name, atoms, ["O", "H"]))
+        expected[model, name] = n2p2
+    for case, found in run_all(cases, tmp_path, 1).items():
+        n2p2 = expected[case]
+        forces = n2p2["forces"] * hartree / bohr
+        assert abs(found["PotEng"][0] - n2p2["energy"] * hartree) <= 1e-9 * len(forces)
+        assert abs(stack(found, "fx", "fy", "fz") - forces).max() <= 1e-8 * abs(forces).max()

@@ -242,7 +242,7 @@ cdef class Handle:
         if rows is None:
             rows = Rows()
         rows.gather(request, self.model.needs_ghost_rows, len(self.names))
-        warnings = self.model.compute(
+        self.model.compute(
             rows.configuration(request, self.model.species),
             Results(
                 doubles(request.energy, 1, 1),
@@ -253,17 +253,11 @@ cdef class Handle:
             ),
         )
         self.rows = rows
-        return warnings
-
-
-cdef char *as_message(text) noexcept:
-    """A copy that free_message frees."""
-    as_bytes = text.encode("utf-8", "replace")
-    return strdup(as_bytes)
 
 
 cdef int failed(char **message, error) noexcept:
-    message[0] = as_message(describe(error))
+    text = describe(error).encode("utf-8", "replace")
+    message[0] = strdup(text)
     return 1
 
 
@@ -283,9 +277,7 @@ cdef int create(
 
 cdef int compute(void *python, const BridgeRequest *request, char **message) noexcept with gil:
     try:
-        warnings = (<Handle> python).compute(request)
-        if warnings:
-            message[0] = as_message("\n".join(warnings))
+        (<Handle> python).compute(request)
         return 0
     except BaseException as error:
         return failed(message, error)

@@ -31,14 +31,14 @@ class ElementNetworks(nn.Module):
 
         ``energy_factor * network_e((D - shift_e) * factor_e) + reference_energies[e]``
 
-    where D are the first ``widths[e]`` values of its row; shift and factor are set by
+    where D are the first ``descriptor.n_values(e)`` values of its row; shift and factor are set by
     :meth:`fit_scaling` or :meth:`set_scaling`, and are 0 and 1 before.
 
     Parameters
     ----------
     descriptor : Descriptor
-        Only its species and its width are used, and the ``widths`` of elements, if it has any
-        (ElementSymmetryFunctions): values beyond the width of an element are ignored.
+        Only its species, its width, and the number of values of each element are used. In rows of
+        ElementSymmetryFunctions, what follows an element's own values is ignored.
     hidden : sequence of int, or dict of str to sequence of int
         Nodes of each hidden layer, for all elements or for each. An empty sequence makes a linear
         model.
@@ -96,7 +96,6 @@ class ElementNetworks(nn.Module):
         super().__init__()
         self.species = tuple(descriptor.species)
         self.width = int(descriptor.width)
-        widths = getattr(descriptor, "widths", None) or dict.fromkeys(self.species, self.width)
         normalize_nodes = checks.flag("normalize_nodes", normalize_nodes)
         references = _by_element("reference_energies", reference_energies or 0.0, self.species)
         factor = checks.number("energy_factor", energy_factor)
@@ -110,11 +109,12 @@ class ElementNetworks(nn.Module):
         for element in self.species:
             nodes, names, last = (part[element] for part in parts)
             nodes = _check_nodes(nodes)
-            if not widths[element]:
+            width = descriptor.n_values(element)
+            if not width:
                 checks.refuse("descriptor", descriptor, f"at least one value for {element}")
             names = [*_check_activations(names, len(nodes)), _check_activation(last)]
             reference = checks.number("reference_energies", references[element])
-            layers = _layers([widths[element], *nodes, 1], names, normalize_nodes)
+            layers = _layers([width, *nodes, 1], names, normalize_nodes)
             self.networks.append(ElementNetwork(self.width, layers, factor, reference))
         self.to(_torch_dtype(dtype))
 
