@@ -269,7 +269,8 @@ def calls(tmp_path_factory):
         (committee.evaluate_many, {"structures": [atoms], **run}),
         (
             tm.ase.TorchMLCalculator,
-            {"model": committee, "skin": 0.5, "n_threads": 1, "deviations": True},
+            {"model": committee, "skin": 0.5, "n_threads": 1, "deviations": True}
+            | {"extrapolation": "warn"},
         ),
         (
             tm.testing.finite_difference_forces,

@@ -146,7 +146,7 @@ MADE = {
     TorchScriptExecutor: lambda folder: tm.PortableModel.load(folder)._executor,
 }
 # Modules of which nobody outside of this library has an object for longer than a call.
-WITHIN = {"batch", "cells", "cli", "kernels", "simd", "threads", "kim.system"}
+WITHIN = {"batch", "cells", "cli", "convert", "kernels", "simd", "threads", "kim.system"}
 WITHIN |= {"json_text", "descriptors.data_lines", "descriptors.density.radial_table"}
 WITHIN |= {"descriptors.xi.terms"}
 WITHIN |= {"descriptors.symmetry_functions.planning", "kim.doctor", "kim.installed"}

@@ -254,10 +254,16 @@ cdef class Kernel:
         call.entry_bytes = 3 * call.number_bytes
         return prepared.run()
 
-    def vjp(self, ConfigurationView lists, dE_dD, out, virial, threads):
+    @property
+    def with_energies(self):
+        """Whether vjp can fill energies."""
+        return bool(self.info.single.with_energies and self.info.double_.with_energies)
+
+    def vjp(self, ConfigurationView lists, dE_dD, out, virial, threads, energies=None):
         """Add dE/dr to ``out`` (n_particles, 3), and the virial to ``virial`` (3, 3) or None.
 
-        Both are float64 in either precision.
+        ``energies``: None, or filled with Σ_k dE/dD_k D_k (n_rows,), if the kernel is one
+        with_energies. All three are float64 in either precision.
         """
         pairs = np.empty(3 * lists.most_pairs(), dtype=dE_dD.dtype)
         rows = np.zeros((0 if virial is None else min(lists.info.n_rows, ROWS_OF_BLOCK), 9))
@@ -269,6 +275,8 @@ cdef class Kernel:
         call.entry_bytes = 3 * call.number_bytes
         call.virials = <double *> data_of(rows)
         call.onto = <double *> data_of(out)
+        if energies is not None:
+            call.energies = <double *> data_of(energies)
         with nogil:
             compute_vjp(call, prepared.threads, of_all)
         return prepared.fault()

@@ -9,11 +9,13 @@ from ase.calculators.calculator import Calculator, all_changes
 
 from torchml_core import checks
 from torchml_core.portable.committee import Committee
+from torchml_core.portable.extrapolation import ExtrapolationMonitor
 from torchml_core.portable.model import PortableModel
 from torchml_core.portable.prediction import volume_of_stress
 from torchml_core.verlet import VerletList
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Sequence
     from typing import Any
 
@@ -41,6 +43,15 @@ class TorchMLCalculator(Calculator):
         For a committee: whether ``forces_std`` and ``stress_std`` are computed whenever forces are,
         which takes one chain rule for each member. False: only when they are requested,
         ``calculator.get_property("forces_std", atoms)``.
+    extrapolation : {"warn", "ignore", "raise"}
+        What is done if a value of the descriptor is outside of the training range, where the model
+        knows it. "warn": an ExtrapolationWarning for the first value of each component of each
+        element. "raise": an ExtrapolationError for the first value.
+
+    Attributes
+    ----------
+    extrapolations : collections.Counter
+        How many values were outside in all calculations, by ``(element, component)``.
 
     Notes
     -----
@@ -65,6 +76,7 @@ class TorchMLCalculator(Calculator):
         skin: float = 0.5,
         n_threads: int | None = None,
         deviations: bool = True,
+        extrapolation: str = "warn",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -73,6 +85,7 @@ class TorchMLCalculator(Calculator):
         self.model: PortableModel | Committee = model
         self.n_threads = n_threads
         self.deviations = checks.flag("deviations", deviations)
+        self._monitor = ExtrapolationMonitor(extrapolation)
         if isinstance(model, Committee):
             self.implemented_properties = [*type(self).implemented_properties, *DEVIATIONS]
         self.verlet = VerletList(
@@ -82,6 +95,10 @@ class TorchMLCalculator(Calculator):
             n_layers=self.model.n_layers,
             n_threads=n_threads,
         )
+
+    @property
+    def extrapolations(self) -> Counter[tuple[str, str]]:
+        return self._monitor.counts
 
     def check_state(self, atoms: Atoms, tol: float = 0.0) -> list[str]:
         """Return what has changed since the last calculation: exactly, and of model inputs only.
@@ -117,6 +134,7 @@ class TorchMLCalculator(Calculator):
             virial=derivatives,
             n_threads=self.n_threads,
         ).fold()
+        self._monitor.warn(prediction)
         self.results = {"energy": prediction.energy, "free_energy": prediction.energy}
         if "energies" in wanted:
             self.results["energies"] = prediction.particle_energies

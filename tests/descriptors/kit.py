@@ -101,6 +101,28 @@ class SettingsKit(_Structures):
         assert descriptor.jacobian(c).to_scipy().shape == (descriptor.width, 3)
         np.testing.assert_array_equal(descriptor.jacobian(c).to_scipy().toarray(), 0)
 
+    @pytest.mark.parametrize("dtype", [np.float64, np.float32])
+    def test_energy_and_gradient(self, descriptor, configuration, dtype):
+        """The same as compute and vjp, with weights of all centers and of each species."""
+        weights = np.random.default_rng(2).standard_normal((2, descriptor.width)).astype(dtype)
+        values = descriptor.compute(configuration, dtype=dtype)
+        tolerance = 1e-12 if dtype == np.float64 else 1e-4
+        cases = [(weights[1], np.tile(weights[1], (len(values), 1)))]
+        if descriptor.species:
+            codes = configuration.codes(descriptor.species)[configuration.centers]
+            cases.append((weights, weights[codes]))
+        for given, rows in cases:
+            energies, gradient, virial = descriptor.energy_and_gradient(
+                configuration, given, virial=True
+            )
+            assert energies.dtype == gradient.dtype == dtype
+            error = np.abs(energies - np.sum(rows * values, axis=1)).max()
+            assert error <= tolerance * np.sum(np.abs(rows * values), axis=1).max()
+            expected, expected_virial = descriptor.vjp(configuration, rows, virial=True)
+            np.testing.assert_array_equal(gradient, expected)
+            np.testing.assert_array_equal(virial, expected_virial)
+        assert len(descriptor.energy_and_gradient(configuration, given)) == 2
+
     def test_pickle_equality_and_hash(self, descriptor, configuration):
         values = descriptor.compute(configuration)
         copy = pickle.loads(pickle.dumps(descriptor))
@@ -173,6 +195,10 @@ class ArgumentsKit(_Structures):
         good = np.ones((c.n_centers, descriptor.width))
         with pytest.raises(tm.InputError, match=r"dE_dD has shape .*\(n_centers, width\)"):
             descriptor.vjp(c, good[:, 1:])
+        with pytest.raises(tm.InputError, match=r"weights has shape .*\(width,\)"):
+            descriptor.energy_and_gradient(c, np.ones(descriptor.width + 1))
+        with pytest.raises(tm.InputError, match=r"weights has shape .*\(n_species, width\)"):
+            descriptor.energy_and_gradient(c, np.ones((3, descriptor.width)))
         with pytest.raises(tm.InputError, match=r"dr has shape .*\(n_particles, 3\)"):
             descriptor.jvp(c, np.ones((c.n_particles + 1, 3)))
         for bad in (np.nan, np.inf):

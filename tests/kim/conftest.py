@@ -160,11 +160,18 @@ def two_species(tmp_path_factory):
             "species": SPECIES,
             "descriptor": descriptor,
         },
-        "Graph_SiC": {"model": small_models.GraphNet(), "convention": "graph", "n_layers": 3, **of},
+        "Graph_SiC": {  # the repulsion reaches beyond the cutoff
+            "model": small_models.GraphNet(),
+            "convention": "graph",
+            "n_layers": 3,
+            "pair_terms": [{"kind": "zbl", "inner": 3.0, "outer": 4.4}],
+            **of,
+        },
         "Elements_SiC": {
             "model": small_models.ElementNet(2, descriptor.width),
             "species": SPECIES,
             "descriptor": descriptor,
+            "pair_terms": [{"kind": "zbl", "inner": 1.2, "outer": 2.6}],
         },
     }
     for name, options in networks.items():

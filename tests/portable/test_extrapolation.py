@@ -2,15 +2,20 @@
 
 import json
 import pickle
+import re
 import warnings
 
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from ase.io import write
+from click.testing import CliRunner
 from small_models import CUTOFF, ElementNet, shuffled
 
 import torchml_core as tm
+from torchml_core.ase import TorchMLCalculator
+from torchml_core.cli import main
 from torchml_core.portable.extrapolation import (
     TOLERANCE,
     ExtrapolationMonitor,
@@ -109,10 +114,12 @@ def narrowed():
     d, atoms = descriptor(), carbide()
     values = d.compute(tm.Configuration.from_atoms(atoms, CUTOFF, SPECIES))
     ranges, expected = ranges_of([atoms]), []
+    for own in ranges.values():  # beyond what rounded positions change
+        own["min"], own["max"] = np.array(own["min"]) - 1e-5, np.array(own["max"]) + 1e-5
     for element, component in (("Si", 0), ("Si", 2), ("C", 0)):
         own = np.flatnonzero(atoms.symbols == element)
         atom = own[values[own, component].argmax()]
-        ranges[element]["max"][component] -= 1e-6
+        ranges[element]["max"][component] -= 2e-5
         least_and_most = tuple(ranges[element][key][component] for key in ("min", "max"))
         label = d.labels[component]
         expected.append((atom, label, pytest.approx(values[atom, component]), least_and_most))
@@ -231,3 +238,56 @@ def test_a_monitor_warns_of_each_component_once_and_counts(tmp_path):
         ExtrapolationMonitor("raise").warn(prediction)
     with pytest.raises(tm.InputError, match="extrapolation = 'stop': one of 'warn', 'ignore', 'r"):
         ExtrapolationMonitor("stop")
+
+
+def test_the_calculator(tmp_path):
+    ranges, expected = narrowed()
+    model, atoms = create(tmp_path / "model", ranges), carbide()
+    atoms.calc = TorchMLCalculator(model)
+    with pytest.warns(tm.ExtrapolationWarning, match="further values are counted") as caught:
+        atoms.get_forces()
+    assert len(caught) == 3
+    atoms.rattle(1e-9)
+    atoms.get_forces()  # without a warning, which would be an error here
+    assert sum(atoms.calc.extrapolations.values()) == 6
+    assert {key[1] for key in atoms.calc.extrapolations} == {record[1] for record in expected}
+    atoms.calc = TorchMLCalculator(model, extrapolation="ignore")
+    atoms.get_forces()
+    atoms.calc = TorchMLCalculator(model, extrapolation="raise")
+    with pytest.raises(tm.ExtrapolationError, match="outside of the training range"):
+        atoms.get_forces()
+    with pytest.raises(tm.InputError, match="extrapolation = 'stop'"):
+        TorchMLCalculator(model, extrapolation="stop")
+
+
+def test_evaluate(tmp_path):
+    ranges, expected = narrowed()
+    create(tmp_path / "model", ranges)
+    write(tmp_path / "atoms.extxyz", [carbide(), carbide()])
+
+    def run(*options):
+        source = str(tmp_path / "atoms.extxyz")
+        return CliRunner().invoke(main, ["evaluate", str(tmp_path / "model"), source, *options])
+
+    done = run()
+    assert done.exit_code == 0, done.output
+    lines = done.stderr.splitlines()
+    assert len(lines) == 3
+    for atom, component, *_ in expected:
+        start = (
+            f"warning: {tmp_path}/atoms.extxyz@0 (line 1): atom {atom} ({carbide()[atom].symbol})"
+        )
+        assert any(line.startswith(f"{start}: {component} = ") for line in lines)
+    start = done.stdout.splitlines().index(
+        "6 values of 3 components are outside of the training range:"
+    )
+    counts = [line.split(maxsplit=2) for line in done.stdout.splitlines()[start + 1 :][:3]]
+    assert sorted(counts) == sorted(
+        ["2", carbide()[record[0]].symbol, record[1]] for record in expected
+    )
+    done = run("--extrapolation", "ignore")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "training range" not in done.stdout
+    done = run("--extrapolation", "stop", "--keep-going")
+    assert done.exit_code == 1
+    assert len(re.findall(r"error: .*@[01] .*range from .* \(3 values are\)", done.stderr)) == 2

@@ -58,6 +58,14 @@ STREAM = "-"  # standard input, or output
 @click.option(
     "--keep-going", is_flag=True, help="Skip structures that fail; the exit code stays 1."
 )
+@click.option(
+    "--extrapolation",
+    type=click.Choice(["warn", "ignore", "stop"]),
+    default="warn",
+    help="Values of the descriptor outside of the training range, where the model knows it: warn of"
+    " the first of each component and count them, ignore them, or stop with an error. [default:"
+    " warn]",
+)
 @click.option("--device", help="A torch device [default: $KIM_MODEL_EXECUTION_DEVICE, or cpu].")
 @click.option("--trust", is_flag=True, help="Let the model's file do everything a program may.")
 @click.option(
@@ -98,11 +106,12 @@ def command(ctx, model, structures, output, resume, keep_going, device, trust, t
     report, comparison = Report(), _comparison(options)
     takers = [comparison.add, report.add] if comparison else [report.add]  # the first may refuse
     earlier = EarlierResults(output) if resume else None
+    evaluation = _Evaluation(portable, options, threads)
     started = time.perf_counter()
     with Writer(output, earlier) if output else contextlib.nullcontext() as writer:
         n_failed = _evaluate_all(
             structures,
-            functools.partial(_results, portable, options, threads),
+            evaluation,
             takers,
             writer,
             earlier,
@@ -111,6 +120,8 @@ def command(ctx, model, structures, output, resume, keep_going, device, trust, t
         )
     say = functools.partial(click.echo, err=output == STREAM)
     for line in report.lines(time.perf_counter() - started, earlier):
+        say(line)
+    for line in evaluation.summary():
         say(line)
     if comparison and report.n_structures:
         for line in comparison.lines():
@@ -141,6 +152,8 @@ def _evaluate_all(sources, results_of, takers, writer, earlier, *, keep_going, d
                     raise item.structure
                 known = earlier and earlier.results_of(item, results_of)
                 results = known or results_of(item.structure)
+                for warning in results_of.new_warnings():
+                    _complain(f"{item.place}: {warning}", "warning")
                 for take in takers:
                     take(item.label, item.structure, results)
                 if writer and not known:
@@ -159,28 +172,58 @@ def _evaluate_all(sources, results_of, takers, writer, earlier, *, keep_going, d
     return n_failed
 
 
-def _results(model, options, n_threads, atoms):
-    """The model's results for a structure, by ASE's names; with ``_std``, their deviations."""
-    from torchml_core.portable.committee import CommitteePrediction
-    from torchml_core.portable.prediction import volume_of_stress
+class _Evaluation:
+    """Evaluates one structure after the other."""
 
-    forces = not options["no_forces"]
-    stress = forces and volume_of_stress(atoms.cell, atoms.pbc) is not None
-    prediction = model.evaluate(atoms, forces=forces, virial=stress, n_threads=n_threads).fold()
-    results = {"energy": prediction.energy}
-    if forces:
-        results["forces"] = prediction.forces
-    if stress:
-        results["stress"] = prediction.stress
-    if options["atom_energies"]:
-        results["energies"] = prediction.particle_energies
-    if options["atom_stresses"] and stress:
-        results["stresses"] = prediction.stresses
-    if isinstance(prediction, CommitteePrediction):
-        for name in ("energy", "forces", "stress"):
-            if name in results:
-                results[f"{name}_std"] = getattr(prediction, f"{name}_std")
-    return results
+    def __init__(self, model, options, n_threads):
+        from torchml_core.portable.extrapolation import ExtrapolationMonitor
+
+        self._model, self._options, self._n_threads = model, options, n_threads
+        action = options["extrapolation"]
+        self._monitor = ExtrapolationMonitor("raise" if action == "stop" else action)
+        self._warnings = []
+
+    def __call__(self, atoms):
+        """Return the results by ASE's names; with ``_std``, their deviations."""
+        from torchml_core.portable.committee import CommitteePrediction
+        from torchml_core.portable.prediction import volume_of_stress
+
+        options = self._options
+        forces = not options["no_forces"]
+        stress = forces and volume_of_stress(atoms.cell, atoms.pbc) is not None
+        prediction = self._model.evaluate(
+            atoms, forces=forces, virial=stress, n_threads=self._n_threads
+        ).fold()
+        self._warnings += self._monitor.take(prediction)
+        results = {"energy": prediction.energy}
+        if forces:
+            results["forces"] = prediction.forces
+        if stress:
+            results["stress"] = prediction.stress
+        if options["atom_energies"]:
+            results["energies"] = prediction.particle_energies
+        if options["atom_stresses"] and stress:
+            results["stresses"] = prediction.stresses
+        if isinstance(prediction, CommitteePrediction):
+            for name in ("energy", "forces", "stress"):
+                if name in results:
+                    results[f"{name}_std"] = getattr(prediction, f"{name}_std")
+        return results
+
+    def new_warnings(self):
+        """Return the warnings since the last call."""
+        found, self._warnings = self._warnings, []
+        return found if self._monitor.action == "warn" else []
+
+    def summary(self):
+        """Yield lines on all that was outside of the training range."""
+        counts = self._monitor.counts
+        if counts and self._monitor.action == "warn":
+            yield (
+                f"{counts.total()} values of {len(counts)} components are outside of the training"
+                " range:"
+            )
+            yield from (f"{n:>8} {element} {name}" for (element, name), n in counts.most_common())
 
 
 def _models_first(arguments):
@@ -255,6 +298,6 @@ def _check_output(output, sources):
             raise InputError(f"-o {output}: this is also an input file; another name is needed")
 
 
-def _complain(message):
+def _complain(message, kind="error"):
     # print, unlike click.echo, goes through the progress bar's stderr and above the bar
-    print(f"error: {message}", file=sys.stderr)
+    print(f"{kind}: {message}", file=sys.stderr)

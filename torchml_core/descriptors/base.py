@@ -157,6 +157,73 @@ class Descriptor:
         gradient = out.astype(weights.dtype, copy=False)
         return (gradient, W) if virial else gradient
 
+    def energy_and_gradient(
+        self,
+        configuration: Configuration,
+        weights: ArrayLike,
+        *,
+        virial: bool = False,
+        n_threads: int | None = None,
+    ) -> Any:
+        """Return the energies of a model that is linear in the values, and their gradient.
+
+        Some descriptors (Bispectrum) compute both in one pass, which takes less time than
+        :meth:`compute` and :meth:`vjp`.
+
+        Parameters
+        ----------
+        configuration : Configuration
+        weights : (width,) or (n_species, width) array
+            The weight of each value; or different ones for each species of the center, in the order
+            of the descriptor's ``species``. float32 is computed in float32, any other type in
+            float64.
+        virial : bool
+            Whether the virial is also returned.
+        n_threads : int, optional
+
+        Returns
+        -------
+        energies : (n_centers,) array of the precision of the weights
+            Σ_k weights_k D_k for each row.
+        gradient : (n_particles, 3) array of the same precision
+            The gradient of their sum, as in :meth:`vjp`.
+        W : (3, 3) float64
+            Only with ``virial=True``, as in :meth:`vjp`.
+
+        Examples
+        --------
+        >>> import numpy as np, torchml_core as tm
+        >>> from ase.build import bulk
+        >>> d = tm.Bispectrum(["Si"], 4.0, 4)
+        >>> c = tm.Configuration.from_atoms(bulk("Si"), d.cutoff)
+        >>> energies, gradient = d.energy_and_gradient(c, np.ones(d.width))
+        >>> bool(np.allclose(energies, d.compute(c).sum(axis=1)))
+        True
+        """
+        virial = checks.flag("virial", virial)
+        view = self._view(configuration)
+        rows = self._weights_of_rows(configuration, weights)
+        energies = np.zeros(configuration.n_centers)
+        out = np.zeros((configuration.n_particles, 3))
+        W = np.zeros((3, 3)) if virial else None
+        threads = resolve_threads(n_threads)
+        if self._kernel.with_energies:
+            fault = self._kernel.vjp(view, rows, out, W, threads, energies)
+            if fault == _descriptors.GOOD and not np.isfinite(energies).all():
+                fault = _descriptors.NOT_FINITE
+        else:
+            values = _memory.empty((configuration.n_centers, self.width), rows.dtype)
+            fault = self._kernel.compute(view, values, threads)
+            self._check_fault(configuration, fault, rows.dtype)
+            np.einsum("ij,ij->i", rows, values, out=energies)
+            fault = self._kernel.vjp(view, rows, out, W, threads)
+        self._check_fault(configuration, fault, rows.dtype)
+        if self.mean is not None:
+            energies -= rows @ self.mean
+        energies = energies.astype(rows.dtype, copy=False)
+        gradient = out.astype(rows.dtype, copy=False)
+        return (energies, gradient, W) if virial else (energies, gradient)
+
     def pair_gradients(
         self, configuration: Configuration, dE_dD: ArrayLike, *, n_threads: int | None = None
     ) -> Floats:
@@ -412,6 +479,19 @@ class Descriptor:
             "dE_dD", dE_dD, shape, "(n_centers, width)", keep_float32=True
         )
         return weights if self.std is None else weights / self.std.astype(weights.dtype)
+
+    def _weights_of_rows(self, configuration, weights):
+        """dE/dD, before values are normalized, of energies that are linear in the values."""
+        weights = checks.as_array("weights", weights, "an array of real numbers")
+        one = weights.ndim < 2
+        shape = (self.width,) if one else (len(self.species), self.width)
+        meaning = "(width,)" if one else "(n_species, width)"
+        weights = checks.real_numbers("weights", weights, shape, meaning, keep_float32=True)
+        if self.std is not None:
+            weights = weights / self.std.astype(weights.dtype)
+        if one:
+            return np.tile(weights, (configuration.n_centers, 1))
+        return weights[configuration.codes(self.species)[configuration.centers]]
 
     def _check_fault(self, configuration, fault, dtype):
         if fault >= 0:

@@ -41,6 +41,7 @@ cdef bint gather(
     env.species = lists.species[i]
     if call.dE_dD != NULL:
         env.dE_dD = call.dE_dD + row * call.kernel.width * call.number_bytes
+        env.energy = call.energies + row if call.energies != NULL else NULL
     for entry in range(lists.offsets[row], lists.offsets[row + 1]):
         j = lists.neighbors[entry]
         there = lists.positions + 3 * j

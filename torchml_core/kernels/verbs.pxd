@@ -40,6 +40,7 @@ cdef struct Environment:
     double *dz
     Py_ssize_t *slot            # (n,) which list entry a neighbor is, from the group's first on
     const void *dE_dD           # (width,) dE/dD of a vjp, in the kernel's precision; only there
+    double *energy              # where a vjp with_energies puts Σ_k dE/dD_k D_k; NULL: not wanted
 
 
 # What parts of a kernel are asked for.
@@ -64,6 +65,7 @@ cdef struct Verbs:
     Verb jacobian               # dD/dr_j
     ScratchSize scratch_size
     Py_ssize_t group            # how many environments it wants at a time
+    bint with_energies          # whether vjp fills Environment.energy; may be left False
 
 
 # What the loop needs to know of any kernel.

@@ -242,7 +242,7 @@ cdef class Handle:
         if rows is None:
             rows = Rows()
         rows.gather(request, self.model.needs_ghost_rows, len(self.names))
-        self.model.compute(
+        warnings = self.model.compute(
             rows.configuration(request, self.model.species),
             Results(
                 doubles(request.energy, 1, 1),
@@ -253,11 +253,17 @@ cdef class Handle:
             ),
         )
         self.rows = rows
+        return warnings
+
+
+cdef char *as_message(text) noexcept:
+    """A copy that free_message frees."""
+    as_bytes = text.encode("utf-8", "replace")
+    return strdup(as_bytes)
 
 
 cdef int failed(char **message, error) noexcept:
-    text = describe(error).encode("utf-8", "replace")
-    message[0] = strdup(text)
+    message[0] = as_message(describe(error))
     return 1
 
 
@@ -277,7 +283,9 @@ cdef int create(
 
 cdef int compute(void *python, const BridgeRequest *request, char **message) noexcept with gil:
     try:
-        (<Handle> python).compute(request)
+        warnings = (<Handle> python).compute(request)
+        if warnings:
+            message[0] = as_message("\n".join(warnings))
         return 0
     except BaseException as error:
         return failed(message, error)

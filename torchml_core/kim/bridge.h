@@ -3,7 +3,7 @@
 #ifndef TORCHML_CORE_BRIDGE_H
 #define TORCHML_CORE_BRIDGE_H
 
-#define BRIDGE_VERSION 1 /* a library and a package with different ones refuse each other */
+#define BRIDGE_VERSION 2 /* a library and a package with different ones refuse each other */
 #define BRIDGE_CAPSULE "torchml_core.kim._kim.bridge"
 
 /* A model, as KIM is told of it. Lengths are in the simulator's unit. */
@@ -34,7 +34,8 @@ typedef struct {
 
 typedef void (*NameFile)(void *argument, const char *name);
 
-/* Each returns 0, or else has put the reason into message, which is freed by free_message. */
+/* Each returns 0, or else has put the reason into message, which is freed by free_message. If compute
+ * returns 0, there may be a message too: warnings, one per line. */
 typedef struct {
   int version;                /* BRIDGE_VERSION; first, whatever else changes */
   int (*create)(const char *folder, double length, double energy, BridgeModel *out, char **message);

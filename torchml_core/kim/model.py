@@ -9,6 +9,7 @@ import numpy as np
 
 from torchml_core import checks
 from torchml_core.errors import TorchMLError
+from torchml_core.kim.extrapolations import Extrapolations
 from torchml_core.kim.ranks import device_of_this_rank
 from torchml_core.portable.model import PortableModel
 from torchml_core.portable.prediction import VOIGT
@@ -73,14 +74,22 @@ class KimModel:
         self.needs_ghost_rows = self._model.convention == "graph"
         self.gives_particle_virials = self._model.convention == "descriptor"
         self.n_threads = _n_threads()
+        self._extrapolations = Extrapolations()
 
     def compute(self, configuration, results):
         """Evaluate a configuration, in the simulator's units, and fill the results asked for.
+
+        Returns
+        -------
+        list of str
+            Warnings of values outside of the training range, see :class:`Extrapolations`.
 
         Raises
         ------
         InputError, ModelError, UnsupportedError
             As :meth:`torchml_core.PortableModel.evaluate`.
+        ExtrapolationError
+            If more values were outside of the training range than are allowed.
         """
         if self._length != 1:
             configuration.positions = configuration.positions / self._length
@@ -93,6 +102,7 @@ class KimModel:
                 n_threads=self.n_threads,
             )
             self._fill(results, found)
+        return self._extrapolations.take(found, configuration, self._length)
 
     def write(self, folder):
         """Write the model's files into a folder, as they were read; return their names."""

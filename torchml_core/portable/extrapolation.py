@@ -68,10 +68,15 @@ class Extrapolation(_Record):
         return (*self, self.component_index, self.element)
 
     def __str__(self) -> str:
+        return f"atom {self.atom} ({self.element}): {self.excess}"
+
+    @property
+    def excess(self) -> str:
+        """What is outside of which range, as a text."""
         least, most = self.range
         return (
-            f"atom {self.atom} ({self.element}): {self.component} = {self.value:.8g}, "
-            f"outside of the training range from {least:.8g} to {most:.8g}"
+            f"{self.component} = {self.value:.8g}, outside of the training range from "
+            f"{least:.8g} to {most:.8g}"
         )
 
 

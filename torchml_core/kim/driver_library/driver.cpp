@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <sstream>
 #include <string>
 
 extern "C" {
@@ -36,6 +37,16 @@ std::string taken(const Bridge *bridge, char *message) {
   const std::string why = message == nullptr ? "no reason given" : message;
   bridge->free_message(message);
   return why;
+}
+
+// Put each line into kim.log and on stderr, as above.
+void warn(const KIM_ModelCompute *kim, const std::string &warnings) {
+  std::istringstream lines(warnings);
+  for (std::string line; std::getline(lines, line);) {
+    KIM_ModelCompute_LogEntry(kim, KIM_LOG_VERBOSITY_warning, line.c_str(), __LINE__, __FILE__);
+    std::fprintf(stderr, "KIM model driver (torchml_core): warning: %s\n", line.c_str());
+  }
+  std::fflush(stderr);
 }
 
 template <typename GetBuffer, typename Object>
@@ -88,8 +99,10 @@ int compute(const KIM_ModelCompute *kim, const KIM_ModelComputeArguments *argume
   request.row = row;
   char *message = nullptr;
   if (!of.good) return fail(KIM_ModelCompute_LogEntry, kim, "KIM does not give its arguments");
-  if (model->bridge->compute(model->told.python, &request, &message) == 0) return 0;
-  return fail(KIM_ModelCompute_LogEntry, kim, taken(model->bridge, message));
+  if (model->bridge->compute(model->told.python, &request, &message) != 0)
+    return fail(KIM_ModelCompute_LogEntry, kim, taken(model->bridge, message));
+  if (message != nullptr) warn(kim, taken(model->bridge, message));
+  return 0;
 }
 
 int arguments_create(const KIM_ModelCompute *kim, KIM_ModelComputeArgumentsCreate *arguments) {

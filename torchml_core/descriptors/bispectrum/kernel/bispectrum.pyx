@@ -139,7 +139,30 @@ cdef void vjp(
         &plan.products, <vec *> buffers.expansion.elements, <vec *> buffers.by_value, -1,
         <vec *> buffers.expansion.gradient,
     )
+    if group[0].energy != NULL:
+        fill_energies(plan, group, n_environments, &buffers.expansion, out)
     expand_vjp(&buffers.expansion, &plan.expansion, group, 1, 0, out)
+
+
+cdef inline void fill_energies(
+    const BispectrumPlan *plan, const Environment *group, Py_ssize_t n_environments,
+    const Expansion *expansion, const vec *type_tag,
+) noexcept nogil:
+    """Σ_k dE/dD_k D_k: a third of elements times gradient, since values are of third degree."""
+    cdef const vec *elements = <const vec *> expansion.elements
+    cdef const vec *gradient = <const vec *> expansion.gradient
+    cdef const double *shifts
+    cdef vec sum = splat(0, type_tag)
+    cdef Py_ssize_t lane, k
+    cdef double energy
+    for k in range(plan.products.n_channels * plan.products.n_elements * 2):
+        sum = sum + elements[k] * gradient[k]
+    for lane in range(n_environments):
+        energy = get(&sum, lane) / 3
+        shifts = plan.shifts + group[lane].species * plan.width
+        for k in range(plan.width):
+            energy -= shifts[k] * get(<const vec *> group[lane].dE_dD, k)
+        group[lane].energy[0] = energy
 
 
 cdef void jacobian(
@@ -177,3 +200,4 @@ cdef void fill_verbs(Verbs *verbs, const vec *type_tag) noexcept:
     verbs.jacobian = <Verb> jacobian[vec]
     verbs.scratch_size = <ScratchSize> scratch_size
     verbs.group = lanes_of(type_tag)
+    verbs.with_energies = True
