@@ -52,6 +52,16 @@ def test_results_in_other_units(source):
     if kim.gives_particle_virials:
         virials = -ENERGY * voigt(expected.particle_virials)
         close(results.particle_virials, virials, rtol=0, atol=1e-10 * scale)
+        alone = arrays(c.n_particles)._replace(energy=None, forces=None, virial=None)
+        kim.compute(configuration(model, LENGTH), alone)
+        np.testing.assert_array_equal(alone.particle_virials, results.particle_virials)
+
+
+def test_what_is_asked_of_the_simulator_depends_on_the_convention(source):
+    kim = KimModel(source)
+    convention = tm.PortableModel.load(source).convention
+    assert kim.needs_ghost_rows == (convention == "graph")
+    assert kim.gives_particle_virials == (convention == "descriptor")
 
 
 def voigt(virial):

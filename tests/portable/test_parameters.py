@@ -225,6 +225,7 @@ def test_files_that_are_none(tmp_path, read):
         {"model_file": "model"},
         {"descriptor": "SOAP"},
         {"species_input": "Z"},
+        {"convention": "descriptor", "descriptor": "SOAP", "species_input": "codes"},
         {"dtype": "float16"},
     ],
 )
