@@ -260,7 +260,7 @@ def test_published_potentials(shared_data, name, structure):
         lambda text: "\ufeff" + text,
         lambda text: text.replace("\n", "\r\n"),
         lambda text: text.replace("\n", "\r"),
-        lambda text: text.replace("# a comment", "! 2024"),  # where RuNNer would see a number
+        lambda text: text.replace("   # a comment", "!2024"),  # else a part of the number
         lambda text: text.replace("# a comment", "without any mark"),
         lambda text: text.replace("symfunction_short", "symfunction"),
         lambda text: text.replace("cutoff_type 1  # c\n", ""),
