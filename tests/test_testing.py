@@ -116,6 +116,10 @@ class PairGradientsSeeTheSkin(Right):
         return super().pair_gradients(configuration, *args, **kwargs) * factor
 
 
+class ClaimsToTellCentersApart(Right):
+    tells_centers_apart = True
+
+
 class WritesToTheInput(Right):
     def jvp(self, configuration, dr, **kwargs):
         tangent = super().jvp(configuration, dr, **kwargs)
@@ -170,6 +174,7 @@ def test_takes_a_configuration():
         (SeesTheThreads, r"threads: values: not the same bits"),
         (SeesOtherRows, r"1 rows of 8: values: not the same bits"),
         (WritesToTheInput, r"input untouched: dr: not the same bits"),
+        (ClaimsToTellCentersApart, r"tells_centers_apart: Si and C without neighbors"),
         (AlwaysDouble, r"float32: values have dtypes float64"),
     ],
 )

@@ -43,7 +43,7 @@ def check_descriptor(
     entries, with entries beyond the cutoff, with the number of threads, or with what other rows
     there are; float32 is near float64; jvp and vjp are derivatives of compute (finite differences
     of positions, and of strain), are each other's adjoint, and agree with the Jacobian; the input
-    stays untouched.
+    stays untouched; the values tell centers apart if the descriptor says so.
 
     Parameters
     ----------
@@ -227,6 +227,25 @@ def _rowwise(descriptor, c, weights, direction):
     }
 
 
+def check_centers(descriptor: Descriptor, c: Configuration, rng: np.random.Generator) -> None:
+    """Lone atoms of different species have different values, if ``tells_centers_apart``."""
+    if not descriptor.tells_centers_apart:
+        return
+    n = len(descriptor.species)
+    atoms, offsets = np.arange(n), np.zeros(n + 1, dtype=np.int64)
+    names = descriptor.species
+    lone = Configuration(
+        np.zeros((n, 3)), atoms, np.ones(n, dtype=bool), atoms, offsets, [], species_names=names
+    )
+    rows = descriptor.compute(lone)
+    for i, j in zip(*np.triu_indices(n, 1), strict=True):
+        if np.array_equal(rows[i], rows[j]):
+            raise AssertionError(
+                f"tells_centers_apart: {names[i]} and {names[j]} without neighbors have equal"
+                " values"
+            )
+
+
 def check_input_untouched(
     descriptor: Descriptor, c: Configuration, rng: np.random.Generator
 ) -> None:
@@ -333,6 +352,7 @@ DESCRIPTOR_CHECKS = (
     check_adjoint,
     check_jacobian,
     check_rows,
+    check_centers,
 )
 
 _ARRAYS = ("positions", "species", "contributing", "centers", "offsets", "neighbors")

@@ -122,6 +122,18 @@ def test_ase_and_many(model):
     assert atoms[3].get_potential_energy() == pytest.approx(expected, rel=1e-13)
 
 
+def test_a_committee(model, tmp_path):
+    """Members share the descriptor, and each is given the codes in its own order."""
+    other = create(
+        tmp_path / "m", model=ElementNet(2, POOLED.width), species=SPECIES[::-1], descriptor=POOLED
+    )
+    p = tm.Committee([model, other]).evaluate(carbide())
+    energies = [one.evaluate(carbide()).energy for one in (model, other)]
+    assert abs(energies[0] - energies[1]) > 0.01
+    assert p.energy == pytest.approx(np.mean(energies), rel=1e-12)
+    assert p.energy_std == pytest.approx(np.std(energies), rel=1e-9)
+
+
 def test_training_sees_the_same_energy(model):
     atoms = carbide()
     c = tm.Configuration.from_atoms(atoms, CUTOFF, SPECIES)
@@ -224,6 +236,21 @@ def test_a_file_that_says_the_wrong_form(network, right, takes, tmp_path):
     message = rf"model\.param: number of inputs = {3 - right}: {right} is needed, .*{takes}"
     with pytest.raises(tm.FileFormatError, match=message):
         load(tmp_path / "m")
+
+
+def test_the_order_of_a_module_s_own_species(tmp_path):
+    """Networks of other elements would be used, without a word."""
+    networks = tm.nn.ElementNetworks(POOLED, hidden=(3,))
+    assert networks.species == ("C", "Si")
+    message = r"species = \['Si', 'C'\]: \['C', 'Si'\], the attribute species of the model, is"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit.script is deprecated
+        scripted = torch.jit.script(networks)
+    for module in (networks, scripted):
+        with pytest.raises(tm.InputError, match=message):
+            create(tmp_path / "wrong", model=module, **OF)
+    assert not (tmp_path / "wrong").exists()
+    create(tmp_path / "right", model=networks, species=networks.species, descriptor=POOLED)
 
 
 def test_untidy_files_of_one_input(tmp_path):

@@ -300,7 +300,8 @@ class PortableModel:
             model it takes ``(descriptor)`` or ``(descriptor, species)``: the number of arguments
             without a default value says which.
         species : sequence of str
-            Element symbols, in the order of the species codes.
+            Element symbols, in the order of the species codes. If the module has an attribute
+            ``species``, a sequence of symbols, it must be the same.
         cutoff : float, optional
             Å. Required unless a descriptor is given, whose cutoff is then the default.
         descriptor : Descriptor, optional
@@ -363,6 +364,7 @@ class PortableModel:
         }
         if descriptor is not None:
             suffix, text = descriptor.stored_form()
+        own_species = getattr(model, "species", None)
         model = compiled(model)
         forward = forward_of(model)
         if descriptor is not None and forward.n_required == 2:
@@ -370,6 +372,7 @@ class PortableModel:
         parameters = ModelParameters(**settings)
         folder = files.as_path("folder", folder)
         check_forward(forward, parameters, folder, PARAMETERS_FILE)
+        _check_own_species(own_species, parameters)
         contents: dict[str, bytes] = {}
         if descriptor is not None:
             wrong = disagreements(parameters, descriptor)
@@ -697,6 +700,18 @@ def _programs():
         "torch": str(torch.__version__),
         "date": datetime.now(timezone.utc).date().isoformat(),
     }
+
+
+def _check_own_species(species, parameters):
+    """InputError if a module says in what order it numbers elements, and it is another one."""
+    codes = parameters.takes_species and parameters.species_input in (None, "codes")
+    named = isinstance(species, (tuple, list)) and all(isinstance(s, str) for s in species)
+    if codes and named and tuple(species) != parameters.species:
+        given, own = (checks.shown(list(names)) for names in (parameters.species, species))
+        raise InputError(
+            f"species = {given}: {own}, the attribute species of the model, is needed: it is the"
+            " order of its codes"
+        )
 
 
 def _warn_of_equal_centers(parameters, descriptor, forward):
