@@ -207,3 +207,17 @@ def test_more_neighbors_than_are_taken_at_once(type):
     np.testing.assert_allclose(d.compute(c)[0], expected, rtol=1e-11)
     for check in (check_float32, check_vjp, check_jvp, check_adjoint, check_jacobian):
         check(d, c, rng)
+
+
+@pytest.mark.parametrize("structure", ["own_molecule", "own_dimer"])
+def test_values_are_those_of_n2p2(shared_data, structure):
+    """Types 20 and 22 of a published potential, 184 functions for each element."""
+    folder = shared_data / "n2p2" / "Ethylbenzene_SCAN"
+    d = tm.read_n2p2(folder / "input.nn", length_unit="Bohr")
+    with np.load(folder / "values.npz") as arrays:
+        symbols, positions, expected = (
+            arrays[f"{structure}/{name}"] for name in ("symbols", "positions", "G")
+        )
+    atoms = Atoms(symbols.tolist(), positions=positions * 0.529177210903)
+    values = d.compute(tm.Configuration.from_atoms(atoms, d.cutoff, d.species))
+    np.testing.assert_allclose(values, expected, rtol=0, atol=1e-12 * np.abs(expected).max())

@@ -117,6 +117,11 @@ cdef inline vec any_power(vec x, double y) noexcept nogil:
     return result
 
 
+cdef inline vec cubic(vec z, vec z2, double a, double b, double c, double d) noexcept nogil:
+    """a + b z + c z² + d z³; short chains of operations that wait for each other."""
+    return (z * splat(b, &z) + splat(a, &z)) + z2 * (z * splat(d, &z) + splat(c, &z))
+
+
 cdef inline vec varccos(vec cosine, vec *inverse_sine) noexcept nogil:
     """θ = arccos(cosine) and 1/sin θ, of numbers from -1 to 1 and a little beyond.
 
@@ -125,40 +130,29 @@ cdef inline vec varccos(vec cosine, vec *inverse_sine) noexcept nogil:
     rounding error of the cosine, so that 1/sin θ is finite.
     """
     cdef vec z = (1 - vabs(cosine)) * 0.5
-    cdef vec inverse, p
+    cdef vec inverse, p, z2, z4
     z = vmax(z, splat(1e-14 if vec is vfloat else 1e-32, &cosine))
     inverse = vrsqrt(z)
     inverse_sine[0] = 0.5 * inverse * vrsqrt(1 - z)
+    z2 = z * z
+    z4 = z2 * z2
     if vec is vfloat:
-        p = splat(0.123913494905, &cosine)
-        p = horner(p, z, -0.13591627124)
-        p = horner(p, z, 0.107400021302)
-        p = horner(p, z, -0.00702057915229)
-        p = horner(p, z, 0.035814239284)
-        p = horner(p, z, 0.0440916167337)
-        p = horner(p, z, 0.0750275731635)
-        p = horner(p, z, 0.166666142378)
-        p = horner(p, z, 1.00000000162)
+        p = splat(0.123913494905, &z)
+        p = p * z4 + cubic(z, z2, 0.035814239284, -0.00702057915229,
+            0.107400021302, -0.13591627124)
+        p = p * z4 + cubic(z, z2, 1.00000000162, 0.166666142378,
+            0.0750275731635, 0.0440916167337)
     else:
-        p = splat(0.88929043676386879885, &cosine)
-        p = horner(p, z, -3.2789331567398122711)
-        p = horner(p, z, 5.7579408313146987445)
-        p = horner(p, z, -6.2292998753979857686)
-        p = horner(p, z, 4.6420689099888433638)
-        p = horner(p, z, -2.4908808126226116979)
-        p = horner(p, z, 1.0082016650534187439)
-        p = horner(p, z, -0.29687054306898242672)
-        p = horner(p, z, 0.078716113570021266284)
-        p = horner(p, z, -0.0026015378482996879209)
-        p = horner(p, z, 0.013191002571753903599)
-        p = horner(p, z, 0.013803445895891979809)
-        p = horner(p, z, 0.017364281439103528205)
-        p = horner(p, z, 0.022371584779320352979)
-        p = horner(p, z, 0.030381963396751828528)
-        p = horner(p, z, 0.044642856762615003393)
-        p = horner(p, z, 0.075000000004018160935)
-        p = horner(p, z, 0.16666666666664986917)
-        p = horner(p, z, 1.0000000000000000116)
+        p = splat(0.88929043676386879885, &z) * z + splat(-3.2789331567398122711, &z)
+        p = p * z + splat(5.7579408313146987445, &z)
+        p = p * z4 + cubic(z, z2, 1.0082016650534187439, -2.4908808126226116979,
+            4.6420689099888433638, -6.2292998753979857686)
+        p = p * z4 + cubic(z, z2, 0.013191002571753903599, -0.0026015378482996879209,
+            0.078716113570021266284, -0.29687054306898242672)
+        p = p * z4 + cubic(z, z2, 0.030381963396751828528, 0.022371584779320352979,
+            0.017364281439103528205, 0.013803445895891979809)
+        p = p * z4 + cubic(z, z2, 1.0000000000000000116, 0.16666666666664986917,
+            0.075000000004018160935, 0.044642856762615003393)
     p = 2 * z * inverse * p
     return vpick(cosine, p, splat(3.14159265358979323846, &cosine) - p)
 

@@ -88,7 +88,6 @@ cdef void fill_radial_parts(
     cdef vec *values = <vec *> parts.values
     cdef vec *slopes = <vec *> parts.slopes
     cdef Py_ssize_t n = neighborhood.n // lanes_of(type_tag), c, b, at, a, v
-    cdef vec slope
     parts.stride = n
     for c in range(neighborhood.n_classes):
         at = neighborhood.begin[c]
@@ -99,9 +98,9 @@ cdef void fill_radial_parts(
                 at += 1
             parts.first[c * (set.n_breaks + 2) + b] = <int32_t> at
     for a in range(set.radials.n):
+        compact_function(&set.radials, a, r, n, True, values + a * n, slopes + a * n, 1)
         for v in range(n):
-            values[a * n + v] = compact_function(&set.radials, a, r[v], &slope)
-            slopes[a * n + v] = slope * inverse[v]
+            slopes[a * n + v] = slopes[a * n + v] * inverse[v]
 
 
 # ---- c2

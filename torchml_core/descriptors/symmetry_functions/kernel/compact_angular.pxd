@@ -20,8 +20,3 @@ cdef void compact_angular_jvp(
     const CompactSet *set, const Neighborhood *neighborhood, const RadialParts *parts,
     TripletScratch *work, vec *sums,
 ) noexcept nogil
-cdef void compact_jacobian(
-    const CompactSet *set, const Neighborhood *neighborhood, const RadialParts *parts,
-    TripletScratch *work, const int32_t *components, const Py_ssize_t *slot, Py_ssize_t width,
-    vec *out,
-) noexcept nogil

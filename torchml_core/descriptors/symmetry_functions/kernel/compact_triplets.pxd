@@ -1,4 +1,4 @@
-"""One neighbor j and many k: what c4 and c5 are summed over. See the .pyx."""
+"""Neighbors j and k in tiles: what c4 and c5 are summed over. See the .pyx."""
 
 from libc.stdint cimport int32_t
 
@@ -7,47 +7,52 @@ from torchml_core.descriptors.symmetry_functions.kernel.compact cimport (
 )
 from torchml_core.kernels.neighborhood cimport Neighborhood
 from torchml_core.kernels.verbs cimport Purpose
-from torchml_core.simd.vectors cimport MOST_LANES, lanes_of, vec
+from torchml_core.simd.vectors cimport lanes_of, vec
 
 
 cdef enum:
-    NEIGHBORS_AT_ONCE = 128     # k: their angular parts stay in the nearest cache
+    VECTORS_AT_ONCE = 32        # of a tile: its arrays stay in the nearest cache
 
 
-# Arrays over k, (NEIGHBORS_AT_ONCE,) each; the angular parts at a stride of as many.
+# Neighbors j of one class and one bin, each with the same neighbors k of a class. Arrays over a
+# tile have n vectors for each j.
+cdef struct Tile:
+    const TripletBlock *block
+    Py_ssize_t a, b             # classes of j and k
+    double weight
+    Py_ssize_t first_j, n_j
+    Py_ssize_t begin            # the first k, at a whole vector
+    Py_ssize_t n                # vectors of k
+    Py_ssize_t all_end          # the last k of these j, in all tiles
+
+
+# Arrays over a tile.
 cdef struct TripletScratch:
-    void *angles                # (most_terms, ...) A(θ)
-    void *angle_slopes          # (most_terms, ...) dA/dθ
+    void *angles                # for each term and vector A(θ) and, but with VALUES, dA/dθ
     void *cosine
     void *minus_slope           # -dθ/dcosθ = 1/sin θ
     void *cosine_dot            # the change of cosθ along the directions; only with TANGENTS
     void *square_dot            # of R_jk²
     void *distance              # c4: R_jk
     void *inverse               # c4: 1/R_jk
-    void *radial                # R(R_jk); c5: not filled
-    void *radial_slope          # R'(R_jk)/R_jk
+    void *radial                # c4: R(R_jk) of one group
+    void *radial_slope          # c4: R'(R_jk)/R_jk
     void *first                 # what a verb needs
     void *second
-    void *by_cosine
-    void *by_square             # dE/d(R_jk²) times 2
-
-
-# Neighbors begin ... end - 1 of the class of k, whole vectors; j has their angular parts.
-cdef struct Tile:
-    const TripletBlock *block
-    Py_ssize_t a, b             # classes of j and k
-    double weight
-    Py_ssize_t j
-    Py_ssize_t all_end          # of j's last tile
-    Py_ssize_t begin, end
+    void *by_cosine             # dE/dθ
+    void *by_square             # 2 dE/d(R_jk²)
 
 
 cdef void lay_out_triplet_scratch(
     TripletScratch *work, Py_ssize_t most_terms, char **free_bytes
 ) noexcept nogil
+cdef void first_tile(
+    const TripletBlock *block, const Neighborhood *neighborhood, Py_ssize_t pair, Tile *tile,
+    const vec *type_tag,
+) noexcept nogil
 cdef bint next_tile(
-    const CompactSet *set, const Neighborhood *neighborhood, const RadialParts *parts,
-    Py_ssize_t pair, Tile *tile, const vec *type_tag,
+    const CompactSet *set, const Neighborhood *neighborhood, const RadialParts *parts, Tile *tile,
+    const vec *type_tag,
 ) noexcept nogil
 cdef void fill_tile(
     const Tile *tile, const Neighborhood *neighborhood, TripletScratch *work, Purpose purpose,
@@ -55,29 +60,21 @@ cdef void fill_tile(
 ) noexcept nogil
 cdef void fill_radial_of_jk(
     const CompactSet *set, const Tile *tile, TripletScratch *work, Py_ssize_t radial,
-    Py_ssize_t begin, Py_ssize_t end, const vec *type_tag,
+    const vec *type_tag,
 ) noexcept nogil
 
 
-cdef inline Py_ssize_t tile_stride(const vec *type_tag) noexcept nogil:
-    """Vectors from one array over k to the next."""
-    return NEIGHBORS_AT_ONCE // lanes_of(type_tag)
-
-
 cdef inline bint active_vectors(
-    const CompactSet *set, const RadialParts *parts, const Tile *tile, Py_ssize_t group,
+    const CompactSet *set, const RadialParts *parts, const Tile *tile, Py_ssize_t radial,
     Py_ssize_t *begin, Py_ssize_t *end, const vec *type_tag,
 ) noexcept nogil:
-    """Which vectors of the tile have neighbors with this group's radial part; whether any has.
-
-    They are counted from the tile's first. None, if j has not this radial part.
-    """
-    cdef Py_ssize_t radial = tile.block.radial[group], lanes = lanes_of(type_tag)
+    """Which vectors of k, counted from the first, have this radial part; False: none, or no j."""
+    cdef Py_ssize_t lanes = lanes_of(type_tag)
     cdef const int32_t *of_j = parts.first + tile.a * (set.n_breaks + 2)
     cdef const int32_t *of_k = parts.first + tile.b * (set.n_breaks + 2)
     cdef Py_ssize_t first = set.first_bin[radial], last = set.last_bin[radial]
-    if tile.j < of_j[first] or tile.j >= of_j[last]:
+    if tile.first_j < of_j[first] or tile.first_j >= of_j[last]:
         return False
     begin[0] = (max(of_k[first], tile.begin) - tile.begin) // lanes
-    end[0] = (min(of_k[last], tile.end) - tile.begin + lanes - 1) // lanes
+    end[0] = min(tile.n, (of_k[last] - tile.begin + lanes - 1) // lanes)
     return begin[0] < end[0]

@@ -1,31 +1,28 @@
-"""One neighbor j and many k: what c4 and c5 are summed over.
+"""Neighbors j and k in tiles: what c4 and c5 are summed over.
 
 c5 has no condition on R_jk, so that for each j the k that count are consecutive neighbors (see
-compact.pyx), and nothing is packed: a *tile* is one j with up to NEIGHBORS_AT_ONCE k, whole vectors
-of them, and all results for k are again whole vectors. θ and the angular parts are computed once for
-a tile; what is left for one function is a multiply-add or two, only for those k whose radial part
-is not 0.
+compact.pyx), and nothing is packed: a *tile* is some j with the same k, whole vectors of them, and
+all results for k are again whole vectors. Its j are in one bin, so that a radial part is 0 for all
+of them or for none. θ and the angular parts are computed once for a tile; what is left for one
+function is a multiply-add or two, only for those k whose radial part is not 0.
 
-Each pair of neighbors counts once: k comes after j where both are of one class. In the first
-vector angular parts of k up to j are set to 0. Padding has radial parts 0. c4 takes all k, and its
-radial part of R_jk is 0 for those that are too far from j.
+Each pair of neighbors counts once: k comes after j where both are of one class. Angular parts of
+k up to j are set to 0. Padding has radial parts 0. c4 takes all k, and its radial part of R_jk is 0
+for those that are too far from j.
 """
 
-from torchml_core.descriptors.symmetry_functions.kernel.core_functions cimport (
-    Intervals, compact_function,
-)
+from torchml_core.descriptors.symmetry_functions.kernel.core_functions cimport compact_function
 from torchml_core.kernels.verbs cimport TANGENTS, VALUES
 from torchml_core.simd.elementary cimport varccos
-from torchml_core.simd.vectors cimport carve, put, splat, splat_at, vmax, vrsqrt, vstep
+from torchml_core.simd.vectors cimport SIMD_BYTES, carve, put, splat, splat_at, vmax, vrsqrt
 
 
 cdef void lay_out_triplet_scratch(
     TripletScratch *work, Py_ssize_t most_terms, char **free_bytes
 ) noexcept nogil:
     """Cut the arrays off the scratch buffer, for either precision."""
-    cdef Py_ssize_t n_bytes = NEIGHBORS_AT_ONCE * sizeof(double)
-    work.angles = carve(free_bytes, most_terms * n_bytes)
-    work.angle_slopes = carve(free_bytes, most_terms * n_bytes)
+    cdef Py_ssize_t n_bytes = VECTORS_AT_ONCE * SIMD_BYTES
+    work.angles = carve(free_bytes, 2 * most_terms * n_bytes)
     work.cosine = carve(free_bytes, n_bytes)
     work.minus_slope = carve(free_bytes, n_bytes)
     work.cosine_dot = carve(free_bytes, n_bytes)
@@ -47,7 +44,7 @@ cdef inline void find_span(
     const CompactSet *set, const Neighborhood *neighborhood, const RadialParts *parts, Tile *tile,
     Py_ssize_t lanes,
 ) noexcept nogil:
-    """Set begin and all_end of j's first tile; equal if no function has j.
+    """Set begin, all_end and n_j of the first tile of first_j; n_j = 0 if no function has it.
 
     The intervals of all radial parts that j has overlap, since j is in each of them. So what they
     cover together is one interval.
@@ -56,158 +53,164 @@ cdef inline void find_span(
     cdef const int32_t *of_j = parts.first + tile.a * (set.n_breaks + 2)
     cdef const int32_t *of_k = parts.first + tile.b * (set.n_breaks + 2)
     cdef Py_ssize_t begin = neighborhood.end[tile.b], end = 0, g, first, last
+    cdef int32_t bin = parts.ordered_bin[neighborhood.source[tile.first_j]]
     for g in range(block.n_groups):
         first = set.first_bin[block.radial[g]]
         last = set.last_bin[block.radial[g]]
-        if of_j[first] <= tile.j < of_j[last]:
+        if first <= bin < last:
             begin = min(begin, of_k[first])
             end = max(end, of_k[last])
     if tile.a == tile.b:
-        begin = max(begin, tile.j + 1)
-    if begin >= end:
-        tile.begin = tile.all_end = 0
-        return
+        begin = max(begin, tile.first_j + 1)
     tile.begin = begin // lanes * lanes
-    tile.all_end = (end + lanes - 1) // lanes * lanes
+    tile.all_end = end
+    tile.n_j = of_j[bin + 1] - tile.first_j  # all of the bin
+    if begin < end:
+        end = (end - tile.begin + lanes - 1) // lanes
+        tile.n_j = min(tile.n_j, max(1, VECTORS_AT_ONCE // end))
+
+
+cdef void first_tile(
+    const TripletBlock *block, const Neighborhood *neighborhood, Py_ssize_t pair, Tile *tile,
+    const vec *type_tag,
+) noexcept nogil:
+    """Let next_tile begin with a pair of classes."""
+    cdef Py_ssize_t lanes = lanes_of(type_tag), a = block.first[pair], b = block.second[pair]
+    cdef Py_ssize_t n_a = neighborhood.end[a] - neighborhood.begin[a]
+    cdef Py_ssize_t n_b = neighborhood.end[b] - neighborhood.begin[b]
+    # Fewer vectors, if the longer list is that of k.
+    if n_b * ((n_a + lanes - 1) // lanes) < n_a * ((n_b + lanes - 1) // lanes):
+        a, b = b, a
+    tile.block = block
+    tile.weight = block.weight[pair]
+    tile.a = a
+    tile.b = b
+    tile.first_j = neighborhood.begin[a]
+    tile.n_j = tile.begin = tile.n = tile.all_end = 0
 
 
 cdef bint next_tile(
-    const CompactSet *set, const Neighborhood *neighborhood, const RadialParts *parts,
-    Py_ssize_t pair, Tile *tile, const vec *type_tag,
+    const CompactSet *set, const Neighborhood *neighborhood, const RadialParts *parts, Tile *tile,
+    const vec *type_tag,
 ) noexcept nogil:
-    """Go on to the next tile of a pair of classes; False if there is none.
-
-    ``tile.j`` is -1 and ``tile.block`` set before the first call.
-    """
-    cdef const TripletBlock *block = tile.block
-    cdef Py_ssize_t lanes = lanes_of(type_tag), n_first, n_second
-    if tile.j < 0:
-        tile.a = block.first[pair]
-        tile.b = block.second[pair]
-        tile.weight = block.weight[pair]
-        n_first = neighborhood.end[tile.a] - neighborhood.begin[tile.a]
-        n_second = neighborhood.end[tile.b] - neighborhood.begin[tile.b]
-        # Fewer vectors, if the longer list is that of k.
-        if n_second * ((n_first + lanes - 1) // lanes) < n_first * ((n_second + lanes - 1) // lanes):
-            tile.a, tile.b = tile.b, tile.a
-        tile.j = neighborhood.begin[tile.a]
-        if tile.j < neighborhood.end[tile.a]:
-            find_span(set, neighborhood, parts, tile, lanes)
-    else:
-        tile.begin = tile.end
-    while tile.j < neighborhood.end[tile.a] and tile.begin >= tile.all_end:
-        tile.j += 1
-        if tile.j < neighborhood.end[tile.a]:
-            find_span(set, neighborhood, parts, tile, lanes)
-    tile.end = min(tile.all_end, tile.begin + NEIGHBORS_AT_ONCE)
-    return tile.j < neighborhood.end[tile.a]
+    """Go on to the next tile; False if there is none."""
+    cdef Py_ssize_t lanes = lanes_of(type_tag)
+    tile.begin += tile.n * lanes
+    while tile.begin >= tile.all_end:
+        tile.first_j += tile.n_j
+        if tile.first_j >= neighborhood.end[tile.a]:
+            return False
+        find_span(set, neighborhood, parts, tile, lanes)
+    tile.n = min(VECTORS_AT_ONCE, (tile.all_end - tile.begin + lanes - 1) // lanes)
+    return True
 
 
 # ---- what all functions of a tile share
 
 
-cdef inline void fill_angles(
-    const Intervals *angles, Py_ssize_t term, const vec *theta, Py_ssize_t n, bint with_slopes,
-    vec *values, vec *slopes,
+cdef inline void fill_cosines(
+    const Tile *tile, const Neighborhood *neighborhood, vec *cosine
 ) noexcept nogil:
-    """One angular part of all k. Always inlined with a constant ``with_slopes``."""
-    cdef Py_ssize_t v
-    cdef vec slope
-    for v in range(n):
-        values[v] = compact_function(angles, term, theta[v], &slope)
-        if with_slopes:
-            slopes[v] = slope
+    cdef Py_ssize_t n = tile.n, first = tile.begin // lanes_of(cosine), j, v
+    cdef const vec *x = <const vec *> neighborhood.x + first
+    cdef const vec *y = <const vec *> neighborhood.y + first
+    cdef const vec *z = <const vec *> neighborhood.z + first
+    cdef const vec *inverse = <const vec *> neighborhood.inverse + first
+    cdef vec xj, yj, zj, inverse_j
+    for j in range(tile.first_j, tile.first_j + tile.n_j):
+        xj = splat_at(<const vec *> neighborhood.x, j)
+        yj = splat_at(<const vec *> neighborhood.y, j)
+        zj = splat_at(<const vec *> neighborhood.z, j)
+        inverse_j = splat_at(<const vec *> neighborhood.inverse, j)
+        for v in range(n):
+            cosine[v] = (x[v] * xj + y[v] * yj + z[v] * zj) * (inverse[v] * inverse_j)
+        cosine += n
 
 
 cdef void fill_tile(
     const Tile *tile, const Neighborhood *neighborhood, TripletScratch *work, Purpose purpose,
     const vec *type_tag,
 ) noexcept nogil:
-    """Fill all arrays but radial, radial_slope and what the verbs fill; with VALUES no slopes."""
-    cdef Py_ssize_t lanes = lanes_of(type_tag), first = tile.begin // lanes, j = tile.j
-    cdef Py_ssize_t n = (tile.end - tile.begin) // lanes, stride = tile_stride(type_tag), v, term
-    cdef const vec *x = <const vec *> neighborhood.x + first
-    cdef const vec *y = <const vec *> neighborhood.y + first
-    cdef const vec *z = <const vec *> neighborhood.z + first
-    cdef const vec *inverse = <const vec *> neighborhood.inverse + first
+    """Fill angles, cosine, minus_slope and, where they are needed, the next four arrays."""
+    cdef Py_ssize_t n = tile.n_j * tile.n, v, term
+    cdef bint with_slopes = purpose != VALUES
     cdef vec *cosine = <vec *> work.cosine
     cdef vec *minus_slope = <vec *> work.minus_slope
-    cdef vec *angles = <vec *> work.angles
-    cdef vec *slopes = <vec *> work.angle_slopes
     cdef vec *theta = <vec *> work.second
-    cdef vec xj = splat_at(<const vec *> neighborhood.x, j)
-    cdef vec yj = splat_at(<const vec *> neighborhood.y, j)
-    cdef vec zj = splat_at(<const vec *> neighborhood.z, j)
-    cdef vec inverse_j = splat_at(<const vec *> neighborhood.inverse, j)
+    cdef vec *angles = <vec *> work.angles
     cdef vec slope
-    for v in range(n):
-        cosine[v] = (x[v] * xj + y[v] * yj + z[v] * zj) * (inverse[v] * inverse_j)
-        theta[v] = varccos(cosine[v], &slope)
-        if purpose != VALUES:
+    fill_cosines(tile, neighborhood, cosine)
+    if with_slopes:
+        for v in range(n):
+            theta[v] = varccos(cosine[v], &slope)
             minus_slope[v] = slope
+    else:
+        for v in range(n):
+            theta[v] = varccos(cosine[v], &slope)
     for term in range(tile.block.angles.n):
-        if purpose == VALUES:
-            fill_angles(
-                &tile.block.angles, term, theta, n, False, angles + term * stride,
-                slopes + term * stride,
-            )
-        else:
-            fill_angles(
-                &tile.block.angles, term, theta, n, True, angles + term * stride,
-                slopes + term * stride,
-            )
-    if tile.a == tile.b and tile.begin <= j:
-        leave_out(tile, work, j + 1 - tile.begin, purpose, type_tag)
+        compact_function(
+            &tile.block.angles, term, theta, n, with_slopes, angles, angles + 1, 1 + with_slopes
+        )
+        angles += (1 + with_slopes) * VECTORS_AT_ONCE
+    if tile.a == tile.b and tile.begin < tile.first_j + tile.n_j:
+        leave_out(tile, <vec *> work.angles, with_slopes)
     if purpose == TANGENTS:
         fill_changes(tile, neighborhood, work, type_tag)
     if tile.block.with_jk:
         fill_distances(tile, neighborhood, work, type_tag)
 
 
-cdef inline void leave_out(
-    const Tile *tile, TripletScratch *work, Py_ssize_t n, Purpose purpose, const vec *type_tag
-) noexcept nogil:
-    """Set the angular parts of the first n < lanes + 1 neighbors to 0."""
-    cdef Py_ssize_t stride = tile_stride(type_tag), term, lane
-    cdef vec *angles = <vec *> work.angles
-    cdef vec *slopes = <vec *> work.angle_slopes
-    cdef vec mask
-    for lane in range(lanes_of(type_tag)):
-        put(&mask, lane, lane >= n)
-    for term in range(tile.block.angles.n):
-        angles[term * stride] = angles[term * stride] * mask
-        if purpose != VALUES:
-            slopes[term * stride] = slopes[term * stride] * mask
+cdef inline void leave_out(const Tile *tile, vec *angles, bint with_slopes) noexcept nogil:
+    """Set the angular parts of k up to j to 0."""
+    cdef Py_ssize_t lanes = lanes_of(angles), step = 1 + with_slopes, i, v, at, term, lane
+    cdef vec mask = splat(0, angles)
+    for i in range(tile.n_j):
+        for v in range(tile.n):
+            lane = tile.begin + v * lanes
+            if lane > tile.first_j + i:
+                break
+            at = tile.first_j + i - lane  # the last lane to be left out
+            for lane in range(lanes):
+                put(&mask, lane, lane > at)
+            at = (i * tile.n + v) * step
+            for term in range(tile.block.angles.n):
+                angles[at] = angles[at] * mask
+                if with_slopes:
+                    angles[at + 1] = angles[at + 1] * mask
+                at += step * VECTORS_AT_ONCE
 
 
 cdef inline void fill_distances(
     const Tile *tile, const Neighborhood *neighborhood, TripletScratch *work, const vec *type_tag
 ) noexcept nogil:
     """R_jk, from the difference of the vectors: exact where j and k are close."""
-    cdef Py_ssize_t lanes = lanes_of(type_tag), first = tile.begin // lanes, j = tile.j, v
+    cdef Py_ssize_t n = tile.n, first = tile.begin // lanes_of(type_tag), j, v
     cdef const vec *x = <const vec *> neighborhood.x + first
     cdef const vec *y = <const vec *> neighborhood.y + first
     cdef const vec *z = <const vec *> neighborhood.z + first
     cdef vec *distance = <vec *> work.distance
     cdef vec *inverse = <vec *> work.inverse
-    cdef vec xj = splat_at(<const vec *> neighborhood.x, j)
-    cdef vec yj = splat_at(<const vec *> neighborhood.y, j)
-    cdef vec zj = splat_at(<const vec *> neighborhood.z, j)
-    cdef vec dx, dy, dz, square
-    for v in range((tile.end - tile.begin) // lanes):
-        dx = x[v] - xj
-        dy = y[v] - yj
-        dz = z[v] - zj
-        square = vmax(dx * dx + dy * dy + dz * dz, splat(1e-30, type_tag))
-        inverse[v] = vrsqrt(square)
-        distance[v] = square * inverse[v]
+    cdef vec xj, yj, zj, dx, dy, dz, square
+    for j in range(tile.first_j, tile.first_j + tile.n_j):
+        xj = splat_at(<const vec *> neighborhood.x, j)
+        yj = splat_at(<const vec *> neighborhood.y, j)
+        zj = splat_at(<const vec *> neighborhood.z, j)
+        for v in range(n):
+            dx = x[v] - xj
+            dy = y[v] - yj
+            dz = z[v] - zj
+            square = vmax(dx * dx + dy * dy + dz * dz, splat(1e-30, type_tag))
+            inverse[v] = vrsqrt(square)
+            distance[v] = square * inverse[v]
+        distance += n
+        inverse += n
 
 
 cdef inline void fill_changes(
     const Tile *tile, const Neighborhood *neighborhood, TripletScratch *work, const vec *type_tag
 ) noexcept nogil:
     """The changes of cosθ and R_jk² along the directions."""
-    cdef Py_ssize_t lanes = lanes_of(type_tag), first = tile.begin // lanes, j = tile.j, v
+    cdef Py_ssize_t n = tile.n, first = tile.begin // lanes_of(type_tag), j, v
     cdef const vec *x = <const vec *> neighborhood.x + first
     cdef const vec *y = <const vec *> neighborhood.y + first
     cdef const vec *z = <const vec *> neighborhood.z + first
@@ -219,37 +222,42 @@ cdef inline void fill_changes(
     cdef const vec *cosine = <const vec *> work.cosine
     cdef vec *cosine_dot = <vec *> work.cosine_dot
     cdef vec *square_jk_dot = <vec *> work.square_dot
-    cdef vec xj = splat_at(<const vec *> neighborhood.x, j)
-    cdef vec yj = splat_at(<const vec *> neighborhood.y, j)
-    cdef vec zj = splat_at(<const vec *> neighborhood.z, j)
-    cdef vec dxj = splat_at(<const vec *> neighborhood.dx, j)
-    cdef vec dyj = splat_at(<const vec *> neighborhood.dy, j)
-    cdef vec dzj = splat_at(<const vec *> neighborhood.dz, j)
-    cdef vec inverse_j = splat_at(<const vec *> neighborhood.inverse, j)
-    cdef vec square_dot_j = splat_at(<const vec *> neighborhood.square_dot, j)
-    cdef vec dot, product
-    for v in range((tile.end - tile.begin) // lanes):
-        dot = xj * dx[v] + x[v] * dxj + yj * dy[v] + y[v] * dyj + zj * dz[v] + z[v] * dzj
-        product = inverse_j * inverse[v]
-        cosine_dot[v] = dot * product - 0.5 * cosine[v] * (
-            square_dot_j * inverse_j * inverse_j + square_dot[v] * inverse[v] * inverse[v]
-        )
-        square_jk_dot[v] = 2 * (
-            (x[v] - xj) * (dx[v] - dxj) + (y[v] - yj) * (dy[v] - dyj) + (z[v] - zj) * (dz[v] - dzj)
-        )
+    cdef vec xj, yj, zj, dxj, dyj, dzj, inverse_j, square_dot_j, dot
+    for j in range(tile.first_j, tile.first_j + tile.n_j):
+        xj = splat_at(<const vec *> neighborhood.x, j)
+        yj = splat_at(<const vec *> neighborhood.y, j)
+        zj = splat_at(<const vec *> neighborhood.z, j)
+        dxj = splat_at(<const vec *> neighborhood.dx, j)
+        dyj = splat_at(<const vec *> neighborhood.dy, j)
+        dzj = splat_at(<const vec *> neighborhood.dz, j)
+        inverse_j = splat_at(<const vec *> neighborhood.inverse, j)
+        square_dot_j = splat_at(<const vec *> neighborhood.square_dot, j)
+        for v in range(n):
+            dot = xj * dx[v] + x[v] * dxj + yj * dy[v] + y[v] * dyj + zj * dz[v] + z[v] * dzj
+            cosine_dot[v] = dot * (inverse_j * inverse[v]) - 0.5 * cosine[v] * (
+                square_dot_j * inverse_j * inverse_j + square_dot[v] * inverse[v] * inverse[v]
+            )
+            square_jk_dot[v] = 2 * (
+                (x[v] - xj) * (dx[v] - dxj)
+                + (y[v] - yj) * (dy[v] - dyj)
+                + (z[v] - zj) * (dz[v] - dzj)
+            )
+        cosine += n
+        cosine_dot += n
+        square_jk_dot += n
 
 
 cdef void fill_radial_of_jk(
     const CompactSet *set, const Tile *tile, TripletScratch *work, Py_ssize_t radial,
-    Py_ssize_t begin, Py_ssize_t end, const vec *type_tag,
+    const vec *type_tag,
 ) noexcept nogil:
-    """Fill radial and radial_slope of these vectors of the tile; for c5 with 1 and 0."""
-    cdef const vec *distance = <const vec *> work.distance
+    """Fill radial and radial_slope."""
     cdef const vec *inverse = <const vec *> work.inverse
     cdef vec *values = <vec *> work.radial
     cdef vec *slopes = <vec *> work.radial_slope
-    cdef vec slope
-    cdef Py_ssize_t v
-    for v in range(begin, end):
-        values[v] = compact_function(&set.radials, radial, distance[v], &slope)
-        slopes[v] = slope * inverse[v]
+    cdef Py_ssize_t n = tile.n_j * tile.n, v
+    compact_function(
+        &set.radials, radial, <const vec *> work.distance, n, True, values, slopes, 1
+    )
+    for v in range(n):
+        slopes[v] = slopes[v] * inverse[v]

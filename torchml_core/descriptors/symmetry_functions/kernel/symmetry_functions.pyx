@@ -31,8 +31,9 @@ from torchml_core.descriptors.symmetry_functions.kernel.compact cimport (
     fill_radial_parts, lay_out_radial_parts, order_by_distance,
 )
 from torchml_core.descriptors.symmetry_functions.kernel.compact_angular cimport (
-    compact_angular_jvp, compact_angular_value, compact_angular_vjp, compact_jacobian,
+    compact_angular_jvp, compact_angular_value, compact_angular_vjp,
 )
+from torchml_core.descriptors.symmetry_functions.kernel.compact_jacobian cimport compact_jacobian
 from torchml_core.descriptors.symmetry_functions.kernel.compact_triplets cimport (
     TripletScratch, lay_out_triplet_scratch,
 )
