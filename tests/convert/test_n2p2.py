@@ -458,7 +458,7 @@ def test_the_same_as_n2p2(shared_data, tmp_path, name):
         if "cell" in values:
             atoms.cell, atoms.pbc = values["cell"] * BOHR, True
         p = model.evaluate(atoms).fold()
-        atoms.calc = TorchMLCalculator(model)
+        atoms.calc = TorchMLCalculator(model, extrapolation="ignore")  # counted
         forces = values["forces"] * HARTREE / BOHR
         for energy, found in (
             (p.energy, p.forces),
@@ -466,6 +466,7 @@ def test_the_same_as_n2p2(shared_data, tmp_path, name):
         ):
             assert abs(energy - values["energy"] * HARTREE) <= 1e-9 * len(atoms)
             assert abs(found - forces).max() <= 1e-8 * abs(forces).max()
+        assert atoms.calc.extrapolations.total() == len(values["warnings"])
         outside = [[own.atom, own.component_index + 1] for own in p.extrapolation]
         assert sorted(outside) == sorted(values["warnings"][:, :2].tolist())
         network = p.particle_energies - values["atom_energies"] * HARTREE
