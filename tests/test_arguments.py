@@ -230,6 +230,10 @@ def calls(tmp_path_factory):
         (descriptor.labels_of, {"element": "Si"}),
         (elements.labels_of, {"element": "Si"}),
         (tm.ModelCard, {"species": ["Si"], **card, **card_of_file}),
+        (
+            tm.training_range,
+            {"descriptor": descriptor, "structures": [atoms], "n_threads": 1},
+        ),
         (tm.SymmetryFunctions.from_settings, {"settings": descriptor.settings()}),
         (descriptor.to_file, {"path": folder / "written.dat"}),
         (tm.SOAP(["Si"], 4.0, 2, 1).to_file, {"path": folder / "written.dat"}),

@@ -38,6 +38,7 @@ from torchml_core.portable.extrapolation import Extrapolation as Extrapolation
 from torchml_core.portable.model import PortableModel as PortableModel
 from torchml_core.portable.model_json import ModelCard as ModelCard
 from torchml_core.portable.prediction import Prediction as Prediction
+from torchml_core.portable.training_range import training_range as training_range
 from torchml_core.torch_neighbors import neighbor_graph as neighbor_graph
 from torchml_core.verlet import VerletList as VerletList
 

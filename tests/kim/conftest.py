@@ -152,6 +152,7 @@ def two_species(tmp_path_factory):
     functions = [("g2", [[0.3, 0.0], [0.5, 1.5]]), ("g4", [[1, 1, 0.05], [2, -1, 0.1]])]
     cutoffs = {("Si", "Si"): small_models.CUTOFF, ("Si", "C"): 3.0, ("C", "C"): 2.8}
     descriptor = tm.SymmetryFunctions(SPECIES, cutoffs, functions)
+    resolved = tm.SymmetryFunctions(SPECIES, cutoffs, functions, species_mode="resolved")
     of = {"species": SPECIES, "cutoff": small_models.CUTOFF}
     networks = {
         "Raw_SiC": {"model": small_models.PairNet(), "convention": "raw", **of},
@@ -168,9 +169,9 @@ def two_species(tmp_path_factory):
             **of,
         },
         "Elements_SiC": {
-            "model": small_models.ElementNet(2, descriptor.width),
+            "model": small_models.ElementNet(2, resolved.width),
             "species": SPECIES,
-            "descriptor": descriptor,
+            "descriptor": resolved,  # descriptor.json
             "pair_terms": [{"kind": "zbl", "inner": 1.2, "outer": 2.6}],
         },
     }

@@ -11,6 +11,7 @@ import torchml_core as tm
 from torchml_core.kim import tarball
 
 FILES = {"m/m.param": b"1\n", "m/m.pt": b"x" * 5000, "m/d.dat": b"2\n", "m/CMakeLists.txt": b"3\n"}
+FILES |= {"m/descriptor.json": b"4\n", "m/model.json": b"5\n", "m/errors.json": b"6\n"}
 
 
 def member(name, content=b"", **attributes):
@@ -45,7 +46,8 @@ def test_what_is_unpacked(pack, mode):
     path, folder = pack(of_files(FILES), mode)
     assert tarball.unpack(path, folder) == "m"
     unpacked = {file.name: file.read_bytes() for file in folder.iterdir()}
-    assert unpacked == {"m.param": b"1\n", "m.pt": b"x" * 5000, "d.dat": b"2\n"}
+    ours = ("m.param", "m.pt", "d.dat", "descriptor.json", "model.json")
+    assert unpacked == {name: FILES[f"m/{name}"] for name in ours}
 
 
 def test_files_without_a_folder(pack):
