@@ -127,12 +127,19 @@ cdef void value(
     const ZBLPlan *plan, const Environment *env, Py_ssize_t n_environments, void *scratch, vec *out
 ) noexcept nogil:
     cdef Neighborhood neighborhood
-    cdef vec sum = splat(0, out)
-    cdef Py_ssize_t v
     begin(plan, env, False, scratch, &neighborhood, out)
-    for v in range(neighborhood.n // lanes_of(out)):
+    put(out, 0, sum_of_energies(&neighborhood, out))
+
+
+cdef inline double sum_of_energies(
+    const Neighborhood *neighborhood, const vec *type_tag
+) noexcept nogil:
+    """D, from what begin has filled."""
+    cdef vec sum = splat(0, type_tag)
+    cdef Py_ssize_t v
+    for v in range(neighborhood.n // lanes_of(type_tag)):
         sum = sum + (<const vec *> neighborhood.fc)[v]
-    put(out, 0, total(sum))
+    return total(sum)
 
 
 cdef void jvp(
@@ -152,23 +159,29 @@ cdef void jvp(
 cdef void vjp(
     const ZBLPlan *plan, const Environment *env, Py_ssize_t n_environments, void *scratch, vec *out
 ) noexcept nogil:
-    put_gradients(plan, env, get(<const vec *> env.dE_dD, 0), scratch, out)
+    put_gradients(plan, env, get(<const vec *> env.dE_dD, 0), env.energy, scratch, out)
 
 
 cdef void jacobian(
     const ZBLPlan *plan, const Environment *env, Py_ssize_t n_environments, void *scratch, vec *out
 ) noexcept nogil:
-    put_gradients(plan, env, 1.0, scratch, out)
+    put_gradients(plan, env, 1.0, NULL, scratch, out)
 
 
 cdef inline void put_gradients(
-    const ZBLPlan *plan, const Environment *env, double weight, void *scratch, vec *out
+    const ZBLPlan *plan, const Environment *env, double weight, double *energy, void *scratch,
+    vec *out,
 ) noexcept nogil:
-    """Write weight * dD/dr_j of each neighbor, 2 slope r_j, to its place in ``out``."""
+    """Write weight * dD/dr_j of each neighbor, 2 slope r_j, to its place in ``out``.
+
+    ``energy``: for weight * D, unless it is NULL.
+    """
     cdef Neighborhood neighborhood
     cdef Py_ssize_t entry, j, at
     cdef double along
     begin(plan, env, False, scratch, &neighborhood, out)
+    if energy != NULL:
+        energy[0] = weight * sum_of_energies(&neighborhood, out)
     for entry in range(neighborhood.n):
         j = neighborhood.source[entry]
         if j >= 0:
@@ -186,3 +199,4 @@ cdef void fill_verbs(Verbs *verbs, const vec *type_tag) noexcept:
     verbs.jacobian = <Verb> jacobian[vec]
     verbs.scratch_size = <ScratchSize> scratch_size
     verbs.group = 1
+    verbs.with_energies = True

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 class AddedTerms:
     """The sum of pair terms for one configuration, at its present positions.
 
-    Each quantity is computed when it is first added.
-
     Parameters
     ----------
     terms : sequence of Descriptor
@@ -30,17 +28,36 @@ class AddedTerms:
     configuration : Configuration
         Its lists must reach to the cutoff of every term.
     n_threads : int, optional
+    derivatives : bool
+        Whether forces and virials are needed.
     """
 
     def __init__(
-        self, terms: Sequence[Descriptor], configuration: Configuration, n_threads: int | None
+        self,
+        terms: Sequence[Descriptor],
+        configuration: Configuration,
+        n_threads: int | None,
+        *,
+        derivatives: bool,
     ) -> None:
         self._terms, self._n_threads = terms, n_threads
-        self._c = configuration
-        if terms:
-            self._c = copy.copy(configuration)
-            self._c.positions = configuration.positions.copy()
-            self._ones = np.ones((configuration.n_centers, 1))
+        if not terms:
+            return
+        self._c = c = copy.copy(configuration)  # for virials of particles, which are computed later
+        c.positions = configuration.positions.copy()
+        self.particle_energies = np.zeros(c.n_particles)
+        self.forces, self.virial = np.zeros((c.n_particles, 3)), np.zeros((3, 3))
+        for term in terms:
+            if derivatives:
+                energies, gradient, W = term.energy_and_gradient(
+                    c, np.ones(1), virial=True, n_threads=n_threads
+                )
+                self.forces -= gradient
+                self.virial += W
+            else:
+                energies = term.compute(c, n_threads=n_threads)[:, 0]
+            self.particle_energies[c.centers] += energies
+        self.energy = float(self.particle_energies.sum())
 
     def add_to(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values of a Prediction with the terms in them; errors stay what they are."""
@@ -56,27 +73,7 @@ class AddedTerms:
     def _add(self, name, value):
         return (value() if callable(value) else value) + getattr(self, name)
 
-    energy = property(lambda self: float(self.particle_energies.sum()))
-    forces = property(lambda self: self._derivatives[0])
-    virial = property(lambda self: self._derivatives[1])
-
-    @cached_property
-    def particle_energies(self) -> Any:
-        energies = np.zeros(self._c.n_particles)
-        for term in self._terms:
-            energies[self._c.centers] += term.compute(self._c, n_threads=self._n_threads)[:, 0]
-        return energies
-
-    @cached_property
-    def _derivatives(self):
-        """Forces and virial."""
-        forces, virial = np.zeros((self._c.n_particles, 3)), np.zeros((3, 3))
-        for term in self._terms:
-            dE_dr, W = term.vjp(self._c, self._ones, virial=True, n_threads=self._n_threads)
-            forces -= dE_dr
-            virial += W
-        return forces, virial
-
     @cached_property
     def particle_virials(self) -> Any:
-        return sum(particle_virials(t, self._c, self._ones, self._n_threads) for t in self._terms)
+        ones = np.ones((self._c.n_centers, 1))
+        return sum(particle_virials(t, self._c, ones, self._n_threads) for t in self._terms)

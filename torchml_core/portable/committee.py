@@ -296,7 +296,7 @@ class _Group:
         first, n_threads = self.members[0][1], asked["n_threads"]
         gradient = asked["forces"] or asked["virial"]
         D = first._calling.values(c, n_threads)
-        terms = AddedTerms(first.pair_terms, c, n_threads)
+        terms = AddedTerms(first.pair_terms, c, n_threads, derivatives=gradient)
         found = [
             # a copy: a model may work in place
             model._outcome(c, None if D is None else D.copy(), gradient=gradient)

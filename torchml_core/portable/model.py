@@ -501,7 +501,8 @@ class PortableModel:
         found = self._outcome(c, descriptor_values, gradient=forces or virial)
         values = self._energies(c, found)
         values.update(self._derivatives(c, found, forces, virial, n_threads))
-        return Prediction(c, AddedTerms(self.pair_terms, c, n_threads).add_to(values), outside)
+        terms = AddedTerms(self.pair_terms, c, n_threads, derivatives=forces or virial)
+        return Prediction(c, terms.add_to(values), outside)
 
     def evaluate_many(
         self,
