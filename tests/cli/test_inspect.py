@@ -134,6 +134,14 @@ def test_what_models_are_given_is_said(run, shared_data, monkeypatch):
         assert found["given in"].startswith("float64; float32 if torch refuses that")
 
 
+def test_the_dtype_of_a_card_is_said(run, tmp_path):
+    of = {"species": ["Si"], "cutoff": 3.0, "convention": "raw"}
+    tm.PortableModel.create(tmp_path, model=small_models.PairNet(), **of)
+    assert facts(run("inspect", tmp_path))["given in"].startswith("float64; float32 if")
+    replace_in(tmp_path / "model.json", '"species"', '"dtype": "float32", "species"')
+    assert facts(run("inspect", tmp_path))["given in"] == "float32, because model.json says so"
+
+
 class Embeds(torch.nn.Module):
     def __init__(self, rows):
         super().__init__()

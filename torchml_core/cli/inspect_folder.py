@@ -26,20 +26,21 @@ def look_into_folder(findings, folder):
         from torchml_core.portable.parameters import disagreements
 
         findings.problems += disagreements(parameters, descriptor)
-    _card(findings, folder, files, parameters, param_file, descriptor)
+    card = _card(findings, folder, files, parameters, param_file, descriptor)
     if parameters and facts:
         _compare_forward(findings, parameters, param_file, facts)
+        _say_dtype(findings, parameters, param_file.name, card)
         _say_what_is_given(findings, parameters, param_file.name, facts)
 
 
 def _card(findings, folder, files, parameters, param_file, descriptor):
-    """Inspect model.json, if there is one, and compare the other files with it."""
+    """Inspect model.json, compare the other files with it, and return it; None without one."""
     from torchml_core.portable.model_json import CARD_FILE, card_disagreements, checksum_faults
 
     path = folder / CARD_FILE
     card = look_into_card(findings, path) if path in files else None
     if card is None or parameters is None:
-        return
+        return card
     names = {param_file.name, parameters.model_file}
     if parameters.convention == "descriptor":
         names.update(file.name for file in descriptor_files(files))
@@ -48,6 +49,7 @@ def _card(findings, folder, files, parameters, param_file, descriptor):
     }
     wrong = checksum_faults(card, contents) + card_disagreements(card, parameters, descriptor)
     findings.problems += [f"{path}: {fault}" for fault in wrong]
+    return card
 
 
 def _wanted(findings, folder, files, suffix):
@@ -126,12 +128,18 @@ def _compare_forward(findings, parameters, param_file, facts):
         )
 
 
-def _say_what_is_given(findings, parameters, param_file, facts):
-    """Codes or atomic numbers, float64 or float32, and the reasons."""
+def _say_dtype(findings, parameters, param_file, card):
+    """float64 or float32, and the reason."""
     dtype = "float64; float32 if torch refuses that (--run finds out)"
     if parameters.dtype:
         dtype = f"{parameters.dtype}, because {param_file} says so"
+    elif card and card.dtype:
+        dtype = f"{card.dtype}, because model.json says so"
     findings.fact("given in", dtype)
+
+
+def _say_what_is_given(findings, parameters, param_file, facts):
+    """Codes or atomic numbers, and the reason."""
     if not parameters.takes_species:
         return
     from ase.data import atomic_numbers
