@@ -77,7 +77,7 @@ FAILURES = {
     "descriptor": (None, {"descriptor": OWN}, tm.UnsupportedError, "register_descriptor"),
     "scripting": (None, {"model": Unscriptable()}, tm.ModelError, None),
     "card": (None, {"license": ""}, tm.InputError, "license"),
-    "saving": (("saved_model", fail(FULL)), {}, OSError, "No space"),
+    "saving": (("make_stored", fail(FULL)), {}, OSError, "No space"),
     "loading": (("load_executor", fail(tm.ModelError("not loaded"))), {}, tm.ModelError, "not lo"),
     **{f"{name}, full": ((name, FULL), {}, tm.FileAccessError, f"{name}: No sp") for name in NAMES},
     **{name: ((name, KeyboardInterrupt()), {}, KeyboardInterrupt, None) for name in NAMES[1:3]},

@@ -3,59 +3,29 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
-from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-import torchml_core
 from torchml_core import checks, files
 from torchml_core.configuration import Configuration
-from torchml_core.descriptors.files import read_descriptor
-from torchml_core.errors import (
-    FileFormatError,
-    InputError,
-    MissingFileError,
-    ModelError,
-    ModelWarning,
-)
+from torchml_core.errors import InputError, ModelError, ModelWarning
 from torchml_core.pair_terms import make_pair_terms
 from torchml_core.portable import conventions, evaluation
 from torchml_core.portable.added_terms import AddedTerms
 from torchml_core.portable.device import execution_device
-from torchml_core.portable.executors import compiled, forward_of, load_executor, saved_model
+from torchml_core.portable.executors import compiled, forward_of, load_executor
 from torchml_core.portable.extrapolation import TrainingLimits, outside_of
-from torchml_core.portable.folder import (
-    PARAMETERS_FILE,
-    WHAT,
-    descriptor_file,
-    file_with_suffix,
-    write_new,
-)
+from torchml_core.portable.folder import PARAMETERS_FILE, write_new
 from torchml_core.portable.forward import check_forward
-from torchml_core.portable.model_json import (
-    CARD_FILE,
-    ModelCard,
-    card_disagreements,
-    card_text,
-    checksum,
-    checksum_faults,
-    read_card,
-)
-from torchml_core.portable.parameters import (
-    ModelParameters,
-    check_dtype,
-    disagreements,
-    parameters_text,
-    read_parameters,
-)
+from torchml_core.portable.parameters import ModelParameters, check_dtype, disagreements
 from torchml_core.portable.precision import Precision
 from torchml_core.portable.prediction import Prediction, not_asked, not_given
 from torchml_core.portable.remote_pair import run_beside_pair
 from torchml_core.portable.species_input import ELEMENTS_MAP, decide, species_argument
+from torchml_core.portable.stored_model import make_stored, read_stored, with_settings
 from torchml_core.portable.trial_crystal import trial_crystal
 
 if TYPE_CHECKING:
@@ -64,6 +34,7 @@ if TYPE_CHECKING:
 
     from torchml_core.annotations import Evaluated, PathLike
     from torchml_core.descriptors.base import Descriptor
+    from torchml_core.portable.model_json import ModelCard
 
 
 TOO_CLOSE = 0.5  # Å: real atoms are never so close, so this explains a NaN
@@ -118,7 +89,7 @@ class PortableModel:
         told: Mapping[str, Any] | None = None,
         card: ModelCard | None = None,
     ) -> None:
-        self.folder, self._contents = folder, contents  # of each file by name; None: the model's
+        self.folder, self._contents = folder, contents  # of each file by name
         self.files = tuple(contents)
         self.parameters, self.descriptor, self.card = parameters, descriptor, card
         self.species = parameters.species
@@ -223,49 +194,23 @@ class PortableModel:
         UnsupportedError
             For a graph model while KIM_MODEL_DISABLE_GRAPH is set.
         """
-        folder, trust = files.as_path("folder", folder), checks.flag("trust", trust)
-        param_file = file_with_suffix(folder, ".param")
-        parameters = read_parameters(param_file)
+        path, trust = files.as_path("folder", folder), checks.flag("trust", trust)
         told = {"species_input": species_input, "dtype": check_dtype(dtype)}
         told = {name: value for name, value in told.items() if value is not None}
-        told_parameters = replace(parameters, **told)
+        stored = read_stored(path)
+        told_too = with_settings(stored, told)  # for save
+        parameters = stored.parameters
         if parameters.convention == "graph":
             conventions.refuse_disabled_graphs()
-        descriptor, contents = None, {param_file.name: files.read_bytes(param_file, ".param file")}
-        if parameters.convention == "descriptor":
-            described = descriptor_file(folder)
-            contents[described.name] = files.read_bytes(described, "descriptor's file")
-            descriptor = read_descriptor(described, parameters.descriptor)
-            wrong = disagreements(parameters, descriptor)
-            if wrong:
-                raise FileFormatError(f"{'; '.join(wrong)} ({param_file.name})", described)
-        model_file = folder / parameters.model_file
-        there = [file.name for file in files.files_in(folder, WHAT)]
-        if model_file.name not in there:
-            others = [name for name in there if name.endswith((".pt", ".pt2"))]
-            raise MissingFileError(
-                f"{param_file} names the model {parameters.model_file}, which is not there; "
-                f"the folder has {', '.join(others) or 'no .pt or .pt2 file'}"
-            )
-        contents[model_file.name] = files.read_bytes(model_file, "model file")
-        card = None
-        if CARD_FILE in there:
-            card, card_content = _read_card(folder, contents, parameters, descriptor)
         executor = load_executor(
-            model_file,
+            path / parameters.model_file,
             execution_device(device),
             trust=trust,
-            content=contents[model_file.name],
+            content=stored.model_content,
         )
-        check_forward(executor.forward, parameters, folder, param_file.name)
-        contents[model_file.name] = None  # the executor has it
-        if card is not None:
-            contents[CARD_FILE] = card_content
-        if told:  # for save
-            contents[param_file.name] = parameters_text(told_parameters).encode()
-            if card is not None:
-                card = _card_of_changed(card, param_file.name, contents, told_parameters)
-        return cls(folder, contents, parameters, executor, descriptor, told, card)
+        contents, card = told_too.contents, told_too.card
+        check_forward(executor.forward, parameters, path, next(iter(contents)))
+        return cls(path, contents, parameters, executor, stored.descriptor, told, card)
 
     @classmethod
     def create(
@@ -363,48 +308,34 @@ class PortableModel:
             "dtype": dtype,
         }
         if descriptor is not None:
-            suffix, text = descriptor.stored_form()
-        own_species = getattr(model, "species", None)
+            descriptor.stored_form()  # before anything that takes long
         model = compiled(model)
         forward = forward_of(model)
         if descriptor is not None and forward.n_required == 2:
             settings["n_inputs"] = 2
         parameters = ModelParameters(**settings)
-        folder = files.as_path("folder", folder)
-        check_forward(forward, parameters, folder, PARAMETERS_FILE)
-        _check_own_species(own_species, parameters)
-        contents: dict[str, bytes] = {}
+        path = files.as_path("folder", folder)
+        check_forward(forward, parameters, path, PARAMETERS_FILE)
         if descriptor is not None:
             wrong = disagreements(parameters, descriptor)
             if wrong:
                 raise InputError(f"descriptor: {'; '.join(wrong)}")
             _warn_of_equal_centers(parameters, descriptor, forward)
-            contents[f"descriptor{suffix}"] = text.encode()
-        card = ModelCard(
-            parameters.species,
-            dtype=parameters.dtype,
-            training_range=training_range,
-            reference_energies=reference_energies,
-            pair_terms=() if pair_terms is None else pair_terms,
-            license=license,
-            citation=citation,
-            made_by=_programs(),
-        )
-        wrong = card_disagreements(card, parameters, descriptor)
-        if wrong:
-            raise InputError("; ".join(wrong))
-        name, content = saved_model(model)
-        parameters = replace(parameters, model_file=name)
-        contents = {
-            PARAMETERS_FILE: parameters_text(parameters).encode(),
-            **contents,
-            name: content,
+        card_settings = {
+            "training_range": training_range,
+            "reference_energies": reference_energies,
+            "pair_terms": () if pair_terms is None else pair_terms,
+            "license": license,
+            "citation": citation,
         }
-        card = replace(card, checksums={file: checksum(c) for file, c in contents.items()})
-        contents[CARD_FILE] = card_text(card).encode()
-        executor = load_executor(folder / name, execution_device(None), content=content)
-        write_new(folder, contents)
-        return cls(folder, {**contents, name: None}, parameters, executor, descriptor, card=card)
+        contents, parameters, _, card = make_stored(model, parameters, descriptor, card_settings)
+        executor = load_executor(
+            path / parameters.model_file,
+            execution_device(None),
+            content=contents[parameters.model_file],
+        )
+        write_new(path, contents)
+        return cls(path, contents, parameters, executor, descriptor, card=card)
 
     def save(self, folder: PathLike) -> None:
         """Write the model's files, as they were when it was loaded, into another folder.
@@ -424,7 +355,7 @@ class PortableModel:
         FileAccessError
             If it cannot be written to.
         """
-        write_new(folder, self._contents_of_files())
+        write_new(folder, self._contents)
 
     def write_files(self, folder: PathLike) -> list[str]:
         """Write the files over those of the same names, if any, in a folder; return their names.
@@ -434,15 +365,9 @@ class PortableModel:
         folder : path-like
         """
         folder = files.as_path("folder", folder)
-        for name, content in self._contents_of_files().items():
+        for name, content in self._contents.items():
             files.write_bytes("folder", folder / name, content)
         return list(self._contents)
-
-    def _contents_of_files(self):
-        return {
-            name: self._executor.content if content is None else content
-            for name, content in self._contents.items()
-        }
 
     def evaluate(
         self,
@@ -672,47 +597,6 @@ def no_values(c, forces, virial):
     asked = {"forces": forces, "virial": virial, "particle_virials": virial}
     values = {k: np.zeros(shapes[k]) if asked[k] else not_asked(k) for k in shapes}
     return {"energy": 0.0, "particle_energies": np.zeros(n), **values}
-
-
-def _read_card(folder, contents, parameters, descriptor):
-    """The ModelCard of a folder, which agrees with the other files there, and its content."""
-    path = folder / CARD_FILE
-    card = read_card(path)
-    wrong = checksum_faults(card, contents) + card_disagreements(card, parameters, descriptor)
-    if wrong:
-        raise FileFormatError("; ".join(wrong), path)
-    return card, files.read_bytes(path, CARD_FILE)
-
-
-def _card_of_changed(card, param_name, contents, parameters):
-    """The card that belongs to a changed ``.param`` file, for save; its content is changed too."""
-    checksums = dict(card.checksums)
-    if param_name in checksums:
-        checksums[param_name] = checksum(contents[param_name])
-    card = replace(card, dtype=parameters.dtype or card.dtype, checksums=checksums)
-    contents[CARD_FILE] = card_text(card).encode()
-    return card
-
-
-def _programs():
-    """Versions of the programs that write a model, and the date."""
-    return {
-        "torchml_core": torchml_core.__version__,
-        "torch": str(torch.__version__),
-        "date": datetime.now(timezone.utc).date().isoformat(),
-    }
-
-
-def _check_own_species(species, parameters):
-    """InputError if a module says in what order it numbers elements, and it is another one."""
-    codes = parameters.takes_species and parameters.species_input in (None, "codes")
-    named = isinstance(species, (tuple, list)) and all(isinstance(s, str) for s in species)
-    if codes and named and tuple(species) != parameters.species:
-        given, own = (checks.shown(list(names)) for names in (parameters.species, species))
-        raise InputError(
-            f"species = {given}: {own}, the attribute species of the model, is needed: it is the"
-            " order of its codes"
-        )
 
 
 def _warn_of_equal_centers(parameters, descriptor, forward):
