@@ -51,7 +51,7 @@ class TorchMLCalculator(Calculator):
     Attributes
     ----------
     extrapolations : collections.Counter
-        How many values were outside in all calculations, by ``(element, component)``.
+        How many values were outside in all structures, by ``(element, component)``.
 
     Notes
     -----
@@ -134,7 +134,8 @@ class TorchMLCalculator(Calculator):
             virial=derivatives,
             n_threads=self.n_threads,
         ).fold()
-        self._monitor.warn(prediction)
+        if system_changes or not self.results or self._monitor.action == "raise":
+            self._monitor.warn(prediction)  # once for a structure, whatever is asked for later
         self.results = {"energy": prediction.energy, "free_energy": prediction.energy}
         if "energies" in wanted:
             self.results["energies"] = prediction.particle_energies

@@ -1,5 +1,6 @@
 """``torchml-core inspect``: what files are, and everything wrong with them."""
 
+import re
 import shutil
 
 import numpy as np
@@ -488,3 +489,25 @@ def test_other_things_are_refused(run, tmp_path, silicon_file, model_folder):
 )
 def test_conventions_by_number_of_arguments(n, fits):
     assert conventions_that_fit(n) == fits
+
+
+def test_a_committee_and_its_members(run, tmp_path):
+    model = tm.PortableModel.create(
+        tmp_path / "committee",
+        model=small_models.PairNet(),
+        species=["Si"],
+        cutoff=3.0,
+        convention="raw",
+    )
+    for number in (1, 2, 10):
+        model.save(tmp_path / "committee" / "members" / str(number))
+    done = run("inspect", tmp_path / "committee")
+    assert done.exit_code == 0, done.output
+    assert re.search(r"committee +3 models: 1, 2, 10\n", done.stdout)
+    assert "portable model" in done.stdout
+    (tmp_path / "committee" / "members" / "2" / "model.pt").unlink()
+    for file in (tmp_path / "committee").glob("model.*"):
+        file.unlink()
+    done = run("inspect", tmp_path / "committee")
+    assert done.exit_code == 1
+    assert "members/2" in done.output

@@ -81,6 +81,7 @@ def n2p2(folder, output, length_unit, energy_unit):
     members may be in it instead; the model is then their mean, and MODEL/members has the members.
     """
     from torchml_core import convert
+    from torchml_core.portable.folder import MEMBERS_FOLDER, member_folders
 
     model = convert.n2p2(
         folder,
@@ -89,9 +90,11 @@ def n2p2(folder, output, length_unit, energy_unit):
         energy_unit=_unit("--energy-unit", energy_unit),
     )
     click.echo(f"wrote {output}: {model.descriptor!r}")
-    members = model.folder / "members"
-    if members.is_dir():
-        click.echo(f"wrote the {len(list(members.iterdir()))} members of the committee: {members}")
+    members = member_folders(model.folder)
+    if members:
+        click.echo(
+            f"wrote the {len(members)} members of the committee: {model.folder / MEMBERS_FOLDER}"
+        )
 
 
 def _unit(option, word):

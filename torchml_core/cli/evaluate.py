@@ -244,7 +244,8 @@ def _load(folders, device, trust, n_threads):
     """The model, or the committee of several models or of a folder with members."""
     import torch
 
-    from torchml_core.portable.committee import Committee, member_folders
+    from torchml_core.portable.committee import Committee
+    from torchml_core.portable.folder import member_folders
     from torchml_core.portable.model import PortableModel
     from torchml_core.threads import resolve_threads
 

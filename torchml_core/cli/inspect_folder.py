@@ -1,6 +1,7 @@
 """The folder of a portable model: each of its files, and how they agree."""
 
 from torchml_core import files as user_files
+from torchml_core.cli.findings import Findings
 from torchml_core.cli.inspect_file import (
     MODEL_SUFFIXES,
     look_into_card,
@@ -8,12 +9,22 @@ from torchml_core.cli.inspect_file import (
     look_into_model,
     look_into_parameters,
 )
-from torchml_core.portable.folder import DESCRIPTOR_JSON, descriptor_files, lacks
+from torchml_core.portable.folder import (
+    DESCRIPTOR_JSON,
+    descriptor_files,
+    lacks,
+    member_folders,
+)
 
 
 def look_into_folder(findings, folder):
     """Add what the folder holds and everything wrong with it, running nothing of it."""
     files = user_files.files_in(folder, "a portable model is one")
+    members = member_folders(folder)
+    if members:
+        _look_into_members(findings, folder, members)
+    if members and not any(file.suffix == ".param" for file in files):
+        return  # a committee without a model of its mean
     findings.fact("portable model", str(folder))
     findings.fact("files", [f"{file.name}  {_size(file)}" for file in files])
     parameters, param_file = None, None
@@ -31,6 +42,15 @@ def look_into_folder(findings, folder):
         _compare_forward(findings, parameters, param_file, facts)
         _say_dtype(findings, parameters, param_file.name, card)
         _say_what_is_given(findings, parameters, param_file.name, facts)
+
+
+def _look_into_members(findings, folder, members):
+    """Add the names of a committee's models, and everything wrong with each of them."""
+    findings.fact("committee", f"{len(members)} models: " + ", ".join(p.name for p in members))
+    for path in members:
+        own = Findings()
+        look_into_folder(own, path)
+        findings.problems += own.problems
 
 
 def _card(findings, folder, files, parameters, param_file, descriptor):

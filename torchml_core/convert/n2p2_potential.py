@@ -28,6 +28,7 @@ from torchml_core.descriptors.symmetry_functions.n2p2_functions import (
 from torchml_core.descriptors.symmetry_functions.n2p2_settings import Settings
 from torchml_core.errors import FileFormatError, MissingFileError
 from torchml_core.nn.element_networks import ElementNetworks, mean_networks
+from torchml_core.portable.folder import MEMBERS_FOLDER
 from torchml_core.portable.model import PortableModel
 from torchml_core.text_numbers import parse_whole
 
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from torchml_core.annotations import PathLike
 
 SETTINGS, STATISTICS = "input.nn", "scaling.data"
-MEMBERS = "members"  # of a committee, in the folder of its mean
 
 
 def n2p2(
@@ -87,9 +87,9 @@ def n2p2(
     if len(members) == 1:
         return _create(out, members[0])
     _require_same_functions(members)
-    folder_of_members = files.as_path("out", out) / MEMBERS
+    folder_of_members = files.as_path("out", out) / MEMBERS_FOLDER
     if folder_of_members.exists():
-        checks.refuse("out", str(out), f"a folder without {MEMBERS}")
+        checks.refuse("out", str(out), f"a folder without {MEMBERS_FOLDER}")
     made = _create(out, _mean(members))
     for number, member in enumerate(members, 1):
         _create(folder_of_members / str(number), member)

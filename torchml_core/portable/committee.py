@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from torchml_core import checks, files
+from torchml_core import checks
 from torchml_core.errors import InputError, MissingFileError
 from torchml_core.portable.added_terms import AddedTerms
 from torchml_core.portable.extrapolation import outside_of
+from torchml_core.portable.folder import MEMBERS_FOLDER, member_folders
 from torchml_core.portable.model import (
     PortableModel,
     configuration_for,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from torchml_core.configuration import Configuration
     from torchml_core.portable.extrapolation import Outside
 
-MEMBERS_FOLDER = "members"
 ENERGIES = ("energy", "particle_energies")
 DERIVATIVES = ("forces", "virial", "particle_virials")
 
@@ -260,17 +260,6 @@ class CommitteePrediction(Prediction):
 
     def _std(self, name):
         return np.std([getattr(member, name) for member in self.members], axis=0)
-
-
-def member_folders(folder):
-    """Return the folders ``folder/members/...`` in the order of their numbers or names."""
-    members = files.as_path("folder", folder) / MEMBERS_FOLDER
-    try:
-        found = files.folders_in(members, "members of a committee are in one")
-    except MissingFileError:
-        return []
-    named = [path for path in found if not path.name.isdecimal()]
-    return [*sorted(set(found) - set(named), key=lambda path: int(path.name)), *named]
 
 
 class _Group:

@@ -9,6 +9,7 @@ from torchml_core.portable.model_json import CARD_FILE
 
 PARAMETERS_FILE = "model.param"
 DESCRIPTOR_JSON = "descriptor.json"
+MEMBERS_FOLDER = "members"  # of a committee
 SUFFIXES = (".param", ".pt", ".pt2", ".dat")
 WHAT = "a portable model is one"  # a folder, for messages
 
@@ -33,6 +34,17 @@ def descriptor_file(folder):
     """Return the only file of a folder that can contain a descriptor."""
     there = files.files_in(folder, WHAT)
     return _only(folder, f".dat or {DESCRIPTOR_JSON}", descriptor_files(there), there)
+
+
+def member_folders(folder):
+    """Return the folders ``folder/members/...`` in the order of their numbers or names."""
+    members = files.as_path("folder", folder) / MEMBERS_FOLDER
+    try:
+        found = files.folders_in(members, "members of a committee are in one")
+    except MissingFileError:
+        return []
+    named = [path for path in found if not path.name.isdecimal()]
+    return [*sorted(set(found) - set(named), key=lambda path: int(path.name)), *named]
 
 
 def _only(folder, what, found, there):
