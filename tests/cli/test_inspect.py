@@ -459,6 +459,31 @@ def test_model_files_that_are_none(run, tmp_path, name, content):
     assert len(problems(result)) == 1
 
 
+def test_json_files(run, tmp_path, descriptor_folder):
+    path = tmp_path / "d.json"
+    resolved = tm.SymmetryFunctions(["Si"], 3.5, FUNCTIONS, species_mode="resolved")
+    resolved.to_file(path)
+    result = run("inspect", path)
+    assert result.exit_code == 0, result.output
+    assert facts(result)["descriptor file"] == "d.json: SymmetryFunctions"
+    assert facts(result)["width"] == f"{resolved.width} values per atom"
+    (descriptor_folder / "descriptor.dat").unlink()
+    resolved.to_file(descriptor_folder / "descriptor.json")
+    result = run("inspect", descriptor_folder, "--run")
+    assert result.exit_code == 0, result.output
+    assert facts(result)["descriptor file"] == "descriptor.json: SymmetryFunctions"
+    for text, message in (
+        (path.read_text().replace("resolved", "solved"), "d.json:10: species_mode = 'solved'"),
+        ('{"format": "other"}', "d.json:1: format = 'other': 'torchml_core descriptor' is needed"),
+        ('{"format": "torchml_core model", "version": 1}', "d.json:1: species is missing"),
+        ("{", "d.json:1: Expecting property name"),
+    ):
+        path.write_text(text)
+        result = run("inspect", path)
+        assert result.exit_code == 1
+        assert message in problems(result)[0]
+
+
 def test_other_things_are_refused(run, tmp_path, silicon_file, model_folder):
     for arguments, message in (
         ([silicon_file], "a portable model's folder, or a .param, .dat, .json, .pt or .pt2 file"),
