@@ -16,6 +16,7 @@ TESTS = [
     "tests/test_verlet.py",
     "tests/kernels",
     "tests/descriptors",
+    "tests/pair_terms",
     # integers of Python's and mpmath, no compiled code of ours, and slow here
     "--ignore=tests/descriptors/test_radial_basis.py",
     "--ignore=tests/descriptors/test_soap_reference.py",

@@ -211,6 +211,17 @@ def test_committees_have_those_of_all_members(tmp_path):
     p = together.evaluate(carbide())
     assert p.extrapolation == p.fold().extrapolation == expected
     assert p.members[1].extrapolation is None
+    monitor = ExtrapolationMonitor("ignore")
+    monitor.take(p)
+    assert set(monitor.counts.values()) == {1}  # each value once, though two members have its range
+    wider = {"Si": {"min": ranges["Si"]["min"], "max": np.array(ranges["Si"]["max"]) + 1e-7}}
+    models = [together.models[0], create(tmp_path / "4", wider, 3), together.models[2]]
+    p = tm.Committee(models).evaluate(carbide())
+    assert [r[:3] for r in p.extrapolation if r.element == "Si"] == [
+        record[:3] for record in expected if carbide().symbols[record[0]] == "Si" for _ in range(2)
+    ]
+    monitor.take(p)
+    assert set(monitor.counts.values()) == {2}
     without = tm.Committee([together.models[1], together.models[1]]).evaluate(carbide())
     assert without.extrapolation is None
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from torchml_core.annotations import Evaluated, PathLike
     from torchml_core.configuration import Configuration
-    from torchml_core.portable.extrapolation import Outside
+    from torchml_core.portable.extrapolation import Outside, TrainingLimits
 
 ENERGIES = ("energy", "particle_energies")
 DERIVATIVES = ("forces", "virial", "particle_virials")
@@ -165,8 +165,9 @@ class Committee:
         means = [(share * len(own), mean) for own, mean in groups]
         values |= _weighted_sums(means, DERIVATIVES)
         outside = [own for member in ordered for own in member._outside or ()]
+        distinct = list({id(own): own for own in outside}.values())  # members may share them
         is_known = any(member._outside is not None for member in ordered)
-        return CommitteePrediction(now, values, ordered, outside if is_known else None)
+        return CommitteePrediction(now, values, ordered, distinct if is_known else None)
 
     def evaluate_many(
         self,
@@ -269,10 +270,18 @@ class _Group:
     ----------
     members : list of (int, PortableModel)
         With their numbers in the committee.
+    limits : list of TrainingLimits or None
+        Of each member; the same object where they are equal.
     """
 
-    def __init__(self, number: int, model: PortableModel) -> None:
-        self.members = [(number, model)]
+    def __init__(self) -> None:
+        self.members: list[tuple[int, PortableModel]] = []
+        self.limits: list[TrainingLimits | None] = []
+
+    def add(self, number, model):
+        same = (own for own in self.limits if own is not None and own == model._limits)
+        self.limits.append(next(same, model._limits))
+        self.members.append((number, model))
 
     def takes(self, model):
         """Whether a model shares the descriptor and the pair terms."""
@@ -292,11 +301,12 @@ class _Group:
             for _, model in self.members
         ]
         mean = _Derivatives(first, c, _mean_outcome(found), terms, asked)
+        outside = {id(limits): outside_of([limits], c, D) for limits in self.limits}
         predictions = {}
-        for (number, model), own in zip(self.members, found, strict=True):
+        for (number, model), own, limits in zip(self.members, found, self.limits, strict=True):
             alone = mean if len(found) == 1 else _Derivatives(model, c, own, terms, asked)
             values = {**terms.add_to(model._energies(c, own)), **alone.when_read()}
-            predictions[number] = Prediction(c, values, outside_of([model._limits], c, D))
+            predictions[number] = Prediction(c, values, outside[id(limits)])
         return predictions, mean.values
 
 
@@ -305,10 +315,11 @@ def _groups(models):
     for number, model in enumerate(models):
         for group in groups:
             if group.takes(model):
-                group.members.append((number, model))
                 break
         else:
-            groups.append(_Group(number, model))
+            group = _Group()
+            groups.append(group)
+        group.add(number, model)
     return groups
 
 

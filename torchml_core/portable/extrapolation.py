@@ -178,12 +178,25 @@ class Outside:
         """Return the same with ``atoms[particle]`` in place of each particle."""
         return Outside(self.limits, atoms[self.atoms], self.species, self.components, self.values)
 
-    def by_component(self) -> list[tuple[int, int]]:
+    def by_component(self) -> list[tuple[Extrapolation, int]]:
         """Return the first and the number of those of each component of each element."""
         width = self.limits.least.shape[1]
         keys = self.species.astype(np.int64) * width + self.components
         _, first, counts = np.unique(keys, return_index=True, return_counts=True)
-        return [(int(n), int(count)) for n, count in zip(first, counts, strict=True)]
+        return [(self.record(n), int(count)) for n, count in zip(first, counts, strict=True)]
+
+
+def _by_component(found: list[Outside]) -> list[tuple[Extrapolation, int]]:
+    """As Outside.by_component, of several: a value outside of several ranges counts once."""
+    if len(found) == 1:
+        return found[0].by_component()
+    first: dict[tuple[str, str], Extrapolation] = {}
+    atoms: dict[tuple[str, str], set[int]] = {}
+    for record in (own.record(n) for own in found for n in range(len(own))):
+        key = record.element, record.component
+        first.setdefault(key, record)
+        atoms.setdefault(key, set()).add(record.atom)
+    return [(record, len(atoms[key])) for key, record in first.items()]
 
 
 def outside_of(
@@ -228,19 +241,17 @@ class ExtrapolationMonitor:
         ExtrapolationError
             With "raise", if there is any.
         """
+        found = [own for own in prediction._outside or () if len(own)]
         new = []
-        for outside in prediction._outside or ():
-            for n, count in outside.by_component():
-                record = outside.record(n)
-                key = record.element, record.component
-                if key not in self.counts:
-                    new.append(record)
-                self.counts[key] += count
-        if self.action == "raise":
-            for outside in prediction._outside or ():
-                if len(outside):
-                    more = f" ({len(outside)} values are)" if len(outside) > 1 else ""
-                    raise ExtrapolationError(f"{outside.record(0)}{more}")
+        for record, count in _by_component(found):
+            key = record.element, record.component
+            if key not in self.counts:
+                new.append(record)
+            self.counts[key] += count
+        if found and self.action == "raise":
+            n = sum(count for _, count in _by_component(found))
+            more = f" ({n} values are)" if n > 1 else ""
+            raise ExtrapolationError(f"{found[0].record(0)}{more}")
         return new
 
     def warn(self, prediction: Prediction) -> None:
