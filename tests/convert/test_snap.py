@@ -1,13 +1,18 @@
 """SNAP potentials as portable models and back: LAMMPS's results, made-up potentials, errors."""
 
+import shutil
+import subprocess
+
 import numpy as np
 import pytest
 import structures
 import torch
 from ase import Atoms
-from ase.build import bulk
+from ase.io.lammpsdata import write_lammps_data
 from descriptors.snap_potentials import SnapPotential
 from requirements import shared_cases
+from simulators import lammps
+from snap_potentials import beryllide, write_potential
 
 import torchml_core as tm
 from torchml_core.ase import TorchMLCalculator
@@ -17,9 +22,6 @@ from torchml_core.convert.snap_files import read_snapcoeff, read_snapparam
 NKTV2P = 1.602176634 / 1.6021765
 PUBLISHED = ["Ta06A", "WBe_Wood_PRB2019", "InP_JCPA2020", "Si_Zuo_JPCA2020.quadratic"]
 
-# A made-up potential of two elements with everything that Debian's LAMMPS knows.
-RADII, WEIGHTS = {"W": 2.1, "Be": 1.7}, {"W": 1.0, "Be": 0.6}
-SETTINGS = {"rcutfac": "1.1", "twojmax": "3", "rfac0": "0.97", "bzeroflag": "1"}
 COMMANDS = """\
 pair_style hybrid/overlay zbl 2.0 3.5 snap
 pair_coeff * * snap x.snapcoeff x.snapparam {first} {second}
@@ -27,31 +29,6 @@ pair_coeff 1 1 zbl {one} {one}
 pair_coeff 1 2 zbl {one} {two}
 pair_coeff 2 2 zbl {two} {two}
 """
-
-
-def write_potential(folder, name="x", n_values=8, quadratic=False, **settings):
-    """Write a potential of W and Be with random coefficients; return the path of the first file."""
-    n = 1 + n_values + (n_values * (n_values + 1) // 2 if quadratic else 0)
-    generator = np.random.default_rng(4)
-    lines = ["# CITATION: A. Author, Journal 1, 2 (2003)", f"2 {n}"]
-    for element, radius in RADII.items():
-        lines.append(f"{element} {radius} {WEIGHTS[element]}")
-        lines += [repr(float(x)) for x in generator.normal(size=n) / 5]
-    path = folder / f"{name}.snapcoeff"
-    path.write_text("\n".join(lines))
-    settings = SETTINGS | {"quadraticflag": int(quadratic)} | settings
-    texts = [f"{key} {value}" for key, value in settings.items() if value is not None]
-    path.with_suffix(".snapparam").write_text("\n".join(texts))
-    return path
-
-
-def beryllide():
-    """Both elements, in a tilted cell, some of them close."""
-    atoms = bulk("W", cubic=True, a=3.2) * (2, 2, 2)
-    atoms.symbols[[0, 3, 5, 6, 9, 14]] = "Be"
-    atoms.set_cell([[6.4, 0, 0], [0.8, 6.2, 0], [-0.5, 0.7, 6.6]], scale_atoms=True)
-    atoms.rattle(0.15, seed=8)
-    return atoms
 
 
 def expected_energy(path, atoms):
@@ -243,16 +220,16 @@ def test_arguments_that_cannot_be_used(tmp_path):
 # ---- back
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {},
-        {"quadratic": True, "bzeroflag": "0", "switchflag": "0", "rmin0": "0.2"},
-        {"n_values": 64, "chemflag": "1", "bnormflag": "1", "wselfallflag": "1"},
-        {"switchinnerflag": 1, "sinner": "1.5 0.9", "dinner": "0.4 0.3"},
-    ],
-    ids=["linear", "quadratic", "chemical", "inner_switch"],
-)
+SETTINGS = {
+    "linear": {},
+    "quadratic": {"quadratic": True, "bzeroflag": "0", "switchflag": "0", "rmin0": "0.2"},
+    "chemical": {"n_values": 64, "chemflag": "1", "bnormflag": "1", "wselfallflag": "1"},
+    "chemical_quadratic": {"n_values": 64, "chemflag": "1", "quadratic": True},
+    "inner_switch": {"switchinnerflag": 1, "sinner": "1.5 0.9", "dinner": "0.4 0.3"},
+}
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 def test_there_and_back(settings, tmp_path):
     """Coefficients to the last bit, and settings that make an equal descriptor."""
     path, stem = write_potential(tmp_path, **settings), tmp_path / "back.v2"
@@ -262,7 +239,8 @@ def test_there_and_back(settings, tmp_path):
     there, back = read_snapcoeff(path), read_snapcoeff(written[0])
     assert back.citation == there.citation
     for name, element in there.elements.items():
-        np.testing.assert_array_equal(back.elements[name].coefficients, element.coefficients)
+        if not model.descriptor.chemical:  # see the next test
+            np.testing.assert_array_equal(back.elements[name].coefficients, element.coefficients)
         assert back.elements[name].weight == element.weight
     again = tm.convert.snap(written[2], None, tmp_path / "again")
     assert again.card.pair_terms == model.card.pair_terms
@@ -277,6 +255,38 @@ def test_there_and_back(settings, tmp_path):
     atoms = beryllide()
     energy = model.evaluate(atoms).energy
     assert again.evaluate(atoms).energy == pytest.approx(energy, rel=1e-13)
+
+
+@pytest.mark.parametrize("quadratic", [False, True])
+def test_equal_values_get_equal_coefficients(quadratic, tmp_path):
+    """With chemflag: LAMMPS's forces are the derivative of its energy only then."""
+    path = write_potential(tmp_path, n_values=64, chemflag="1", quadratic=quadratic)
+    model = tm.convert.snap(path, None, tmp_path / "model")
+    coeff, *_ = tm.convert.to_snap(model, tmp_path / "back")
+    labels = model.descriptor.labels
+    pairs = [
+        ("B[W-Be-Be](1, 0, 1)", "B[Be-Be-W](1, 0, 1)"),
+        ("B[W-Be-W](1, 1, 2)", "B[Be-W-W](1, 1, 2)"),
+        ("B[W-Be-W](2, 2, 2)", "B[W-W-Be](2, 2, 2)"),
+    ]
+    atoms, d = beryllide(), model.descriptor
+    values = d.compute(tm.Configuration.from_atoms(atoms, d.cutoff, d.species))
+    there, back = read_snapcoeff(path).elements, read_snapcoeff(coeff).elements
+    for one, other in pairs:
+        i, j = labels.index(one), labels.index(other)
+        np.testing.assert_allclose(values[:, i], values[:, j], rtol=1e-12)
+        for name in there:
+            c = back[name].coefficients
+            assert c[1 + i] == c[1 + j]
+            if not one.endswith("(2, 2, 2)"):
+                found = there[name].coefficients
+                assert c[1 + i] == pytest.approx((found[1 + i] + found[1 + j]) / 2, rel=1e-14)
+    again = tm.convert.snap(coeff, None, tmp_path / "again")
+    expected = model.evaluate(atoms).fold()
+    found = again.evaluate(atoms).fold()
+    np.testing.assert_allclose(found.particle_energies, expected.particle_energies, rtol=1e-12)
+    largest = np.abs(expected.forces).max()
+    np.testing.assert_allclose(found.forces, expected.forces, rtol=0, atol=1e-12 * largest)
 
 
 def test_one_cutoff_is_rcutfac(tmp_path):
@@ -380,3 +390,48 @@ def test_stems(tmp_path):
             tm.convert.to_snap(model, wrong)
     with pytest.raises(tm.MissingFileError, match="the folder .*none does not exist"):
         tm.convert.to_snap(model, tmp_path / "none" / "x")
+
+
+# ---- LAMMPS, if it has SNAP (Debian's has not; PyPI's has)
+
+INPUT = """
+units         metal
+atom_modify   map array
+boundary      p p p
+box           tilt large
+read_data     atoms.data
+include       back.snap
+thermo_style  custom step pe pxx pyy pzz pyz pxz pxy
+thermo_modify format float %.17g
+dump          all all custom 1 dump id fx fy fz
+dump_modify   all format float %.17g
+run           0
+"""
+BAR = 1.6021765e6  # eV/Å³ in bar, as LAMMPS has it
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_written_files_in_lammps(settings, tmp_path):
+    lmp = shutil.which("lmp")
+    if (
+        lmp is None
+        or "snap" not in subprocess.run([lmp, "-h"], capture_output=True).stdout.decode()
+    ):
+        pytest.skip("lmp with the package ML-SNAP is not on PATH")
+    atoms = beryllide()
+    path = write_potential(tmp_path, **settings)
+    model = tm.convert.snap(path, None, tmp_path / "model", zbl=(2.0, 3.5))
+    tm.convert.to_snap(model, tmp_path / "back")
+    write_lammps_data(tmp_path / "atoms.data", atoms, specorder=list(model.species), masses=True)
+    done = lammps(INPUT, tmp_path)
+    assert done.code == 0, done.stdout[-1000:]
+    (table,), found = done.thermo(), done.dump("dump")
+    p = model.evaluate(atoms)
+    assert table["PotEng"][0] == pytest.approx(p.energy, abs=1e-9 * len(atoms))
+    forces = np.stack([found[f"f{x}"] for x in "xyz"], axis=1)
+    largest = np.abs(forces).max()
+    np.testing.assert_allclose(p.fold().forces, forces, rtol=0, atol=1e-8 * largest)
+    pressure = [table[f"P{x}"][0] for x in ("xx", "yy", "zz", "yz", "xz", "xy")]
+    expected = p.virial[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]] * BAR / atoms.get_volume()
+    np.testing.assert_allclose(pressure, expected, rtol=0, atol=1e-8 * np.abs(expected).max())

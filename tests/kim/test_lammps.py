@@ -10,6 +10,7 @@ from ase.build import bulk
 from ase.io.lammpsdata import write_lammps_data
 from requirements import shared_cases
 from simulators import lammps
+from snap_potentials import beryllide, write_potential
 
 import torchml_core as tm
 from torchml_core.portable.species_input import ELEMENTS_MAP
@@ -267,3 +268,20 @@ def test_potentials_of_n2p2(collection, shared_data, lmp, tmp_path):
         forces = n2p2["forces"] * hartree / bohr
         assert abs(found["PotEng"][0] - n2p2["energy"] * hartree) <= 1e-9 * len(forces)
         assert abs(stack(found, "fx", "fy", "fz") - forces).max() <= 1e-8 * abs(forces).max()
+
+
+def test_snap_potentials(collection, lmp, tmp_path):
+    """Made up, quadratic, with ZBL beyond the cutoff, for types of LAMMPS in the other order."""
+    path = write_potential(tmp_path, quadratic=True)
+    tungsten = tm.convert.snap(path, None, tmp_path / "WBe", zbl=(2.0, 5.0))
+    model = collection.model(tmp_path / "WBe")
+    cases = [(model, "beryllide", beryllide(), ["Be", "W"])]
+    for (_, _), found in run_all(cases, tmp_path, 2).items():
+        expected = tungsten.evaluate(beryllide()).fold()
+        assert abs(found["PotEng"][0] - expected.energy) <= 1e-9 * len(expected.forces)
+        largest = abs(expected.forces).max()
+        assert abs(stack(found, "fx", "fy", "fz") - expected.forces).max() <= 1e-8 * largest
+        pressure = [found[f"P{x}"][0] for x in ("xx", "yy", "zz", "yz", "xz", "xy")]
+        assert (
+            abs(pressure + expected.stress * BAR).max() <= 1e-8 * abs(expected.stress).max() * BAR
+        )

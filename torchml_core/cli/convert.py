@@ -8,6 +8,44 @@ def group():
     """Convert potentials of other programs into portable models."""
 
 
+@group.command("n2p2")
+@click.argument("folder", type=click.Path())
+@click.option("-o", "--output", required=True, metavar="MODEL", help="Folder of the new model.")
+@click.option(
+    "--length-unit",
+    required=True,
+    metavar="UNIT",
+    help="Of the potential's files, which do not say it: bohr, angstrom, nm, pm, or its size in Å.",
+)
+@click.option(
+    "--energy-unit",
+    required=True,
+    metavar="UNIT",
+    help="hartree, ev, mev, rydberg, kcal/mol, kj/mol, or its size in eV.",
+)
+def n2p2(folder, output, length_unit, energy_unit):
+    """Convert a potential, or a committee, of n2p2 or RuNNer.
+
+    FOLDER contains input.nn, scaling.data and weights.ZZZ.data. The folders of a committee's
+    members may be in it instead; the model is then their mean, and MODEL/members has the members.
+    """
+    from torchml_core import convert
+    from torchml_core.portable.folder import MEMBERS_FOLDER, member_folders
+
+    model = convert.n2p2(
+        folder,
+        output,
+        length_unit=_unit("--length-unit", length_unit),
+        energy_unit=_unit("--energy-unit", energy_unit),
+    )
+    click.echo(f"wrote {output}: {model.descriptor!r}")
+    members = member_folders(model.folder)
+    if members:
+        click.echo(
+            f"wrote the {len(members)} members of the committee: {model.folder / MEMBERS_FOLDER}"
+        )
+
+
 @group.command("snap")
 @click.argument("coeff", type=click.Path())
 @click.argument("param", type=click.Path(), required=False)
@@ -57,44 +95,6 @@ def _distances(option, text):
     if len(words) != 2:
         refuse(option, text, "a pair of distances in Å, INNER,OUTER,")
     return tuple(parse_number(option, word.strip()) for word in words)
-
-
-@group.command("n2p2")
-@click.argument("folder", type=click.Path())
-@click.option("-o", "--output", required=True, metavar="MODEL", help="Folder of the new model.")
-@click.option(
-    "--length-unit",
-    required=True,
-    metavar="UNIT",
-    help="Of the potential's files, which do not say it: bohr, angstrom, nm, pm, or its size in Å.",
-)
-@click.option(
-    "--energy-unit",
-    required=True,
-    metavar="UNIT",
-    help="hartree, ev, mev, rydberg, kcal/mol, kj/mol, or its size in eV.",
-)
-def n2p2(folder, output, length_unit, energy_unit):
-    """Convert a potential, or a committee, of n2p2 or RuNNer.
-
-    FOLDER contains input.nn, scaling.data and weights.ZZZ.data. The folders of a committee's
-    members may be in it instead; the model is then their mean, and MODEL/members has the members.
-    """
-    from torchml_core import convert
-    from torchml_core.portable.folder import MEMBERS_FOLDER, member_folders
-
-    model = convert.n2p2(
-        folder,
-        output,
-        length_unit=_unit("--length-unit", length_unit),
-        energy_unit=_unit("--energy-unit", energy_unit),
-    )
-    click.echo(f"wrote {output}: {model.descriptor!r}")
-    members = member_folders(model.folder)
-    if members:
-        click.echo(
-            f"wrote the {len(members)} members of the committee: {model.folder / MEMBERS_FOLDER}"
-        )
 
 
 def _unit(option, word):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -75,7 +76,8 @@ def to_snap(model: PortableModel, stem: PathLike) -> list[Path]:
     zbl = _check_pair_terms(model)
     radii, rcutfac = _radii(descriptor)
     model.evaluate(Atoms(model.species[0]), forces=False, virial=False)  # decides its dtype
-    expansions = {name: _expand(model, name) for name in descriptor.species}
+    groups = _equal_values(descriptor)
+    expansions = {name: _symmetric(_expand(model, name), groups) for name in descriptor.species}
     texts = (
         _coefficients_text(model, descriptor, radii, expansions),
         _parameters_text(descriptor, rcutfac, any(e.quadratic.any() for e in expansions.values())),
@@ -161,6 +163,33 @@ def _expand(model, element):
     found = Expansion(float(constant), *arrays)
     _compare(model, element, found)
     return found
+
+
+def _equal_values(descriptor):
+    """The indices of values that are always equal, in arrays.
+
+    With chemflag these are B[a b c](j1, j2, j) in which elements of equal j are exchanged. LAMMPS's
+    forces are the derivative of its energy only if such values have equal coefficients.
+    """
+    if not descriptor.chemical:
+        return []
+    groups: dict[tuple, list[int]] = {}
+    triples = itertools.product(
+        itertools.product(descriptor.species, repeat=3), descriptor.components
+    )
+    for k, (elements, component) in enumerate(triples):
+        groups.setdefault(tuple(sorted(zip(component, elements, strict=True))), []).append(k)
+    return [np.array(group) for group in groups.values() if len(group) > 1]
+
+
+def _symmetric(expansion, groups):
+    """The same function with the mean of the coefficients of equal values."""
+    linear, quadratic = expansion.linear.copy(), expansion.quadratic.copy()
+    for group in groups:
+        linear[group] = linear[group].mean()
+        for matrix in (quadratic, quadratic.T):
+            matrix[group] = matrix[group].mean(axis=0)
+    return expansion._replace(linear=linear, quadratic=quadratic)
 
 
 def _compare(model, element, expansion):
