@@ -17,6 +17,7 @@ TESTS = [
     "tests/kernels",
     "tests/descriptors",
     "tests/pair_terms",
+    "--deselect=tests/pair_terms/test_zbl.py::test_equal_to_lammps",  # another program
     # integers of Python's and mpmath, no compiled code of ours, and slow here
     "--ignore=tests/descriptors/test_radial_basis.py",
     "--ignore=tests/descriptors/test_soap_reference.py",

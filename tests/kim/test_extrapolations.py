@@ -39,8 +39,8 @@ def model_folder(tmp_path_factory):
     """The largest value of the first component and the smallest of the last are outside."""
     values = DESCRIPTOR.compute(configuration())
     least, most = values.min(axis=0), values.max(axis=0)
-    most[0] -= 1e-9
-    least[2] += 1e-9
+    most[0] -= 1e-6
+    least[2] += 1e-6
     folder = tmp_path_factory.mktemp("models") / "Ranges_Si"
     tm.PortableModel.create(
         folder,

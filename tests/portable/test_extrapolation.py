@@ -133,6 +133,10 @@ def test_records(tmp_path):
     assert p.extrapolation == expected
     assert [r.element for r in p.extrapolation] == [atoms.symbols[r[0]] for r in expected]
     atom, component, value, (least, most) = p.extrapolation[0]
+    close = tm.Extrapolation(2, "g2", 0.25 + 1e-9, (0.0, 0.25), 0, "C")
+    assert str(close) == (
+        "atom 2 (C): g2 = 0.250000001, outside of the training range from 0 to 0.25"
+    )
     assert str(p.extrapolation[0]) == (
         f"atom {atom} ({atoms.symbols[atom]}): {component} = {value:.8g}, outside of the training "
         f"range from {least:.8g} to {most:.8g}"
@@ -165,6 +169,17 @@ def test_limits_are_within_and_the_tolerance_is_n2p2s(tmp_path):
         below = TrainingLimits(d, {"Si": ([0.25 + change, 0.0], [1.0, 1.0])})
         above = TrainingLimits(d, {"Si": ([0.0, 0.0], [1.0, 0.25 - change])})
         assert len(below.outside(c, values)) == len(above.outside(c, values)) == n
+
+
+def test_rounding_of_large_values_is_not_extrapolation():
+    """Training data has values at the limits, and n2p2 adds them up in another order."""
+    d = tm.SymmetryFunctions(["Si"], 5.0, [("g2", [[0.1, 0.0]])])
+    c = tm.Configuration.from_atoms(bulk("Si"), 5.0)
+    limits = TrainingLimits(d, {"Si": ([-1000.0], [3000.0])})
+    values = np.array([[-1000.0 * (1 + 5e-15)], [3000.0 * (1 + 5e-15)]])
+    assert len(limits.outside(c, values)) == 0
+    values = np.array([[-1000.0 * (1 + 2e-14)], [3000.0 * (1 + 2e-14)]])
+    assert len(limits.outside(c, values)) == 2
 
 
 def test_normalized_descriptors_have_ranges_of_raw_values():

@@ -304,8 +304,11 @@ class _Group:
         outside = {id(limits): outside_of([limits], c, D) for limits in self.limits}
         predictions = {}
         for (number, model), own, limits in zip(self.members, found, self.limits, strict=True):
-            alone = mean if len(found) == 1 else _Derivatives(model, c, own, terms, asked)
-            values = {**terms.add_to(model._energies(c, own)), **alone.when_read()}
+            energies = terms.add_to(model._energies(c, own))
+            alone = mean
+            if len(found) > 1:  # with a descriptor, whose chain rule does not need the inputs
+                alone = _Derivatives(model, c, replace(own, inputs=None), terms, asked)
+            values = {**energies, **alone.when_read()}
             predictions[number] = Prediction(c, values, outside[id(limits)])
         return predictions, mean.values
 

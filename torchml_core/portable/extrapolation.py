@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from torchml_core.portable.prediction import Prediction
 
 TOLERANCE = 2.2e-13  # n2p2's: beyond the range by more than this, absolute
+# Of a limit: sums in another order differ so much, and the training data itself reaches the limits.
+ROUNDING = 1e-14
 ACTIONS = ("warn", "ignore", "raise")
 
 
@@ -73,11 +75,11 @@ class Extrapolation(_Record):
     @property
     def excess(self) -> str:
         """What is outside of which range, as a text."""
-        least, most = self.range
-        return (
-            f"{self.component} = {self.value:.8g}, outside of the training range from "
-            f"{least:.8g} to {most:.8g}"
-        )
+        for digits in (8, 15):  # more where the value is hardly outside
+            value, least, most = (f"{x:.{digits}g}" for x in (self.value, *self.range))
+            if value not in (least, most):
+                break
+        return f"{self.component} = {value}, outside of the training range from {least} to {most}"
 
 
 class TrainingLimits:
@@ -101,8 +103,8 @@ class TrainingLimits:
             self.least[row, : len(least)], self.most[row, : len(most)] = least, most
         self.labels = [descriptor.labels_of(element) for element in self.species]
         self._mean, self._std = descriptor.mean, descriptor.std
-        self._lower = self._normalized(self.least - TOLERANCE)
-        self._upper = self._normalized(self.most + TOLERANCE)
+        self._lower = self._normalized(self.least - TOLERANCE - ROUNDING * np.abs(self.least))
+        self._upper = self._normalized(self.most + TOLERANCE + ROUNDING * np.abs(self.most))
 
     def outside(self, configuration: Any, values: Any) -> Outside:
         """Return which values are outside.

@@ -55,7 +55,7 @@ class Prediction:
         The values of the descriptor that are outside of the training range of the atom's element:
         records ``(atom, component, value, range)``, by atom and component. None if the model does
         not know a range. Outside means as in n2p2: below the smallest value in the training data,
-        or above the largest, by more than 2.2e-13.
+        or above the largest, by more than 2.2e-13 (and 1e-14 of the limit, for rounding).
     n_particles : int
         Length of the per-particle arrays: after :meth:`fold`, the number of atoms.
     """
