@@ -178,7 +178,7 @@ def test_what_python_would_read(value, read):
 def test_truncated_at_every_character(read, tmp_path):
     DESCRIPTORS["cos"].to_file(tmp_path / "whole.json")
     text = (tmp_path / "whole.json").read_text().strip()
-    for n in range(1, len(text)):
+    for n in range(len(text)):
         with pytest.raises(tm.FileFormatError, match=r"descriptor\.json:\d+: "):
             read(text[:n])
 
@@ -223,6 +223,22 @@ def test_a_file_with_other_values_is_an_error_or_a_descriptor(data, tmp_path):
         return  # any other exception fails
     found.to_file(tmp_path / "again.json")
     assert same(tm.read_descriptor(tmp_path / "again.json"), found)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_damaged_bytes(data, tmp_path):
+    DESCRIPTORS["elements"].to_file(tmp_path / "d.json")
+    content = bytearray((tmp_path / "d.json").read_bytes())
+    place = data.draw(st.integers(0, len(content) - 1))
+    length = data.draw(st.integers(0, 9))
+    content[place : place + length] = data.draw(st.binary(max_size=6))
+    (tmp_path / "d.json").write_bytes(content)
+    try:
+        found = tm.read_descriptor(tmp_path / "d.json")
+    except tm.FileFormatError:
+        return  # any other exception fails
+    assert isinstance(found, tm.ElementSymmetryFunctions)
 
 
 class Own(Descriptor):

@@ -8,6 +8,8 @@ import re
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from small_models import CUTOFF, DescriptorNet, PairNet, save_model
 from structures import rattled_silicon
 
@@ -214,10 +216,37 @@ def test_all_faults_are_found(tmp_path):
     ]
 
 
-def test_truncated_at_every_character(tmp_path):
+SCALARS = st.none() | st.booleans() | st.integers(-2, 9) | st.floats() | st.text(max_size=3)
+SCALARS |= st.sampled_from(["Si", "zbl", "eV", "float32", SUM, 10**60])
+VALUES = st.recursive(
+    SCALARS,
+    lambda x: (
+        st.lists(x, max_size=3)
+        | st.dictionaries(st.sampled_from(["Si", "min", "max", "kind", "\0"]), x, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(key=st.sampled_from([*FAULTS, "\x1b"]), value=VALUES)
+def test_any_value_is_an_error_or_read_back(key, value, tmp_path):
+    path = tmp_path / "model.json"
+    path.write_text(json.dumps({**json.loads(card_text(full_card())), key: value}))
+    faults = find_card_faults(path)
+    if faults:
+        with pytest.raises(tm.FileFormatError):
+            read_card(path)
+        return
+    card = read_card(path)
+    path.write_text(card_text(card))
+    assert read_card(path) == card
+
+
+def test_truncated(tmp_path):
     path = tmp_path / "model.json"
     text = card_text(full_card()).strip()
-    for n in range(len(text)):
+    for n in range(0, len(text), 3):
         path.write_text(text[:n])
         with pytest.raises(tm.FileFormatError, match=r"model\.json:\d+: "):
             read_card(path)

@@ -67,7 +67,7 @@ def read_descriptor(
     if kind is not None:
         descriptor_class(kind)  # or an error
     lines = read_lines(path, ".dat or .json file")
-    if begins_like_json(lines):
+    if begins_like_json(lines) or (kind is None and path.suffix == ".json"):
         descriptor = read_json(path, kind, lines)
     elif kind is None:
         refuse("kind", kind, f"the kind in a .dat file, {' or '.join(kinds_with_dat_file())},")
