@@ -5,6 +5,7 @@ import pytest
 from ase import Atoms
 from click.testing import CliRunner
 from n2p2_potentials import FORMULAS, FUNCTIONS, HEAD, NETWORK, Potential
+from requirements import shared_cases
 
 import torchml_core as tm
 from torchml_core.cli import main
@@ -443,7 +444,7 @@ POTENTIALS = {
 }
 
 
-@pytest.mark.parametrize("name", POTENTIALS)
+@pytest.mark.parametrize("name", shared_cases(tuple(POTENTIALS)))
 def test_the_same_as_n2p2(shared_data, tmp_path, name):
     """Energies, forces, and what is outside of the training range, in the library and in ASE."""
     from torchml_core.ase import TorchMLCalculator

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from descriptors.snap_potentials import SnapPotential
+from requirements import shared_cases
 
 import torchml_core as tm
 
@@ -17,7 +18,7 @@ TOLERANCES = {"InP_JCPA2020": 1e-9}
 NAMES = ("Ta06A", "WBe_Wood_PRB2019", "InP_JCPA2020", "Si_Zuo_JPCA2020.quadratic")
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(scope="module", params=shared_cases(NAMES))
 def potential(request, shared_data):
     folder = shared_data / "snap"
     with np.load(folder / f"{request.param}.npz") as arrays:

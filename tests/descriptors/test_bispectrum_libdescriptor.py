@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from descriptors.libdescriptor_cases import cases_of, configuration_of
+from requirements import shared_cases
 
 import torchml_core as tm
 
@@ -19,7 +20,7 @@ def manifest(shared_data):
     return cases_of(shared_data, "Bispectrum")
 
 
-@pytest.fixture(scope="module", params=CASES)
+@pytest.fixture(scope="module", params=shared_cases(CASES))
 def case(request, manifest, shared_data):
     """(entry, the descriptor from the file, configuration, arrays)."""
     entry = manifest[request.param]

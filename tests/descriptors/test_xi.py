@@ -8,6 +8,7 @@ from ase.build import bulk
 from descriptors import xi_reference as ref
 from descriptors.kit import STRUCTURES, ArgumentsKit, SettingsKit
 from descriptors.libdescriptor_cases import cases_of, configuration_of
+from requirements import shared_cases
 
 import torchml_core as tm
 from torchml_core.descriptors.xi.bessel_basis import zeros_of_bessel
@@ -147,7 +148,7 @@ def test_a_row_does_not_depend_on_the_others_of_its_group(dtype):
 # ---- libdescriptor
 
 
-@pytest.fixture(scope="module", params=CASES)
+@pytest.fixture(scope="module", params=shared_cases(CASES))
 def case(request, shared_data):
     entry = cases_of(shared_data, "Xi")[request.param]
     arrays = np.load(shared_data / "libdescriptor" / entry["file"])
