@@ -160,6 +160,10 @@ def test_it_is_kept_by_copies_and_reaches_kim(tmp_path):
 
 def test_wrong_terms_are_refused(tmp_path):
     wrong = {"inner": 4.8, "outer": 4.0}
+    card = tm.ModelCard(
+        ["Si"], pair_terms=iter([{"kind": "zbl", "inner": np.float32(1), "outer": 2}])
+    )
+    assert card.pair_terms == ({"kind": "zbl", "inner": 1.0, "outer": 2},)
     with pytest.raises(tm.InputError, match=r"pair_terms\[0\]: inner = 4.8: a distance below"):
         create(tmp_path / "wrong", "descriptor", wrong)
     assert not (tmp_path / "wrong").exists()

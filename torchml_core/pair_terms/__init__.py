@@ -4,6 +4,8 @@ A term is a descriptor with one value per atom, half of the energy of each of it
 has the same verbs, and forces and virials follow from them.
 """
 
+from collections.abc import Mapping
+
 from torchml_core import checks
 from torchml_core.errors import InputError
 from torchml_core.pair_terms.zbl import ZBL
@@ -36,7 +38,7 @@ def make_pair_terms(settings, species, name="pair_terms"):
     terms = []
     for place, one in enumerate(checks.sequence(name, settings, example)):
         where = f"{name}[{place}]"
-        if not isinstance(one, dict) or "kind" not in one:
+        if not isinstance(one, Mapping) or "kind" not in one:
             checks.refuse(where, one, 'a dict like {"kind": "zbl", "inner": 4.0, "outer": 4.8}')
         kind, names = KINDS[checks.one_of(f"{where}: kind", one["kind"], tuple(KINDS))]
         if set(one) != {"kind", *names}:

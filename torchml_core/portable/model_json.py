@@ -302,8 +302,9 @@ def _check_energies(name, value, species):
 
 
 def _check_pair_terms(name, value, species):
-    make_pair_terms(value, () if species is None else species, name)
-    return tuple(plain(name, dict(term)) for term in value)
+    terms = sequence(name, value, "a list of pair terms")
+    make_pair_terms(terms, () if species is None else species, name)
+    return tuple(plain(name, dict(term)) for term in terms)
 
 
 def _check_texts(name, value, species):
