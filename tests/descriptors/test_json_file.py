@@ -265,7 +265,7 @@ def test_descriptors_from_outside(tmp_path, monkeypatch):
         with pytest.raises(tm.UnsupportedError, match=rf"Own: .*extra.*{message}"):
             Own(["Si"], 4.0, extra).stored_form()
     del own.extra
-    with pytest.raises(tm.UnsupportedError, match=r"Own: its settings cannot be stored: .*extra"):
+    with pytest.raises(tm.UnsupportedError, match=r"Own: its constructor's argument extra is not"):
         own.stored_form()
     monkeypatch.setattr(Own, "settings", lambda self: {"species": ["C"], "cutoff": 1})
     monkeypatch.setattr(Own, "_settings", lambda self: self.species)

@@ -343,7 +343,14 @@ class Descriptor:
         Unless a subclass says otherwise, they are the attributes of the same names.
         """
         parameters = inspect.signature(type(self)).parameters.values()
-        values = {p.name: getattr(self, p.name) for p in parameters}
+        values = {}
+        for p in parameters:
+            if not hasattr(self, p.name):
+                raise UnsupportedError(
+                    f"{type(self).__name__}: its constructor's argument {p.name} is not an"
+                    " attribute; its class needs a method settings"
+                )
+            values[p.name] = getattr(self, p.name)
         unset = {p.name for p in parameters if p.default is None and values[p.name] is None}
         return {name: value for name, value in values.items() if name not in unset}
 

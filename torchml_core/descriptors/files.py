@@ -63,16 +63,16 @@ def read_descriptor(
       begins with the cutoff type and a table of pairs, means species_density="cumulative" too: a
       warning says where KLIFF's numbers cannot be had (n_max 6 and 7).
     """
-    path = as_path("path", path)
+    file = as_path("path", path)
     if kind is not None:
         descriptor_class(kind)  # or an error
-    lines = read_lines(path, ".dat or .json file")
-    if begins_like_json(lines) or (kind is None and path.suffix == ".json"):
-        descriptor = read_json(path, kind, lines)
+    lines = read_lines(file, ".dat or .json file")
+    if begins_like_json(lines) or (kind is None and file.suffix == ".json"):
+        descriptor = read_json(file, kind, lines)
     elif kind is None:
         refuse("kind", kind, f"the kind in a .dat file, {' or '.join(kinds_with_dat_file())},")
     else:
-        descriptor = descriptor_class(kind)._from_lines(DataLines(path, lines))
+        descriptor = descriptor_class(kind)._from_lines(DataLines(file, lines))
     if species is not None:
         _require_same_species(descriptor, species, path)
     return descriptor

@@ -38,7 +38,7 @@ def text_of(descriptor):
     try:
         settings = plain("settings", _as_json(descriptor.settings()))
         again = cls.from_settings(settings)
-    except (AttributeError, InputError) as error:
+    except InputError as error:
         raise UnsupportedError(f"{kind}: its settings cannot be stored: {error}") from None
     if again != descriptor:
         raise UnsupportedError(
