@@ -686,7 +686,7 @@ def test_a_committee_writes_its_deviations(run, committee, silicon, tmp_path):
     write(tmp_path / "in.extxyz", structures)
     structures = read(tmp_path / "in.extxyz", ":")  # rounded
     out, members = tmp_path / "out.extxyz", [committee / "members" / str(k) for k in (1, 2, 3)]
-    result = run("evaluate", *members, tmp_path / "in.extxyz", "-o", out)
+    result = run("evaluate", *members, tmp_path / "in.extxyz", "-o", out, "--atom-energies")
     assert result.exit_code == 0, result.output
     together = tm.Committee(members)
     for line, given, found in zip(
@@ -697,13 +697,16 @@ def test_a_committee_writes_its_deviations(run, committee, silicon, tmp_path):
         assert found.info["energy_std"] == pytest.approx(p.energy_std, rel=1e-14)
         np.testing.assert_allclose(found.arrays["forces_std"], p.forces_std, atol=1e-8)
         np.testing.assert_allclose(found.info["stress_std"], p.stress_std, atol=1e-12)
+        energies_std = p.particle_energies_std
+        np.testing.assert_allclose(found.arrays["energies_std"], energies_std, atol=1e-8)
         shown = [p.energy_std / 8, p.forces_std.max()]
         assert numbers(line)[-2:] == pytest.approx(shown, abs=1e-6)
     assert read(out, 1).info["reference_energy_std"] == 7.0
     content = out.read_bytes()
     out.write_bytes(content[:-100])
     # the folder of the committee is the same as its members
-    again = run("evaluate", committee, tmp_path / "in.extxyz", "-o", out, "--resume")
+    options = ["-o", out, "--resume", "--atom-energies"]
+    again = run("evaluate", committee, tmp_path / "in.extxyz", *options)
     assert again.exit_code == 0, again.output
     assert out.read_bytes() == content
     result = run("evaluate", committee, f"{tmp_path}/in.extxyz@0", "-o", out, "--no-forces")

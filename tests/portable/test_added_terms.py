@@ -149,6 +149,15 @@ def test_a_committee_adds_the_terms_of_its_members(tmp_path):
     assert scale > 1
 
 
+def test_virials_read_later_are_those_of_the_positions_evaluated(tmp_path):
+    model = create(tmp_path / "zbl", "descriptor", LONG)
+    c = tm.Configuration.from_atoms(carbide(), model.cutoff, SPECIES)
+    expected = model.evaluate(c).particle_virials
+    p = model.evaluate(c)
+    c.positions += np.random.default_rng(0).normal(scale=0.1, size=c.positions.shape)
+    np.testing.assert_array_equal(p.particle_virials, expected)
+
+
 def test_it_is_kept_by_copies_and_reaches_kim(tmp_path):
     model = create(tmp_path / "zbl", "descriptor", LONG)
     model.save(tmp_path / "copy")

@@ -205,9 +205,10 @@ class _Evaluation:
         if options["atom_stresses"] and stress:
             results["stresses"] = prediction.stresses
         if isinstance(prediction, CommitteePrediction):
-            for name in ("energy", "forces", "stress"):
-                if name in results:
-                    results[f"{name}_std"] = getattr(prediction, f"{name}_std")
+            own_names = {"energies": "particle_energies"}
+            for name in {"energy", "forces", "stress", "energies"} & set(results):
+                own_name = own_names.get(name, name)
+                results[f"{name}_std"] = getattr(prediction, f"{own_name}_std")
         return results
 
     def new_warnings(self):

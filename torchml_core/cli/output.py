@@ -11,7 +11,8 @@ from ase.io.extxyz import per_atom_properties, write_xyz
 from torchml_core.errors import InputError
 
 STDOUT = "-"
-DEVIATIONS = ("energy_std", "forces_std", "stress_std")  # of a committee; ASE has no names for them
+# Of a committee; ASE has no names for them.
+DEVIATIONS = ("energy_std", "forces_std", "stress_std", "energies_std")
 
 
 class Writer(contextlib.AbstractContextManager):
@@ -109,4 +110,4 @@ def reference_results(atoms):
 
 def _place(atoms, name):
     """Where a frame has a quantity: the dict of its arrays, or of its other values."""
-    return atoms.arrays if name in per_atom_properties or name == "forces_std" else atoms.info
+    return atoms.arrays if name.removesuffix("_std") in per_atom_properties else atoms.info

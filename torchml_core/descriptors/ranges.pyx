@@ -20,8 +20,6 @@ def count_outside(
     """
     cdef Py_ssize_t n = values.shape[0], width = values.shape[1], row
     cdef int64_t found = 0
-    if n * width == 0:
-        return 0
     with nogil:
         for row in range(n):
             found += outside(
