@@ -110,7 +110,7 @@ def atoms_of(name):
 def configuration_of(model, name):
     """Particles in any order, ghosts among them."""
     p = model.parameters
-    c = tm.Configuration.from_atoms(atoms_of(name), p.cutoff, p.species, n_layers=p.n_layers)
+    c = tm.Configuration.from_atoms(atoms_of(name), model.cutoff, p.species, n_layers=p.n_layers)
     return small_models.shuffled(c, seed=5)[0]
 
 
@@ -180,7 +180,7 @@ def test_step_after_step(kimpy, name, model, c):
     p = model.parameters
     for repeat in ((2, 1, 1), (1, 1, 1)):
         atoms = atoms_of(name) * repeat
-        c = tm.Configuration.from_atoms(atoms, p.cutoff, p.species, n_layers=p.n_layers)
+        c = tm.Configuration.from_atoms(atoms, model.cutoff, p.species, n_layers=p.n_layers)
         calculation.give(c)
         close(calculation.compute(["partialForces"])["forces"], model.evaluate(c).forces)
 

@@ -12,7 +12,7 @@ def try_model(findings, folder, *, device=None, trust=False):
     model = findings.attempt(PortableModel.load, folder, **options)
     if model is None:
         return
-    crystal = trial_crystal(model.species, model.cutoff)
+    crystal = trial_crystal(model.species, model.parameters.cutoff)
     name = f"trial on {crystal.get_chemical_formula()}"
     try:
         findings.fact(name, _result(model, crystal))

@@ -505,7 +505,7 @@ class PortableModel:
 
     def _on_cluster(self, choice):
         """The Outcome for a small cluster of all species."""
-        cluster = trial_crystal(self.species, self.cutoff)
+        cluster = trial_crystal(self.species, self.parameters.cutoff)
         cluster.pbc = False
         c = configuration_for(self, cluster, 1)
         return self._attempt(c, True, None, choice)
