@@ -7,7 +7,7 @@ import ase.neighborlist
 import numpy as np
 import pytest
 from ase import Atoms
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from requirements import need
 from structures import brute_force_pairs, random_structure, rattled_silicon
@@ -110,6 +110,18 @@ def test_sorted_rows(seed, half, self_interaction):
     np.testing.assert_array_equal(rows, expected)
 
 
+@settings(max_examples=20, deadline=None)
+@given(seeds, st.booleans())
+def test_each_atom_is_its_own_neighbor_once(seed, half):
+    atoms, cutoff = random_structure(seed)
+    pairs = {}
+    for selves in (False, True):
+        rows = tm.neighbor_list("ijS", atoms, cutoff, half=half, self_interaction=selves)
+        pairs[selves] = sorted(np.column_stack(rows).tolist())
+    expected = [*pairs[False], *([k, k, 0, 0, 0] for k in range(len(atoms)))]
+    assert pairs[True] == sorted(expected)
+
+
 @settings(max_examples=50, deadline=None)
 @given(seeds)
 def test_quantities_alone_are_the_same(seed):
@@ -138,6 +150,7 @@ def test_pairs_at_the_cutoff_in_single_precision():
 @given(
     st.lists(seeds, max_size=6), st.booleans(), st.sampled_from([1, 2]), st.sampled_from([1, 2, 32])
 )
+@example([0, 1, 2, 3, 4, 5], False, 1, 1)  # whose lists grow
 def test_many_structures_in_one_call(some_seeds, half, n_threads, at_once):
     structures = [random_structure(seed)[0] for seed in some_seeds]
     with pytest.MonkeyPatch.context() as patch:

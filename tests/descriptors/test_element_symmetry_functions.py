@@ -138,6 +138,8 @@ def test_plain_lists_are_functions_too():
         ({"C": [G2._replace(eta=np.nan)]}, {}, "eta = nan: a finite number"),
         ({"C": [G2._replace(cutoff="4")]}, {}, "cutoff = '4'"),
         ({"C": [G2._replace(cutoff=0)]}, {}, "cutoff = 0"),
+        ({"C": [G2._replace(cutoff=1e101)]}, {}, r"cutoff = 1e\+101: a length from 1e-100 to"),
+        ({"C": [G2._replace(cutoff=1e-101)]}, {}, "cutoff = 1e-101: a length from 1e-100 to"),
         ({"C": [G2._replace(zeta=300, lam=9)]}, {}, "overflows"),
         ({"C": [C2._replace(core="poly5")]}, {}, "C number 0: core = 'poly5'"),
         ({"C": [C2._replace(asymmetric="a")]}, {}, "asymmetric = 'a': True or False"),

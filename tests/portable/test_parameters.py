@@ -220,6 +220,7 @@ def test_files_that_are_none(tmp_path, read):
         {"species": 14},
         {"returns_forces": "False"},
         {"model_file": "m" * 300 + ".pt"},
+        {"model_file": "é" * 150 + ".pt"},  # in bytes
         {"n_inputs": 0},
         {"n_inputs": 10**9},
         {"model_file": "model"},
