@@ -7,29 +7,31 @@ from torchml_core.simd.elementary cimport vexp
 from torchml_core.simd.vectors cimport splat, vabs, vec, vfloat, vmax, vstep
 
 
-cdef inline vec core_function(int core, vec x, vec y, vec signed_x, vec *slope) noexcept nogil:
-    """f(x), with y = 1 - x, which is 0 from x = 1 on; ``slope``: f'(x) with the sign of signed_x.
+cdef inline vec core_function(
+    int core, vec x, vec y, vec signed_x, vec times, vec *slope
+) noexcept nogil:
+    """f(x), with y = 1 - x, which is 0 from x = 1 on; ``slope``: times f'(x), signed as signed_x.
 
     ``signed_x`` is x or -x. Written in powers of y, so that nothing cancels where f is small.
     """
-    cdef vec inverse, value
+    cdef vec inverse, value, square = y * y
     if core == CORE_POLYNOMIAL_1:
-        slope[0] = -(6 * signed_x * y)
-        return y * y * (1 + 2 * x)
+        slope[0] = (-(6 * times)) * signed_x * y
+        return square * (1 + 2 * x)
     if core == CORE_POLYNOMIAL_2:
-        slope[0] = -(30 * signed_x * x * (y * y))
-        return (y * y) * y * (1 + x * (3 + 6 * x))
+        slope[0] = (-(30 * times)) * signed_x * (x * square)
+        return square * y * (1 + x * (3 + 6 * x))
     if core == CORE_POLYNOMIAL_3:
-        slope[0] = -(140 * signed_x * (x * x) * (y * y * y))
-        return (y * y) * (y * y) * (1 + x * (4 + x * (10 + 20 * x)))
+        slope[0] = (-(140 * times)) * signed_x * ((x * x) * (square * y))
+        return square * square * (1 + x * (4 + x * (10 + 20 * x)))
     if core == CORE_POLYNOMIAL_4:
-        slope[0] = -(630 * signed_x * (x * x * x) * ((y * y) * (y * y)))
-        return (y * y) * (y * y) * y * (1 + x * (5 + x * (15 + x * (35 + 70 * x))))
+        slope[0] = (-(630 * times)) * signed_x * ((x * x * x) * (square * square))
+        return square * square * y * (1 + x * (5 + x * (15 + x * (35 + 70 * x))))
     # From 1000 (float32: 100) on, the exponential is 0 for all that it is used for; and its
     # argument then is bounded, whatever x.
     inverse = 1 / vmax(y * (1 + x), splat(1e-2 if vec is vfloat else 1e-3, &x))
     value = vexp(1 - inverse) * vstep(y)
-    slope[0] = -(2 * signed_x * inverse * inverse * value)
+    slope[0] = (-(2 * times)) * signed_x * (inverse * inverse * value)
     return value
 
 
@@ -46,12 +48,13 @@ cdef inline void evaluate(
         x = vabs(u)
         y = vmax(1 - x, zero)
         if asymmetric:
-            values[v * step] = core_function(core, 1 - y * y, y * y, u * (2 - x), &slope)
-            slope = slope * (2 * y)
+            values[v * step] = core_function(
+                core, 1 - y * y, y * y, u * (2 - x), scale * (2 * y), &slope
+            )
         else:
-            values[v * step] = core_function(core, x, y, u, &slope)
+            values[v * step] = core_function(core, x, y, u, scale, &slope)
         if with_slopes:
-            slopes[v * step] = slope * scale
+            slopes[v * step] = slope
 
 
 cdef inline void evaluate_core(
