@@ -1,7 +1,5 @@
 """c4 and c5 of one environment. See the .pyx."""
 
-from libc.stdint cimport int32_t
-
 from torchml_core.descriptors.symmetry_functions.kernel.compact cimport CompactSet, RadialParts
 from torchml_core.descriptors.symmetry_functions.kernel.compact_triplets cimport TripletScratch
 from torchml_core.kernels.neighborhood cimport Neighborhood
@@ -11,10 +9,6 @@ from torchml_core.simd.vectors cimport vec
 cdef void compact_angular_value(
     const CompactSet *set, const Neighborhood *neighborhood, const RadialParts *parts,
     TripletScratch *work, vec *sums,
-) noexcept nogil
-cdef void compact_angular_vjp(
-    const CompactSet *set, const Neighborhood *neighborhood, const RadialParts *parts,
-    TripletScratch *work, const vec *weights, vec *along, vec *x, vec *y, vec *z,
 ) noexcept nogil
 cdef void compact_angular_jvp(
     const CompactSet *set, const Neighborhood *neighborhood, const RadialParts *parts,

@@ -12,6 +12,7 @@ from torchml_core.simd.vectors cimport lanes_of, vec
 
 cdef enum:
     VECTORS_AT_ONCE = 32        # of a tile: its arrays stay in the nearest cache
+    MOST_ROWS = 8               # at a time
 
 
 # Neighbors j of one class and one bin, each with the same neighbors k of a class. Arrays over a
@@ -78,3 +79,14 @@ cdef inline bint active_vectors(
     begin[0] = (max(of_k[first], tile.begin) - tile.begin) // lanes
     end[0] = min(tile.n, (of_k[last] - tile.begin + lanes - 1) // lanes)
     return begin[0] < end[0]
+
+
+cdef inline int rows_at_once(Py_ssize_t n) noexcept nogil:
+    """How many of n rows to take next: a number for which there is a loop."""
+    if n >= 8:
+        return 8
+    if n >= 6:
+        return 6
+    if n >= 4:
+        return 4
+    return 2 if n >= 2 else 1

@@ -172,12 +172,11 @@ cdef inline void leave_out(const Tile *tile, vec *angles, bint with_slopes) noex
             at = tile.first_j + i - lane  # the last lane to be left out
             for lane in range(lanes):
                 put(&mask, lane, lane > at)
-            at = (i * tile.n + v) * step
             for term in range(tile.block.angles.n):
+                at = (term * VECTORS_AT_ONCE + i * tile.n + v) * step
                 angles[at] = angles[at] * mask
                 if with_slopes:
                     angles[at + 1] = angles[at + 1] * mask
-                at += step * VECTORS_AT_ONCE
 
 
 cdef inline void fill_distances(

@@ -12,7 +12,8 @@
     angular_terms.pxd            powers of 1 + λ cosθ
     angular.pyx                  sums over triplets;   angular_jacobian.pyx
     compact.pyx                  compact functions, c2, c4 and c5: sums over neighbors;
-                                 compact_triplets.pyx, compact_angular.pyx: over triplets
+                                 compact_triplets.pyx, compact_angular.pyx and
+                                 compact_vjp.pyx: over triplets;   compact_jacobian.pyx
     kernels/neighborhood.pyx     neighbors sorted by class into padded vectors;   cutoff.pxd: fc
     simd/elementary.pxd          exp, log and powers, without a branch or a table
 
@@ -31,12 +32,13 @@ from torchml_core.descriptors.symmetry_functions.kernel.compact cimport (
     fill_radial_parts, lay_out_radial_parts, order_by_distance,
 )
 from torchml_core.descriptors.symmetry_functions.kernel.compact_angular cimport (
-    compact_angular_jvp, compact_angular_value, compact_angular_vjp,
+    compact_angular_jvp, compact_angular_value,
 )
 from torchml_core.descriptors.symmetry_functions.kernel.compact_jacobian cimport compact_jacobian
 from torchml_core.descriptors.symmetry_functions.kernel.compact_triplets cimport (
     TripletScratch, lay_out_triplet_scratch,
 )
+from torchml_core.descriptors.symmetry_functions.kernel.compact_vjp cimport compact_angular_vjp
 from torchml_core.descriptors.symmetry_functions.kernel.radial cimport (
     radial_jvp, radial_slope, radial_value, radial_vjp,
 )
