@@ -142,7 +142,7 @@ def _evaluate_all(sources, results_of, takers, writer, earlier, *, keep_going, d
     """Pass each structure's results to all takers, and new ones to the writer; count failures."""
     from torchml_core.cli.progress import track
     from torchml_core.cli.resume import ResumeError
-    from torchml_core.cli.structures import read_structures
+    from torchml_core.structure_files.structures import read_structures
 
     n_failed = 0
     with contextlib.closing(track(read_structures(sources), sources)) as items:

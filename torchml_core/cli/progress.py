@@ -2,7 +2,7 @@
 
 import sys
 
-from torchml_core.cli.structures import count_structures
+from torchml_core.structure_files.structures import count_structures
 
 
 def track(items, sources):

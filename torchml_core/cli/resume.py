@@ -6,9 +6,9 @@ order. A frame counts if it is complete up to its last line end, wherever the ru
 
 import numpy as np
 
-from torchml_core.cli.frames import BadFrameError, parse_frame, scan_frames
 from torchml_core.cli.output import reference_results
 from torchml_core.errors import InputError
+from torchml_core.structure_files.frames import BadFrameError, parse_frame, scan_frames
 
 ROUNDING = 1e-7  # of positions in Å and forces in eV/Å: eight decimals are written
 AGREEMENT = 1e-4  # relative, of energies: other processors and numbers of threads, in float32

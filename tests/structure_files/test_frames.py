@@ -7,7 +7,7 @@ import pytest
 from ase.build import molecule
 from ase.io import read, write
 
-from torchml_core.cli.frames import BadFrameError, parse_frame, scan_frames
+from torchml_core.structure_files.frames import BadFrameError, parse_frame, scan_frames
 
 GOOD = b"""2
 Lattice="5 0 0 0 5 0 0 0 5" Properties=species:S:1:pos:R:3 pbc="T T F"

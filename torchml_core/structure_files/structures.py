@@ -21,8 +21,8 @@ from ase.io.formats import (
     string2index,
 )
 
-from torchml_core.cli.frames import BadFrameError, parse_frame, scan_frames, told
 from torchml_core.errors import InputError, MissingFileError, TorchMLError
+from torchml_core.structure_files.frames import BadFrameError, parse_frame, scan_frames, told
 
 COMPRESSED = {".gz", ".bz2", ".xz"}
 STDIN = "-"

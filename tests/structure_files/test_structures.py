@@ -12,9 +12,9 @@ from ase.io import read, write
 from ase.io.trajectory import TrajectoryReader
 
 import torchml_core as tm
-from torchml_core.cli import structures
 from torchml_core.cli.progress import track
-from torchml_core.cli.structures import count_structures, read_structures, split_source
+from torchml_core.structure_files import structures
+from torchml_core.structure_files.structures import count_structures, read_structures, split_source
 
 
 @pytest.fixture

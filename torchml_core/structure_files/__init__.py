@@ -1,0 +1,1 @@
+"""Structures from files, one at a time: errors in one do not affect the others."""
