@@ -1,11 +1,13 @@
 """A polynomial of first or second degree for each element, as one torch module."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from torchml_core import checks
+from torchml_core.configuration_checks import check_species
 from torchml_core.nn.grouping import in_given_order, rows_by_element
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ class ElementPolynomials(nn.Module):
         Only its species and its width are used.
     degree : int
         1 or 2.
+    species : sequence of str, optional
+        The elements, where the descriptor does not know them (Xi).
 
     Attributes
     ----------
@@ -57,9 +61,11 @@ class ElementPolynomials(nn.Module):
     [1.0, 3.0]
     """
 
-    def __init__(self, descriptor: "Descriptor", degree: int = 1) -> None:
+    def __init__(
+        self, descriptor: "Descriptor", degree: int = 1, *, species: Sequence[str] | None = None
+    ) -> None:
         super().__init__()
-        self.species = tuple(descriptor.species)
+        self.species = check_species(descriptor.species or species)
         self.width = int(descriptor.width)
         self.degree = checks.whole("degree", degree, 1, 2)
         n, width = len(self.species), self.width

@@ -1,0 +1,278 @@
+"""Dataset: the examples of a training set, read from files, and what training needs of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from ase.data import atomic_numbers
+
+from torchml_core import checks
+from torchml_core.configuration import Configuration
+from torchml_core.dataset.example import NAMES, Example, example_from_atoms
+from torchml_core.errors import InputError, TorchMLError
+from torchml_core.structure_files.structures import read_structures
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    import ase
+
+    from torchml_core.annotations import PathLike
+
+
+class Dataset:
+    """Examples in memory, with their neighbor lists once these have been made.
+
+    Made by :meth:`read` from files or by :meth:`from_atoms`; a sequence of :class:`Example`.
+
+    Parameters
+    ----------
+    examples : sequence of Example
+
+    Attributes
+    ----------
+    examples : tuple of Example
+    species : tuple of str
+        The elements that occur, by atomic number.
+    kinds : tuple of str
+        The kinds of structures that occur, in alphabetical order.
+    """
+
+    def __init__(self, examples: Sequence[Example]) -> None:
+        self.examples = tuple(examples)
+        for example in self.examples:
+            if not isinstance(example, Example):
+                checks.refuse("examples", example, "a sequence of Example")
+        symbols = {s for example in self.examples for s in set(example.atoms.symbols)}
+        self.species = tuple(sorted(symbols, key=atomic_numbers.__getitem__))
+        self.kinds = tuple(sorted({example.kind for example in self.examples}))
+        self._configurations: dict[tuple, Configuration] = {}
+
+    @classmethod
+    def read(
+        cls,
+        paths: PathLike | Sequence[PathLike],
+        *,
+        energy_key: str | None = None,
+        forces_key: str | None = None,
+        stress_key: str | None = None,
+        kind_key: str | None = None,
+        weights: Mapping[str, float] | None = None,
+    ) -> Dataset:
+        """Read files that ASE can read.
+
+        Parameters
+        ----------
+        paths : path-like or sequence of path-like
+            Each with ASE's index after ``@`` if only some of its structures are meant. Compressed
+            files (``.gz``, ``.bz2``, ``.xz``) may be given.
+        energy_key, forces_key, stress_key : str, optional
+            The names of energies (eV), forces (eV/Å) and stresses (eV/Å³, six numbers or a matrix,
+            tension positive) in the files. None: what ASE reads as results of a calculator, which
+            in extended XYZ are ``energy``, ``forces`` and ``stress``. Labels may be missing.
+        kind_key : str, optional
+            The name of the kind of structure. None: ``config_type``, or else ``name`` with all its
+            numbers replaced by ``#``.
+        weights : dict of str to float, optional
+            The weight of each kind, 1 for those that are not named.
+
+        Raises
+        ------
+        MissingFileError
+            If there is no such file.
+        InputError
+            If a structure cannot be read, or a label is not finite or has the wrong shape (the
+            message begins with ``file@index``); if no structure has a label that a key names, or
+            weights name a kind that does not occur.
+        """
+        keys = dict(zip(NAMES, (energy_key, forces_key, stress_key), strict=True))
+        weights = _check_weights(weights)
+        single = isinstance(paths, str) or not isinstance(paths, (list, tuple))
+        sources = [str(path) for path in ([paths] if single else paths)]
+        examples = []
+        for item in read_structures(sources):
+            if isinstance(item.structure, TorchMLError):
+                raise type(item.structure)(f"{item.place}: {item.structure}")
+            examples.append(_labeled(item.structure, item.place, keys, kind_key, weights))
+        data = cls(examples)
+        data._check_keys(keys, weights)
+        return data
+
+    @classmethod
+    def from_atoms(
+        cls,
+        structures: Iterable[ase.Atoms],
+        *,
+        kind_key: str | None = None,
+        weights: Mapping[str, float] | None = None,
+    ) -> Dataset:
+        """Take the results of the calculators of ase.Atoms objects as labels.
+
+        Parameters
+        ----------
+        structures : iterable of ase.Atoms
+        kind_key, weights : optional
+            As for :meth:`read`.
+        """
+        weights, keys = _check_weights(weights), dict.fromkeys(NAMES)
+        return cls(
+            [
+                _labeled(atoms, f"structures[{k}]", keys, kind_key, weights)
+                for k, atoms in enumerate(structures)
+            ]
+        )
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __iter__(self) -> Iterator[Example]:
+        return iter(self.examples)
+
+    def __getitem__(self, index: int) -> Example:
+        return self.examples[index]
+
+    def __repr__(self):
+        n_atoms = sum(example.n_atoms for example in self.examples)
+        labels = ", ".join(f"{self.count(name)} {name}" for name in NAMES if self.count(name))
+        return (
+            f"<Dataset: {len(self)} structures, {n_atoms} atoms of {' '.join(self.species)};"
+            f" {labels or 'no labels'}>"
+        )
+
+    def count(self, name: str) -> int:
+        """Return how many examples have a label, "energy", "forces" or "stress"."""
+        checks.one_of("name", name, NAMES)
+        return sum(getattr(example, name) is not None for example in self.examples)
+
+    def select(self, indices: Iterable[int]) -> Dataset:
+        """Return a Dataset of some of the examples; neighbor lists are shared."""
+        chosen = Dataset([self.examples[k] for k in indices])
+        chosen._configurations = self._configurations
+        return chosen
+
+    def split(self, fraction: float, *, seed: int = 0) -> tuple[Dataset, Dataset]:
+        """Split into a large and a small part.
+
+        Parameters
+        ----------
+        fraction : float
+            Of the examples of each kind that go into the second part, at least 0 and less than 1;
+            the number is rounded, and at least one example of each kind stays in the first part.
+        seed : int
+            Of the random choice.
+
+        Returns
+        -------
+        (Dataset, Dataset)
+        """
+        fraction = checks.number("fraction", fraction)
+        if not 0 <= fraction < 1:
+            checks.refuse("fraction", fraction, "at least 0 and less than 1")
+        random = np.random.default_rng(checks.whole("seed", seed, 0, 2**63 - 1))
+        second: list[int] = []
+        for kind in self.kinds:
+            own = [k for k, example in enumerate(self.examples) if example.kind == kind]
+            n = min(round(fraction * len(own)), len(own) - 1)
+            second += random.permutation(own)[:n].tolist()
+        rest = sorted(set(range(len(self))) - set(second))
+        return self.select(rest), self.select(sorted(second))
+
+    def configuration(
+        self, index: int, cutoff: float, species: Sequence[str] | None = None
+    ) -> Configuration:
+        """Return the configuration of an example; it is made once for each cutoff.
+
+        Parameters
+        ----------
+        index : int
+        cutoff : float
+            In Å.
+        species : sequence of str, optional
+            The order of the species codes; by default the order of ``species`` of the data set.
+        """
+        example = self.examples[index]
+        species = self.species if species is None else tuple(species)
+        key = id(example), float(cutoff), species
+        made = self._configurations.get(key)
+        if made is None:
+            try:
+                made = Configuration.from_atoms(example.atoms, cutoff, species)
+            except InputError as error:
+                raise InputError(f"{example.label}: {error}") from None
+            self._configurations[key] = made
+        return made
+
+    def reference_energies(self, isolated: Mapping[str, float] | None = None) -> dict[str, float]:
+        """Return an energy for each element, which models add to what they learn.
+
+        Parameters
+        ----------
+        isolated : dict of str to float, optional
+            Energies of isolated atoms, in eV, which are then returned for the elements that occur.
+            None: the energy of each element is that of its single atoms in the data without a
+            periodic direction, if all elements have one; else the least-squares fit of all energies
+            by composition, of smallest norm where compositions do not determine it.
+
+        Raises
+        ------
+        InputError
+            If isolated lacks an element.
+        """
+        if isolated is not None:
+            missing = [s for s in self.species if s not in isolated]
+            if missing:
+                raise InputError(f"isolated has no energy of {missing[0]}; one is needed")
+            return {s: checks.number(f"isolated[{s!r}]", isolated[s]) for s in self.species}
+        atoms = {
+            example.atoms.get_chemical_symbols()[0]: example.energy
+            for example in self.examples
+            if example.n_atoms == 1 and not example.atoms.pbc.any() and example.energy is not None
+        }
+        if self.species and set(atoms) == set(self.species):
+            return {s: float(atoms[s]) for s in self.species}
+        return self._fitted_energies()
+
+    def _fitted_energies(self):
+        known = [example for example in self.examples if example.energy is not None]
+        if not known:
+            return dict.fromkeys(self.species, 0.0)
+        counts = np.array(
+            [[e.atoms.symbols.count(s) / e.n_atoms for s in self.species] for e in known]
+        )
+        energies = np.array([e.energy / e.n_atoms for e in known])
+        # singular values of compositions that differ by rounding alone are 0
+        fitted = np.linalg.lstsq(counts, energies, rcond=1e-8)[0]
+        return dict(zip(self.species, fitted.tolist(), strict=True))
+
+    def _check_keys(self, keys, weights):
+        for name, key in keys.items():
+            if key is not None and not self.count(name):
+                raise InputError(
+                    f"{name}_key = {checks.shown(key)}: no structure has a value of this name; one"
+                    " that the files have is needed"
+                )
+        for kind in weights or {}:
+            if kind not in self.kinds:
+                raise InputError(
+                    f"weights: kind {checks.shown(kind)} does not occur; one of"
+                    f" {', '.join(map(repr, self.kinds))} is needed"
+                )
+
+
+def _labeled(atoms, label, keys, kind_key, weights):
+    try:
+        return example_from_atoms(atoms, label, keys, kind_key, weights)
+    except InputError as error:
+        raise InputError(f"{label}: {error}") from None
+
+
+def _check_weights(weights):
+    if weights is None:
+        return None
+    if not isinstance(weights, dict):
+        checks.refuse("weights", weights, "a dict of weights by kind")
+    for kind, weight in weights.items():
+        if checks.number(f"weights[{kind!r}]", weight) < 0:
+            checks.refuse(f"weights[{kind!r}]", weight, "at least 0")
+    return {kind: float(weight) for kind, weight in weights.items()}

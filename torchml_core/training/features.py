@@ -1,0 +1,172 @@
+"""Rows of the least-squares problem of one structure: derivatives of its labels by coefficients.
+
+A model of degree 1 or 2 is linear in its coefficients: the energy of an atom is w · φ(D) with
+
+    φ = (1, D_1 ... D_n)    or    φ = (1, D_1 ... D_n, D_k D_l for k <= l)
+
+for each element separately. Energies, forces and stresses of a structure are then linear as well,
+with rows made of D and of its Jacobian.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Rows(NamedTuple):
+    """Rows of one structure; each is None where it is not wanted.
+
+    Attributes
+    ----------
+    energy : (1, n_features)
+        Of the energy divided by the number of atoms.
+    forces : (3 n_atoms, n_features)
+    stress : (6, n_features)
+        In the order xx yy zz yz xz xy.
+    """
+
+    energy: np.ndarray | None
+    forces: np.ndarray | None
+    stress: np.ndarray | None
+
+
+class Features:
+    """The features φ of a descriptor, for each element.
+
+    Parameters
+    ----------
+    descriptor : Descriptor
+    species : tuple of str
+        The order of the elements.
+    degree : {1, 2}
+
+    Attributes
+    ----------
+    n_of_element : int
+        Number of features of one element.
+    n : int
+        Of all elements: those of the first element, then those of the second, ...
+    """
+
+    def __init__(self, descriptor, species, degree):
+        width = descriptor.width
+        self.descriptor, self.species, self.degree = descriptor, species, degree
+        self.n_elements = len(species)
+        self.n_of_element = 1 + width + (width * (width + 1) // 2 if degree == 2 else 0)
+        self.n = self.n_elements * self.n_of_element
+
+    def of_atoms(self, values):
+        """(n, n_of_element) of the values D (n, width)."""
+        parts = [np.ones((len(values), 1)), values]
+        if self.degree == 2:
+            parts += [values[:, k : k + 1] * values[:, k:] for k in range(values.shape[1])]
+        return np.concatenate(parts, axis=1)
+
+    def rows(self, c, values, *, forces, stress, n_threads=None):
+        """Return the Rows of a configuration with the values D."""
+        codes = c.codes(self.species)[c.centers]
+        energy = np.zeros((self.n_elements, self.n_of_element))
+        of_atoms = self.of_atoms(values)
+        for element in range(self.n_elements):
+            energy[element] = of_atoms[codes == element].sum(axis=0)
+        energy = energy.reshape(1, -1) / c.n_centers
+        if not forces and not stress:
+            return Rows(energy, None, None)
+        sums = _PairSums(c, codes, forces, stress)
+        jacobian = self.descriptor.jacobian(c, n_threads=n_threads).values
+        by_element = [self._derivatives(sums, e, values, jacobian) for e in range(self.n_elements)]
+        derivatives = np.concatenate(by_element, axis=2)
+        n_atoms = c.n_centers if forces else 0
+        strain = derivatives[n_atoms:].reshape(-1, self.n)
+        return Rows(
+            energy,
+            -derivatives[:n_atoms].reshape(-1, self.n) if forces else None,
+            _voigt(strain) / abs(np.linalg.det(c.cell)) if stress else None,
+        )
+
+    def _derivatives(self, sums, element, values, jacobian):
+        """(n_atoms + 3, 3, n_of_element): dφ/dr of all atoms, and dφ/dstrain, of one element."""
+        pairs, matrix, centers = sums.of_element(element)
+        width = jacobian.shape[2]
+        own = jacobian[pairs]
+        out = np.zeros((matrix.shape[0], 3, self.n_of_element))
+        out[:, :, 1 : 1 + width] = _times(matrix, own)
+        if self.degree == 2:
+            out[:, :, 1 + width :] = _products(matrix, values[centers], own)
+        return out
+
+
+def _products(matrix, values, own):
+    """(n, 3, n_products): sums of D_k dD_l + D_l dD_k over pairs, k <= l.
+
+    T_k = Σ D_k dD is one product with the matrix, whose entries are multiplied with D_k of the
+    pair's center.
+    """
+    width = own.shape[2]
+    parts = np.empty((width, matrix.shape[0], 3, width))
+    weighted = matrix.copy()
+    for k in range(width):
+        weighted.data = matrix.data * values[matrix.indices, k]
+        parts[k] = _times(weighted, own)
+    k, l = np.triu_indices(width)
+    return (parts[k, :, :, l] + parts[l, :, :, k]).transpose(1, 2, 0)
+
+
+class _PairSums:
+    """Sums over the pairs of a configuration as products with a sparse matrix.
+
+    Its rows are the atoms, if forces are wanted: +1 for the pair's neighbor, -1 for its center; and
+    the three components of r_ij, if the stress is.
+    """
+
+    def __init__(self, c, codes, forces, stress):
+        self._c, self._forces, self._stress = c, forces, stress
+        sizes = np.diff(c.offsets)
+        self._rows = np.repeat(np.arange(c.n_centers), sizes)  # of the values, of each pair
+        self._elements = np.repeat(codes, sizes)
+
+    def of_element(self, element):
+        """The pairs whose center is of an element, the matrix, and the rows of their values."""
+        from scipy.sparse import csr_array  # slow to import
+
+        c = self._c
+        pairs = np.flatnonzero(self._elements == element)
+        n, rows, columns, entries = 0, [], [], []
+        places = np.arange(len(pairs))
+        if self._forces:
+            row_of = np.empty(c.n_particles, dtype=np.int64)
+            row_of[c.centers] = np.arange(c.n_centers)
+            neighbors = row_of[c.parents[c.neighbors[pairs]]]
+            rows += [neighbors, self._rows[pairs]]
+            columns += [places, places]
+            entries += [np.ones(len(pairs)), -np.ones(len(pairs))]
+            n = c.n_centers
+        if self._stress:
+            i, j = c.centers[self._rows[pairs]], c.neighbors[pairs]
+            r_ij = c.positions[j] - c.positions[i]
+            for axis in range(3):
+                rows.append(np.full(len(pairs), n + axis))
+                columns.append(places)
+                entries.append(r_ij[:, axis])
+            n += 3
+        indices = np.concatenate(rows), np.concatenate(columns)
+        return (
+            pairs,
+            csr_array((np.concatenate(entries), indices), (n, len(pairs))),
+            (self._rows[pairs]),
+        )
+
+
+def _times(matrix, blocks):
+    """(n, 3, m) of a sparse (n, n_pairs) matrix and (n_pairs, 3, m)."""
+    n_pairs, _, m = blocks.shape
+    return (matrix @ blocks.reshape(n_pairs, 3 * m)).reshape(-1, 3, m)
+
+
+def _voigt(strain):
+    """(6, n) of (9, n), the derivatives with respect to strain, which are symmetric in sum."""
+    a = strain.reshape(3, 3, -1)
+    symmetric = (a + a.transpose(1, 0, 2)) / 2
+    return symmetric[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
