@@ -39,7 +39,7 @@ _HOME = {
     "training_range": "portable.training_range",
 }
 _HOME |= _DESCRIPTORS
-_MODULES = ("ase", "autograd", "convert", "nn", "testing")
+_MODULES = ("ase", "autograd", "convert", "dataset", "nn", "testing", "training")
 
 __version__ = "0.1.0"
 __all__ = [*_HOME, *_MODULES]

@@ -1,8 +1,10 @@
 from torchml_core import ase as ase
 from torchml_core import autograd as autograd
 from torchml_core import convert as convert
+from torchml_core import dataset as dataset
 from torchml_core import nn as nn
 from torchml_core import testing as testing
+from torchml_core import training as training
 from torchml_core._memory import set_kept_memory as set_kept_memory
 from torchml_core.building import extension_arguments as extension_arguments
 from torchml_core.configuration import Configuration as Configuration

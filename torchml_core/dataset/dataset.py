@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from ase.data import atomic_numbers
 
-from torchml_core import checks
+from torchml_core import checks, files
 from torchml_core.configuration import Configuration
 from torchml_core.dataset.example import NAMES, Example, example_from_atoms
-from torchml_core.errors import InputError, TorchMLError
+from torchml_core.errors import InputError, MissingFileError, TorchMLError
 from torchml_core.structure_files.structures import read_structures
 
 if TYPE_CHECKING:
@@ -88,12 +88,13 @@ class Dataset:
         """
         keys = dict(zip(NAMES, (energy_key, forces_key, stress_key), strict=True))
         weights = _check_weights(weights)
-        single = isinstance(paths, str) or not isinstance(paths, (list, tuple))
-        sources = [str(path) for path in ([paths] if single else paths)]
+        sources = paths if isinstance(paths, (list, tuple)) else [paths]
         examples = []
-        for item in read_structures(sources):
+        for item in read_structures([str(files.as_path("paths", path)) for path in sources]):
             if isinstance(item.structure, TorchMLError):
-                raise type(item.structure)(f"{item.place}: {item.structure}")
+                missing = isinstance(item.structure, MissingFileError)
+                kind = MissingFileError if missing else InputError
+                raise kind(f"{item.place}: {item.structure}")
             examples.append(_labeled(item.structure, item.place, keys, kind_key, weights))
         data = cls(examples)
         data._check_keys(keys, weights)
@@ -131,6 +132,9 @@ class Dataset:
 
     def __getitem__(self, index: int) -> Example:
         return self.examples[index]
+
+    def __getstate__(self):
+        return self.__dict__ | {"_configurations": {}}  # large, and quickly made again
 
     def __repr__(self):
         n_atoms = sum(example.n_atoms for example in self.examples)
@@ -193,7 +197,7 @@ class Dataset:
         """
         example = self.examples[index]
         species = self.species if species is None else tuple(species)
-        key = id(example), float(cutoff), species
+        key = example, float(cutoff), species
         made = self._configurations.get(key)
         if made is None:
             try:

@@ -327,12 +327,14 @@ class Descriptor:
 
         In a row of :class:`~torchml_core.ElementSymmetryFunctions`, zeros follow these values.
         """
-        checks.one_of("element", element, self.species)
+        if self.species:
+            checks.one_of("element", element, self.species)
         return self.width
 
     def labels_of(self, element: str) -> list[str]:
         """Return a description of each value of an element's atoms, :meth:`n_values` of them."""
-        checks.one_of("element", element, self.species)
+        if self.species:
+            checks.one_of("element", element, self.species)
         return self.labels
 
     # ---- storing

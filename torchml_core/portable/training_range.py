@@ -14,7 +14,7 @@ from torchml_core.portable.model_json import TrainingRange
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from torchml_core.annotations import Evaluated
+    from torchml_core.annotations import Evaluated, Floats
 
 
 def training_range(
@@ -56,9 +56,7 @@ def training_range(
         structures = iter(structures)
     except TypeError:
         checks.refuse("structures", structures, "an iterable of ASE Atoms or Configurations")
-    shape = len(descriptor.species), descriptor.width
-    least, most = np.full(shape, np.inf), np.full(shape, -np.inf)
-    counts = np.zeros(len(descriptor.species), dtype=np.int64)
+    ranges = Ranges(descriptor, descriptor.species)
     for structure in structures:
         if isinstance(structure, Configuration):
             c = structure
@@ -66,20 +64,44 @@ def training_range(
             c = Configuration.from_atoms(
                 structure, descriptor.cutoff, descriptor.species, n_threads=n_threads
             )
-        values = descriptor.compute(c, n_threads=n_threads)
-        codes = c.codes(descriptor.species)[c.centers]
-        counts += np.bincount(codes, minlength=len(counts))
+        ranges.add(c, descriptor.compute(c, n_threads=n_threads))
+    if not ranges.counts.any():
+        checks.refuse("structures", [], "at least one structure with atoms")
+    return ranges.found()
+
+
+class Ranges:
+    """The smallest and largest values by element, and how many atoms of each there are.
+
+    Parameters
+    ----------
+    descriptor : Descriptor
+    species : tuple of str
+        The elements; those of the descriptor, unless it does not know them.
+    """
+
+    def __init__(self, descriptor: Descriptor, species: tuple[str, ...]) -> None:
+        self._descriptor, self._species = descriptor, species
+        shape = len(species), descriptor.width
+        self._least, self._most = np.full(shape, np.inf), np.full(shape, -np.inf)
+        self.counts = np.zeros(len(species), dtype=np.int64)
+
+    def add(self, c: Configuration, values: Floats) -> None:
+        """Include the values of a configuration."""
+        codes = c.codes(self._species)[c.centers]
+        self.counts += np.bincount(codes, minlength=len(self.counts))
         for code in np.unique(codes):
             own = values[codes == code]
-            np.minimum(least[code], own.min(axis=0), out=least[code])
-            np.maximum(most[code], own.max(axis=0), out=most[code])
-    if not counts.any():
-        checks.refuse("structures", [], "at least one structure with atoms")
-    return {
-        element: _own_range(descriptor, element, least[code], most[code])
-        for code, element in enumerate(descriptor.species)
-        if counts[code]
-    }
+            np.minimum(self._least[code], own.min(axis=0), out=self._least[code])
+            np.maximum(self._most[code], own.max(axis=0), out=self._most[code])
+
+    def found(self) -> dict[str, TrainingRange]:
+        """Return the range of each element that occurs."""
+        return {
+            element: _own_range(self._descriptor, element, self._least[code], self._most[code])
+            for code, element in enumerate(self._species)
+            if self.counts[code]
+        }
 
 
 def _own_range(descriptor, element, least, most):

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from torchml_core import checks
-from torchml_core.available_memory import available_memory
 from torchml_core.dataset import Dataset
 from torchml_core.dataset.example import NAMES
 from torchml_core.descriptors.base import Descriptor
-from torchml_core.errors import InputError, ModelWarning
+from torchml_core.errors import InputError
 from torchml_core.nn import ElementPolynomials
-from torchml_core.training.features import Features
-from torchml_core.training.normal_equations import (
-    RIDGES,
-    NormalEquations,
-    Ridge,
-    ridge_root,
-    ridge_solution,
-)
+from torchml_core.training.least_squares import LeastSquares
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,13 +22,6 @@ if TYPE_CHECKING:
     from torchml_core.annotations import Doubles, PathLike
     from torchml_core.configuration import Configuration
     from torchml_core.portable.model import PortableModel
-
-REWEIGHTINGS = 4
-FIRST_RIDGE = 1e-12
-# Energies count little in the first fit: forces tell what is wrong with energies, for example if
-# those of some kinds of structures contain a kinetic energy.
-HINDERED = 100.0
-SMALLEST_ERROR = 5e-3  # of a group, relative to the root mean square of its targets
 
 
 def fit_linear(
@@ -110,7 +94,7 @@ def fit_linear(
     Energies count by their error per atom. Each of energies, forces and stresses has the same
     weight in total, whatever their number.
     """
-    problem = _Problem(descriptor, data, degree, validation, isolated, seed, n_threads)
+    problem = LeastSquares(descriptor, data, degree, validation, isolated, seed, n_threads)
     sizes = _check_expected_errors(expected_errors)
     if ridge is not None:
         ridge = checks.not_negative("ridge", ridge)
@@ -147,7 +131,7 @@ class LinearFit:
         self.descriptor, self.degree = problem.features.descriptor, problem.features.degree
         self.ridge, self.n_coefficients = ridge, len(coefficients)
         self.reference_energies = problem.references
-        self.training_range = problem.training_range
+        self.training_range = problem.ranges.found()
         self.errors = {
             "train": problem.errors(problem.fitted, coefficients),
             "validation": problem.errors(problem.held_out, coefficients),
@@ -239,213 +223,12 @@ class _OfOneElement(torch.nn.Module):
         return self.polynomials(descriptor, species)
 
 
-class _Problem:
-    """Normal equations of all groups: a group is a label of one kind of structures."""
-
-    def __init__(self, descriptor, data, degree, validation, isolated, seed, n_threads):
-        if not isinstance(descriptor, Descriptor):
-            checks.refuse("descriptor", descriptor, "a Descriptor")
-        if not isinstance(data, Dataset):
-            checks.refuse("data", data, "a Dataset")
-        self.species = descriptor.species or data.species
-        _check_species(self.species, data)
-        self.features = Features(descriptor, self.species, checks.whole("degree", degree, 1, 2))
-        if isinstance(validation, Dataset):
-            _check_species(self.species, validation)
-            fitted, held_out = data, validation
-        else:
-            fitted, held_out = data.split(checks.number("validation", validation), seed=seed)
-        known = fitted.reference_energies(isolated)
-        self.references = {s: known.get(s, 0.0) for s in self.species}
-        kinds = _kinds_apart(fitted, held_out, self.features.n)
-        self.fitted, self.held_out = {}, {}
-        self._ranges = _Ranges(self.species, descriptor)
-        for dataset, groups in ((fitted, self.fitted), (held_out, self.held_out)):
-            for k in range(len(dataset)):
-                self._add(dataset, k, groups, kinds, dataset is fitted, n_threads)
-        if not any(group.n_rows for group in self.fitted.values()):
-            raise InputError("data: energies, forces or stresses are needed")
-        self._ranges.warn_of_gaps()
-
-    @property
-    def training_range(self):
-        """(min, max) by element."""
-        return self._ranges.found()
-
-    def _add(self, dataset, k, groups, kinds, is_fitted, n_threads):
-        example = dataset[k]
-        descriptor = self.features.descriptor
-        c = dataset.configuration(k, descriptor.cutoff, self.species)
-        values = descriptor.compute(c, n_threads=n_threads)
-        if is_fitted:
-            self._ranges.add(c, values)
-        wanted = {name: getattr(example, name) is not None for name in NAMES}
-        if not any(wanted.values()) or example.weight == 0:
-            return
-        rows = self.features.rows(
-            c, values, forces=wanted["forces"], stress=wanted["stress"], n_threads=n_threads
-        )
-        targets = {"forces": example.forces, "stress": example.stress}
-        if wanted["energy"]:
-            own = sum(self.references[s] for s in example.atoms.symbols)
-            targets["energy"] = np.array([(example.energy - own) / example.n_atoms])
-        for name in NAMES:
-            if wanted[name]:
-                key = name, example.kind if kinds else ""
-                group = groups.setdefault(key, NormalEquations(self.features.n))
-                group.add(getattr(rows, name), targets[name].ravel(), example.weight)
-
-    def solve(self, ridge, expected):
-        """Return the coefficients, the ridge, and the expected error of each group."""
-        rms = {key: np.sqrt(g.squares / g.n_rows) or 1.0 for key, g in self.fitted.items()}
-        if expected is not None:
-            sizes = {key: expected.get(key[0], rms[key]) for key in rms}
-            return *self._solve(ridge, sizes), sizes
-        sizes = {key: HINDERED * rms[key] if key[0] == "energy" else rms[key] for key in rms}
-        for _ in range(REWEIGHTINGS):
-            system = self._system(self.fitted, sizes, centered=True)
-            coefficients = ridge_solution(*system, FIRST_RIDGE)
-            sizes = {
-                key: max(self._spread(key, coefficients), SMALLEST_ERROR * rms[key])
-                for key in sizes
-            }
-        return *self._solve(ridge, sizes), sizes
-
-    def _spread(self, key, coefficients):
-        """The size of a group's errors, where an error that all energies have does not count.
-
-        That of structures that were not fitted, if it is larger: overfitted ones are not exact.
-        """
-        groups = [self.fitted[key], *([self.held_out[key]] if key in self.held_out else [])]
-        centered = key[0] == "energy"
-        return np.sqrt(max(g.mean_square(coefficients, centered=centered) for g in groups))
-
-    def _solve(self, ridge, sizes):
-        """Return the coefficients and the ridge for expected errors of the groups."""
-        solutions = Ridge(*self._system(self.fitted, sizes))
-        if ridge is not None:
-            return solutions.solve(ridge), ridge
-        groups = {key: group for key, group in self.held_out.items() if key in sizes}
-        weights = self._weights(groups, sizes)
-
-        def loss(tried):
-            found = solutions.solve(tried)
-            return sum(
-                weights[key] * group.n_rows * group.mean_square(found)
-                for key, group in groups.items()
-            )
-
-        best = float(min(RIDGES, key=loss))
-        return solutions.solve(best), best
-
-    def _system(self, groups, sizes, *, centered=False):
-        """The weighted sum of the normal equations; centered: energies without their mean."""
-        matrix, right = 0.0, 0.0
-        for key, weight in self._weights(groups, sizes).items():
-            own = groups[key].system(centered and key[0] == "energy")
-            matrix, right = matrix + weight * own[0], right + weight * own[1]
-        return matrix, right
-
-    @staticmethod
-    def _weights(groups, sizes):
-        """One for each group: each label has the same weight in total."""
-        totals = dict.fromkeys(NAMES, 0.0)
-        for (name, _), group in groups.items():
-            totals[name] += group.n_rows
-        return {key: 1 / (totals[key[0]] * sizes[key] ** 2) for key in groups}
-
-    def covariance_root(self, ridge, sizes):
-        """C with C C^T the covariance of the coefficients, if errors are independent."""
-        matrix = sum(group.matrix / sizes[key] ** 2 for key, group in self.fitted.items())
-        return ridge_root(matrix, max(ridge, FIRST_RIDGE))
-
-    def errors(self, groups, coefficients):
-        """{kind: {label: root mean square error}}, also of "all"."""
-        sums = {}
-        for (name, kind), group in groups.items():
-            square = group.mean_square(coefficients) * group.n_rows
-            for key in dict.fromkeys([kind, "all"]):
-                total = sums.setdefault(key, {}).setdefault(name, [0.0, 0.0])
-                total[0] += square
-                total[1] += group.n_rows
-        return {
-            kind: {name: float(np.sqrt(s / n)) for name, (s, n) in labels.items()}
-            for kind, labels in sums.items()
-        }
-
-
-class _Ranges:
-    """The range of each value by element, and which pairs of elements occur."""
-
-    def __init__(self, species, descriptor):
-        self._species, self._descriptor = species, descriptor
-        self._low = np.full((len(species), descriptor.width), np.inf)
-        self._high = -self._low
-        self._pairs = np.zeros((len(species), len(species)), dtype=bool)
-
-    def add(self, c, values):
-        codes = c.codes(self._species)
-        centers = codes[c.centers]
-        for element in np.unique(centers):
-            own = values[centers == element]
-            self._low[element] = np.minimum(self._low[element], own.min(axis=0))
-            self._high[element] = np.maximum(self._high[element], own.max(axis=0))
-        self._pairs[codes[c.pair_centers()], codes[c.neighbors]] = True
-
-    def found(self):
-        """{element: (min, max)} of the elements that occur."""
-        out = {}
-        for k, element in enumerate(self._species):
-            if self._low[k, 0] <= self._high[k, 0]:
-                n = self._descriptor.n_values(element)
-                out[element] = self._low[k, :n].tolist(), self._high[k, :n].tolist()
-        return out
-
-    def warn_of_gaps(self):
-        there = [low[0] <= high[0] for low, high in zip(self._low, self._high, strict=True)]
-        absent = [s for s, is_there in zip(self._species, there, strict=True) if not is_there]
-        pairs = [
-            f"{a}-{b}"
-            for i, a in enumerate(self._species)
-            for j, b in enumerate(self._species[: i + 1])
-            if there[i] and there[j] and not (self._pairs[i, j] or self._pairs[j, i])
-        ]
-        for what, names in (("structures with", absent), ("neighbors within its cutoff:", pairs)):
-            if names:
-                warnings.warn(
-                    f"the data have no {what} {', '.join(names)}; the model knows nothing of them",
-                    ModelWarning,
-                    stacklevel=4,
-                )
-
-
-def _check_species(species, data):
-    missing = [s for s in data.species if s not in species]
-    if missing:
-        raise InputError(
-            f"descriptor: its species are {', '.join(species)}; {missing[0]}, which the data have,"
-            " is needed too"
-        )
-
-
 def _check_expected_errors(errors):
     if errors is None:
         return None
     if not isinstance(errors, dict) or not set(errors) <= set(NAMES):
         checks.refuse("expected_errors", errors, f"a dict with keys of {', '.join(NAMES)}")
     return {name: checks.positive(f"expected_errors[{name!r}]", x) for name, x in errors.items()}
-
-
-def _kinds_apart(fitted, held_out, n):
-    """Whether there is memory for the matrices of each kind; InputError if for none."""
-    kinds = len(fitted.kinds) + len(held_out.kinds)
-    most, of_one = available_memory() / 2, 8.0 * n * n
-    if 10 * of_one > most:
-        raise InputError(
-            f"descriptor and degree: {n} coefficients need {10 * of_one / 1e9:.1f} GB; fewer"
-            " values, or degree 1, are needed"
-        )
-    return (3 * kinds + 4) * of_one <= most
 
 
 def _module(problem, coefficients):

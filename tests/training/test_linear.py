@@ -1,0 +1,240 @@
+"""fit_linear: coefficients that made the data are found again, and what the fit says of itself."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.singlepoint import SinglePointCalculator
+
+import torchml_core as tm
+from torchml_core.dataset import Dataset
+from torchml_core.errors import ModelWarning
+from torchml_core.training import fit_linear
+from torchml_core.training.normal_equations import NormalEquations, Ridge, ridge_root
+
+CUTOFF = 3.5
+SPECIES = ("Si", "C")
+
+
+def descriptor(species=SPECIES):
+    functions = [("g2", [[0.1, 0.0], [0.8, 1.9], [2.0, 2.6]]), ("g4", [[1, 1, 0.05], [2, -1, 0.1]])]
+    return tm.SymmetryFunctions(list(species), CUTOFF, functions)
+
+
+def structures(n=14, species=SPECIES):
+    """Crystals and molecules with random species, the last one without a cell."""
+    random = np.random.default_rng(5)
+    made = []
+    for k in range(n):
+        atoms = bulk("SiC", "zincblende", a=4.3 + 0.02 * k, cubic=True)
+        atoms.rattle(0.12, seed=k)
+        atoms.symbols = random.choice(species, len(atoms))
+        if k % 5 == 4:
+            atoms = Atoms(atoms.symbols, atoms.positions)
+        made.append(atoms)
+    return made
+
+
+@pytest.fixture(scope="module", params=[1, 2])
+def truth(request, tmp_path_factory):
+    """A model with random coefficients."""
+    d = descriptor()
+    module = tm.nn.ElementPolynomials(d, request.param)
+    random = np.random.default_rng(request.param)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(torch.from_numpy(random.normal(size=tuple(parameter.shape))))
+    folder = tmp_path_factory.mktemp("truth") / "model"
+    return tm.PortableModel.create(folder, model=module, species=SPECIES, descriptor=d), module
+
+
+def labeled(model, atoms, *, shift=0.0, kind="", stress=True):
+    p = model.evaluate(atoms).fold()
+    labels = {"energy": p.energy + shift, "forces": p.forces}
+    if stress and atoms.cell.rank == 3:
+        labels["stress"] = p.stress
+    atoms.calc = SinglePointCalculator(atoms, **labels)
+    atoms.info["config_type"] = kind
+    return atoms
+
+
+def largest_error(module, truth, data):
+    """Of the energies of atoms, in eV."""
+    errors = []
+    for k in range(len(data)):
+        c = data.configuration(k, CUTOFF, SPECIES)
+        values = torch.from_numpy(descriptor().compute(c))
+        codes = torch.from_numpy(c.codes(SPECIES)[c.centers].astype(np.int64))
+        errors.append((module(values, codes) - truth(values, codes)).abs().max().item())
+    return max(errors)
+
+
+@pytest.mark.parametrize("labels", [("energy", "forces", "stress"), ("energy", "forces")])
+def test_the_model_that_made_the_data_is_found(truth, labels, tmp_path):
+    """Stress rows that were wrong would not fit the forces; one that is missing is not missed."""
+    model, module = truth
+    data = Dataset.from_atoms(
+        [labeled(model, atoms, stress="stress" in labels) for atoms in structures()]
+    )
+    fit = fit_linear(descriptor(), data, degree=module.degree, ridge=0)
+    assert largest_error(fit.module, module, data) < 1e-6
+    for part in ("train", "validation"):
+        assert set(fit.errors[part]["all"]) == set(labels)
+        assert max(fit.errors[part]["all"].values()) < 1e-6
+    saved = fit.save(tmp_path / "model", license="MIT")
+    atoms = structures(1)[0]
+    found, expected = saved.evaluate(atoms), model.evaluate(atoms)
+    assert abs(found.energy - expected.energy) < 1e-6
+    assert saved.card.license == "MIT"
+    assert saved.card.reference_energies == pytest.approx(fit.reference_energies)
+    assert set(saved.card.training_range) == set(SPECIES)
+
+
+def test_stresses_alone_are_enough_for_all_but_the_constants(truth):
+    """They test the rows of stresses by themselves."""
+    model, module = truth
+    data = Dataset.from_atoms([labeled(model, atoms) for atoms in structures(40)])
+    alone = [a.atoms.copy() for a in data if a.stress is not None]
+    for atoms, example in zip(alone, [a for a in data if a.stress is not None], strict=True):
+        atoms.calc = SinglePointCalculator(atoms, stress=example.stress)
+    fit = fit_linear(descriptor(), Dataset.from_atoms(alone), degree=1, ridge=1e-13)
+    if module.degree == 1:
+        difference = (fit.module.linear - module.linear).abs().max().item()
+        assert difference < 1e-5
+    else:
+        assert fit.errors["train"]["all"]["stress"] > 1e-4
+
+
+def test_labels_that_do_not_fit_lose_their_weight(truth):
+    """Energies of one kind have something added that is not a function of the positions."""
+    model, module = truth
+    random = np.random.default_rng(0)
+    atoms = structures(20)
+    data = Dataset.from_atoms(
+        [labeled(model, a, shift=8 * random.uniform(0.5, 1), kind="hot") for a in atoms[::2]]
+        + [labeled(model, a, kind="cold") for a in atoms[1::2]]
+    )
+    fit = fit_linear(descriptor(), data, degree=module.degree, validation=0.2)
+    hot, cold = (fit.errors["train"][kind]["energy"] for kind in ("hot", "cold"))
+    assert hot > 0.4
+    assert cold < 0.005
+    trusting = fit_linear(
+        descriptor(), data, degree=module.degree, validation=0.2,
+        expected_errors={"energy": 0.01, "forces": 1.0, "stress": 1.0},
+    )  # fmt: skip
+    assert trusting.errors["train"]["cold"]["energy"] > 0.01
+
+
+def test_uncertainties_are_larger_for_other_environments(truth):
+    model, _ = truth
+    random = np.random.default_rng(0)
+    atoms = [labeled(model, a) for a in structures()]
+    for a in atoms:
+        a.calc.results["forces"] = a.calc.results["forces"] + random.normal(0, 0.1, (len(a), 3))
+    data = Dataset.from_atoms(atoms)
+    fit = fit_linear(descriptor(), data)
+    known = fit.uncertainties(data.configuration(0, CUTOFF, SPECIES))
+    assert known.shape == (8,)
+    dense = structures(1)[0]
+    dense.set_cell(0.8 * dense.cell, scale_atoms=True)
+    other = fit.uncertainties(tm.Configuration.from_atoms(dense, CUTOFF, SPECIES))
+    assert (other > 5 * known.max()).all()
+
+
+def test_one_element_is_a_model_with_one_input(truth, tmp_path):
+    d = descriptor(["Si"])
+    calculator = truth[0]
+    atoms = [labeled(calculator, a) for a in structures(8, ["Si"])]
+    fit = fit_linear(d, Dataset.from_atoms(atoms), degree=truth[1].degree)
+    model = fit.save(tmp_path / "model")
+    assert model.parameters.n_inputs == 1
+    forces = model.evaluate(atoms[0]).fold().forces
+    np.testing.assert_allclose(forces, atoms[0].calc.results["forces"], atol=1e-4)
+
+
+def test_a_descriptor_without_species(truth, tmp_path):
+    """Xi does not know elements; the model has the elements of the data."""
+    atoms = [labeled(truth[0], a) for a in structures(8)]
+    fit = fit_linear(tm.Xi(3, CUTOFF), Dataset.from_atoms(atoms))
+    assert fit.module.species == ("C", "Si")
+    assert np.isfinite(fit.errors["validation"]["all"]["forces"])
+
+
+def test_warnings_of_what_the_data_lack(truth):
+    far = Atoms("SiC", positions=[[0, 0, 0], [9, 0, 0]])
+    apart = Dataset.from_atoms([labeled(truth[0], a) for a in (far, *structures(6, ["Si"]))])
+    with pytest.warns(ModelWarning, match="no neighbors within its cutoff: C-Si, C-C; the model"):
+        fit_linear(descriptor(), apart)
+    with pytest.warns(ModelWarning, match="no structures with C; the model"):
+        fit_linear(descriptor(), apart.select(range(1, 7)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"degree": 3}, "degree = 3"),
+        ({"validation": 1.0}, "fraction = 1"),
+        ({"validation": 0.0}, "validation: structures with labels are needed to choose a ridge"),
+        ({"ridge": -1}, "ridge = -1"),
+        ({"expected_errors": {"energies": 1}}, "expected_errors = .*a dict with keys of energy"),
+        ({"expected_errors": {"energy": 0}}, r"expected_errors\['energy'\] = 0"),
+        ({"descriptor": "SOAP"}, "descriptor = 'SOAP': a Descriptor is needed"),
+        ({"data": []}, r"data = \[\]: a Dataset is needed"),
+        ({"descriptor": descriptor(["Si"])}, "its species are Si; C, which the data have, is"),
+    ],
+)
+def test_wrong_arguments(truth, arguments, message):
+    data = Dataset.from_atoms([labeled(truth[0], a) for a in structures(3)])
+    with pytest.raises(tm.InputError, match=message), warnings.catch_warnings(action="ignore"):
+        fit_linear(**({"descriptor": descriptor(), "data": data} | arguments))
+
+
+def test_no_labels():
+    data = Dataset.from_atoms(structures(4))
+    with pytest.raises(tm.InputError, match="energies, forces or stresses are needed"):
+        fit_linear(descriptor(), data)
+
+
+# ---- normal equations
+
+
+def test_normal_equations_are_those_of_all_rows():
+    random = np.random.default_rng(0)
+    rows, targets = random.normal(size=(3000, 4)) + 1, random.normal(size=3000)
+    sums = NormalEquations(4)
+    for part in np.split(np.arange(3000), [5, 1200]):
+        sums.add(rows[part], targets[part])
+    x = random.normal(size=4)
+    residuals = targets - rows @ x
+    assert sums.mean_square(x) == pytest.approx(np.mean(residuals**2), rel=1e-12)
+    assert sums.mean_square(x, centered=True) == pytest.approx(residuals.var(), rel=1e-12)
+    assert sums.n_rows == 3000
+    for centered in (False, True):
+        shift = (rows.mean(0), targets.mean()) if centered else (0, 0)
+        expected = np.linalg.lstsq(rows - shift[0], targets - shift[1])[0]
+        found = Ridge(*sums.system(centered)).solve(0)
+        np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+def test_a_weight_counts_like_equal_rows():
+    rows, targets = np.arange(12.0).reshape(4, 3) ** 2, np.arange(4.0)
+    one, other = NormalEquations(3), NormalEquations(3)
+    one.add(rows, targets, 2.0)
+    for _ in range(2):
+        other.add(rows, targets)
+    np.testing.assert_allclose(one.matrix, other.matrix, rtol=1e-14)
+    assert (one.n_rows, one.squares) == (other.n_rows, other.squares)
+
+
+def test_ridge_root():
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(20, 4)) * [1, 10, 0, 1e-3]
+    matrix = rows.T @ rows
+    root = ridge_root(matrix, 1e-12)
+    kept = [0, 1, 3]
+    inverse = np.linalg.inv(matrix[np.ix_(kept, kept)])
+    np.testing.assert_allclose((root @ root.T)[np.ix_(kept, kept)], inverse, rtol=1e-9)
+    np.testing.assert_array_equal(root[2], 0)

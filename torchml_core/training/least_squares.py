@@ -1,0 +1,214 @@
+"""The least-squares problem of a data set: normal equations by label and kind, and weights."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from torchml_core import checks
+from torchml_core.available_memory import available_memory
+from torchml_core.dataset import Dataset
+from torchml_core.dataset.example import NAMES
+from torchml_core.descriptors.base import Descriptor
+from torchml_core.errors import InputError, ModelWarning
+from torchml_core.portable.training_range import Ranges
+from torchml_core.training.features import Features
+from torchml_core.training.normal_equations import (
+    RIDGES,
+    NormalEquations,
+    Ridge,
+    ridge_root,
+    ridge_solution,
+)
+
+REWEIGHTINGS = 4
+FIRST_RIDGE = 1e-12
+# Energies count little in the first fit: forces tell what is wrong with energies, for example if
+# those of some kinds of structures contain a kinetic energy.
+HINDERED = 100.0
+SMALLEST_ERROR = 5e-3  # of a group, relative to the root mean square of its targets
+
+
+class LeastSquares:
+    """Normal equations of all groups: a group is a label of one kind of structures.
+
+    Attributes
+    ----------
+    features : Features
+    species : tuple of str
+    references : dict of str to float
+        Energies of elements, which targets lack.
+    fitted, held_out : dict of (label, kind) to NormalEquations
+    ranges : Ranges
+        Of the fitted structures.
+    """
+
+    def __init__(self, descriptor, data, degree, validation, isolated, seed, n_threads):
+        if not isinstance(descriptor, Descriptor):
+            checks.refuse("descriptor", descriptor, "a Descriptor")
+        if not isinstance(data, Dataset):
+            checks.refuse("data", data, "a Dataset")
+        self.species = descriptor.species or data.species
+        _check_species(self.species, data)
+        self.features = Features(descriptor, self.species, checks.whole("degree", degree, 1, 2))
+        if isinstance(validation, Dataset):
+            _check_species(self.species, validation)
+            fitted, held_out = data, validation
+        else:
+            fitted, held_out = data.split(checks.number("validation", validation), seed=seed)
+        known = fitted.reference_energies(isolated)
+        self.references = {s: known.get(s, 0.0) for s in self.species}
+        kinds = _kinds_apart(fitted, held_out, self.features.n)
+        self.fitted, self.held_out = {}, {}
+        self.ranges, self._pairs = Ranges(descriptor, self.species), set()
+        for dataset, groups in ((fitted, self.fitted), (held_out, self.held_out)):
+            for k in range(len(dataset)):
+                self._add(dataset, k, groups, kinds, dataset is fitted, n_threads)
+        if not any(group.n_rows for group in self.fitted.values()):
+            raise InputError("data: energies, forces or stresses are needed")
+        self._warn_of_gaps()
+
+    def _add(self, dataset, k, groups, kinds, is_fitted, n_threads):
+        example = dataset[k]
+        descriptor = self.features.descriptor
+        c = dataset.configuration(k, descriptor.cutoff, self.species)
+        values = descriptor.compute(c, n_threads=n_threads)
+        if is_fitted:
+            self.ranges.add(c, values)
+            codes = c.codes(self.species)
+            n = len(self.species)
+            pairs = np.unique(codes[c.pair_centers()] * n + codes[c.neighbors])
+            self._pairs.update(divmod(int(pair), n) for pair in pairs)
+        wanted = {name: getattr(example, name) is not None for name in NAMES}
+        if not any(wanted.values()) or example.weight == 0:
+            return
+        rows = self.features.rows(
+            c, values, forces=wanted["forces"], stress=wanted["stress"], n_threads=n_threads
+        )
+        targets = {"forces": example.forces, "stress": example.stress}
+        if wanted["energy"]:
+            own = sum(self.references[s] for s in example.atoms.symbols)
+            targets["energy"] = np.array([(example.energy - own) / example.n_atoms])
+        for name in NAMES:
+            if wanted[name]:
+                key = name, example.kind if kinds else ""
+                group = groups.setdefault(key, NormalEquations(self.features.n))
+                group.add(getattr(rows, name), targets[name].ravel(), example.weight)
+
+    def solve(self, ridge, expected):
+        """Return the coefficients, the ridge, and the expected error of each group."""
+        rms = {key: np.sqrt(g.squares / g.n_rows) or 1.0 for key, g in self.fitted.items()}
+        if expected is not None:
+            sizes = {key: expected.get(key[0], rms[key]) for key in rms}
+            return *self._solve(ridge, sizes), sizes
+        sizes = {key: HINDERED * rms[key] if key[0] == "energy" else rms[key] for key in rms}
+        for _ in range(REWEIGHTINGS):
+            system = self._system(self.fitted, sizes, centered=True)
+            coefficients = ridge_solution(*system, FIRST_RIDGE)
+            sizes = {
+                key: max(self._spread(key, coefficients), SMALLEST_ERROR * rms[key])
+                for key in sizes
+            }
+        return *self._solve(ridge, sizes), sizes
+
+    def _spread(self, key, coefficients):
+        """The size of a group's errors, where an error that all energies have does not count.
+
+        That of structures that were not fitted, if it is larger: overfitted ones are not exact.
+        """
+        groups = [self.fitted[key], *([self.held_out[key]] if key in self.held_out else [])]
+        centered = key[0] == "energy"
+        return np.sqrt(max(g.mean_square(coefficients, centered=centered) for g in groups))
+
+    def _solve(self, ridge, sizes):
+        """Return the coefficients and the ridge for expected errors of the groups."""
+        solutions = Ridge(*self._system(self.fitted, sizes))
+        if ridge is not None:
+            return solutions.solve(ridge), ridge
+        groups = {key: group for key, group in self.held_out.items() if key in sizes}
+        weights = self._weights(groups, sizes)
+
+        def loss(tried):
+            found = solutions.solve(tried)
+            return sum(
+                weights[key] * group.n_rows * group.mean_square(found)
+                for key, group in groups.items()
+            )
+
+        best = float(min(RIDGES, key=loss))
+        return solutions.solve(best), best
+
+    def _system(self, groups, sizes, *, centered=False):
+        """The weighted sum of the normal equations; centered: energies without their mean."""
+        matrix, right = 0.0, 0.0
+        for key, weight in self._weights(groups, sizes).items():
+            own = groups[key].system(centered and key[0] == "energy")
+            matrix, right = matrix + weight * own[0], right + weight * own[1]
+        return matrix, right
+
+    @staticmethod
+    def _weights(groups, sizes):
+        """One for each group: each label has the same weight in total."""
+        totals = dict.fromkeys(NAMES, 0.0)
+        for (name, _), group in groups.items():
+            totals[name] += group.n_rows
+        return {key: 1 / (totals[key[0]] * sizes[key] ** 2) for key in groups}
+
+    def covariance_root(self, ridge, sizes):
+        """C with C C^T the covariance of the coefficients, if errors are independent."""
+        matrix = sum(group.matrix / sizes[key] ** 2 for key, group in self.fitted.items())
+        return ridge_root(matrix, max(ridge, FIRST_RIDGE))
+
+    def errors(self, groups, coefficients):
+        """{kind: {label: root mean square error}}, also of "all"."""
+        sums = {}
+        for (name, kind), group in groups.items():
+            square = group.mean_square(coefficients) * group.n_rows
+            for key in dict.fromkeys([kind, "all"]):
+                total = sums.setdefault(key, {}).setdefault(name, [0.0, 0.0])
+                total[0] += square
+                total[1] += group.n_rows
+        return {
+            kind: {name: float(np.sqrt(s / n)) for name, (s, n) in labels.items()}
+            for kind, labels in sums.items()
+        }
+
+    def _warn_of_gaps(self):
+        there = [s for s, n in zip(self.species, self.ranges.counts, strict=True) if n]
+        absent = [s for s in self.species if s not in there]
+        known = {frozenset((self.species[i], self.species[j])) for i, j in self._pairs}
+        pairs = [
+            f"{a}-{b}"
+            for i, a in enumerate(there)
+            for b in there[: i + 1]
+            if frozenset((a, b)) not in known
+        ]
+        for what, names in (("structures with", absent), ("neighbors within its cutoff:", pairs)):
+            if names:
+                warnings.warn(
+                    f"the data have no {what} {', '.join(names)}; the model knows nothing of them",
+                    ModelWarning,
+                    stacklevel=4,
+                )
+
+
+def _check_species(species, data):
+    missing = [s for s in data.species if s not in species]
+    if missing:
+        raise InputError(
+            f"descriptor: its species are {', '.join(species)}; {missing[0]}, which the data have,"
+            " is needed too"
+        )
+
+
+def _kinds_apart(fitted, held_out, n):
+    """Whether there is memory for the matrices of each kind; InputError if for none."""
+    kinds = len(fitted.kinds) + len(held_out.kinds)
+    most, of_one = available_memory() / 2, 8.0 * n * n
+    if 10 * of_one > most:
+        raise InputError(
+            f"descriptor and degree: {n} coefficients need {10 * of_one / 1e9:.1f} GB; fewer"
+            " values, or degree 1, are needed"
+        )
+    return (3 * kinds + 4) * of_one <= most
