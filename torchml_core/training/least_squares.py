@@ -149,11 +149,16 @@ class LeastSquares:
 
     @staticmethod
     def _weights(groups, sizes):
-        """One for each group: each label has the same weight in total."""
+        """Return the weight of a row of each group.
+
+        Rows of a label count like their number's root. If they counted like their number, as errors
+        that are random would, energies would hardly count beside forces; if all labels had the same
+        weight in total, a few energies would be fitted exactly, at the forces' expense.
+        """
         totals = dict.fromkeys(NAMES, 0.0)
         for (name, _), group in groups.items():
             totals[name] += group.n_rows
-        return {key: 1 / (totals[key[0]] * sizes[key] ** 2) for key in groups}
+        return {key: 1 / (totals[key[0]] ** 0.5 * sizes[key] ** 2) for key in groups}
 
     def covariance_root(self, ridge, sizes):
         """C with C C^T the covariance of the coefficients, if errors are independent."""

@@ -91,8 +91,8 @@ def fit_linear(
 
     Notes
     -----
-    Energies count by their error per atom. Each of energies, forces and stresses has the same
-    weight in total, whatever their number.
+    Energies count by their error per atom. All energies, forces and stresses count like the root of
+    their number.
     """
     problem = LeastSquares(descriptor, data, degree, validation, isolated, seed, n_threads)
     sizes = _check_expected_errors(expected_errors)
