@@ -5,9 +5,11 @@ species)``. :meth:`PortableModel.create` finds out which one it is: the argument
 value decide. An argument with a default keeps it, since nothing says what it is for.
 """
 
+import warnings
 from dataclasses import dataclass
 
-from torchml_core.errors import FileFormatError, ModelError
+from torchml_core import checks
+from torchml_core.errors import FileFormatError, InputError, ModelError, ModelWarning
 
 
 @dataclass(frozen=True)
@@ -81,3 +83,37 @@ def check_forward(forward, parameters, folder, param_file):
         raise FileFormatError(wrong, folder / param_file)
     if wrong:
         raise ModelError(f"{folder}: {wrong}")
+
+
+def check_own_species(species, parameters):
+    """Raise InputError if a module says in what order it numbers elements, and it is another one.
+
+    Parameters
+    ----------
+    species : object
+        The module's attribute of this name; anything but a sequence of texts is ignored.
+    parameters : ModelParameters
+    """
+    codes = parameters.takes_species and parameters.species_input in (None, "codes")
+    named = isinstance(species, (tuple, list)) and all(isinstance(s, str) for s in species)
+    if codes and named and tuple(species) != parameters.species:
+        given, own = (checks.shown(list(names)) for names in (parameters.species, species))
+        raise InputError(
+            f"species = {given}: {own}, the attribute species of the model, is needed: it is the"
+            " order of its codes"
+        )
+
+
+def warn_of_equal_centers(forward, parameters, descriptor):
+    """Warn if atoms of several species can get the same energy because nothing tells them apart."""
+    if len(parameters.species) == 1 or parameters.takes_species or descriptor.tells_centers_apart:
+        return
+    ignored = "" if len(forward.arguments) == 1 else f" ({forward.arguments[1]} keeps its default)"
+    warnings.warn(
+        f"{forward} is given the descriptor alone{ignored}, and {type(descriptor).__name__} does"
+        f" not tell centers of different species apart: atoms of {' and '.join(parameters.species)}"
+        " with the same neighbors get the same energy; forward(descriptor, species) is also given"
+        " the species of each atom",
+        ModelWarning,
+        stacklevel=3,
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ import torch
 
 from torchml_core import checks, files
 from torchml_core.configuration import Configuration
-from torchml_core.errors import InputError, ModelError, ModelWarning
+from torchml_core.errors import InputError, ModelError
 from torchml_core.pair_terms import make_pair_terms
 from torchml_core.portable import conventions, evaluation
 from torchml_core.portable.added_terms import AddedTerms
@@ -19,7 +18,11 @@ from torchml_core.portable.device import execution_device
 from torchml_core.portable.executors import compiled, forward_of, load_executor
 from torchml_core.portable.extrapolation import TrainingLimits, outside_of
 from torchml_core.portable.folder import PARAMETERS_FILE, write_new
-from torchml_core.portable.forward import check_forward
+from torchml_core.portable.forward import (
+    check_forward,
+    check_own_species,
+    warn_of_equal_centers,
+)
 from torchml_core.portable.parameters import ModelParameters, check_dtype, disagreements
 from torchml_core.portable.precision import Precision
 from torchml_core.portable.prediction import Prediction, not_asked, not_given
@@ -309,6 +312,7 @@ class PortableModel:
         }
         if descriptor is not None:
             descriptor.stored_form()  # before anything that takes long
+        own_species = getattr(model, "species", None)
         model = compiled(model)
         forward = forward_of(model)
         if descriptor is not None and forward.n_required == 2:
@@ -316,11 +320,12 @@ class PortableModel:
         parameters = ModelParameters(**settings)
         path = files.as_path("folder", folder)
         check_forward(forward, parameters, path, PARAMETERS_FILE)
+        check_own_species(own_species, parameters)
         if descriptor is not None:
             wrong = disagreements(parameters, descriptor)
             if wrong:
                 raise InputError(f"descriptor: {'; '.join(wrong)}")
-            _warn_of_equal_centers(parameters, descriptor, forward)
+            warn_of_equal_centers(forward, parameters, descriptor)
         card_settings = {
             "training_range": training_range,
             "reference_energies": reference_energies,
@@ -597,20 +602,6 @@ def no_values(c, forces, virial):
     asked = {"forces": forces, "virial": virial, "particle_virials": virial}
     values = {k: np.zeros(shapes[k]) if asked[k] else not_asked(k) for k in shapes}
     return {"energy": 0.0, "particle_energies": np.zeros(n), **values}
-
-
-def _warn_of_equal_centers(parameters, descriptor, forward):
-    if len(parameters.species) == 1 or parameters.takes_species or descriptor.tells_centers_apart:
-        return
-    ignored = "" if len(forward.arguments) == 1 else f" ({forward.arguments[1]} keeps its default)"
-    warnings.warn(
-        f"{forward} is given the descriptor alone{ignored}, and {type(descriptor).__name__} does"
-        f" not tell centers of different species apart: atoms of {' and '.join(parameters.species)}"
-        " with the same neighbors get the same energy; forward(descriptor, species) is also given"
-        " the species of each atom",
-        ModelWarning,
-        stacklevel=3,
-    )
 
 
 def _choose_convention(convention, descriptor):
