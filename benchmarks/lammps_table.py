@@ -45,7 +45,7 @@ def main():
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         model = make_model(Path(folder, "Set51"))
-        environment = install(Path(folder))
+        environment = install(Path(folder), "Set51")
         print("| atoms | library, ms | LAMMPS, ms per step | ratio | 2 ranks | 2 ranks / 1 |")
         print("|---" * 6 + "|")
         for repeat in [int(word) for word in sys.argv[1:]] or [3, 10]:
@@ -78,8 +78,8 @@ def make_model(folder):
     return tm.PortableModel.create(folder, model=network, species=["Si"], descriptor=descriptor)
 
 
-def install(folder):
-    """Install the driver and the model in collections of their own; return the environment."""
+def install(folder, model):
+    """Install the driver and a model in collections of their own; return the environment."""
     places = {"MODEL_DRIVERS_DIR": "md", "PORTABLE_MODELS_DIR": "pm", "SIMULATOR_MODELS_DIR": "sm"}
     environment = {
         **os.environ,
@@ -91,7 +91,7 @@ def install(folder):
     for variable, name in places.items():
         folder.joinpath(name).mkdir()
         environment[f"KIM_API_{variable}"] = str(folder / name)
-    for arguments in (["install-driver"], ["install", str(folder / "Set51")]):
+    for arguments in (["install-driver"], ["install", str(folder / model)]):
         command = [sys.executable, "-m", "torchml_core.cli", "kim", *arguments]
         subprocess.run([*command, "--collection", "environment"], env=environment, check=True)
     return environment
