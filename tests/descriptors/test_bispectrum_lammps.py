@@ -11,9 +11,9 @@ import torchml_core as tm
 # LAMMPS's factor from eV/Å³ to bar in its units "metal", and the one that the strain derivatives
 # were converted back with.
 NKTV2P = 1.6021765e6 / 1.602176634e6
-# Of LAMMPS's forces, relative to the largest. With chemflag they are the derivatives of its energies
-# only if coefficients of equal components are equal, which those of a file are up to rounding:
-# finite differences agree with ours, see test_chemical_forces.
+# Of LAMMPS's forces, relative to the largest. With chemflag they are the derivatives of its
+# energies only if coefficients of equal components are equal, which those of a file are up to
+# rounding: finite differences agree with ours, see test_chemical_forces.
 TOLERANCES = {"InP_JCPA2020": 1e-9}
 NAMES = ("Ta06A", "WBe_Wood_PRB2019", "InP_JCPA2020", "Si_Zuo_JPCA2020.quadratic")
 
