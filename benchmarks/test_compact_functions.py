@@ -1,4 +1,4 @@
-"""Compact symmetry functions: as many as in n2p2's published potential for ethylbenzene, 184 per element.
+"""Compact symmetry functions, 184 per element, as in n2p2's published potential for ethylbenzene.
 
 500 atoms of two elements, as dense as that liquid, with about 186 neighbors within the largest
 cutoff. n2p2 has no Python interface: build it, and compare `nnp-predict` with these figures by
