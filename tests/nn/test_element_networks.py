@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
 
 import torchml_core as tm
 from torchml_core.descriptors.symmetry_functions import Function
@@ -117,6 +118,34 @@ def test_scripted_and_exported(networks, make):
             assert energies.shape == (n,)
             results += [energies.detach(), *torch.autograd.grad(energies.sum(), values)]
         torch.testing.assert_close(results[:2], results[2:], rtol=1e-14, atol=1e-14)
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pt2"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_stored_as_a_portable_model(descriptor, tmp_path, suffix, dtype):
+    """Energies and forces; of structures in which an element is missing, too."""
+    networks = tm.nn.ElementNetworks(descriptor, (4,), dtype=dtype)
+    module = networks
+    if suffix == ".pt2":
+        auto, (values, codes) = torch.export.Dim.AUTO, some_input(7)
+        example = (values.to(getattr(torch, dtype)), codes)
+        module = torch.export.export(networks, example, dynamic_shapes=({0: auto}, {0: auto}))
+    model = tm.PortableModel.create(
+        tmp_path, model=module, species=networks.species, descriptor=descriptor
+    )
+    assert model.parameters.model_file == f"model{suffix}"
+    for symbols in ("OHHC", "OO", "C"):
+        atoms = Atoms(symbols, np.random.default_rng(0).uniform(0, 3, (len(symbols), 3)))
+        c = tm.Configuration.from_atoms(atoms, descriptor.cutoff, descriptor.species)
+        values = torch.from_numpy(descriptor.compute(c)).to(getattr(torch, dtype))
+        values.requires_grad_(True)
+        codes = torch.from_numpy(c.codes(networks.species).astype(np.int64)[c.centers])
+        energies = networks(values, codes)
+        (gradient,) = torch.autograd.grad(energies.sum(), values)
+        p, tolerance = model.evaluate(c), 1e-12 if dtype == "float64" else 1e-5
+        np.testing.assert_allclose(p.particle_energies, energies.detach(), atol=tolerance)
+        forces = -descriptor.vjp(c, gradient.double().numpy())
+        np.testing.assert_allclose(p.forces, forces, atol=10 * tolerance)
 
 
 def test_one_element():

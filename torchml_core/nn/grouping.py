@@ -16,16 +16,15 @@ def rows_by_element(rows: Tensor, species: Tensor, n_elements: int) -> tuple[lis
         Codes of elements, 0 to ``n_elements - 1``.
     n_elements : int
     """
-    counts = torch.bincount(species, minlength=n_elements)
-    if torch.jit.is_scripting():
-        if counts.shape[0] != n_elements:
-            raise ValueError("species: codes below the number of elements are needed")
-    else:  # what torch.export understands
-        torch._check(counts.shape[0] == n_elements)
-    order = torch.argsort(species)
+    # unlike bincount, this has a fixed size, and refuses codes that are too large
+    counts = species.new_zeros(n_elements).scatter_add(0, species, torch.ones_like(species))
     sizes: list[int] = counts.tolist()
-    parts = torch.split(rows.index_select(0, order), sizes)
-    return list(parts), order
+    if n_elements == 1:  # in order already
+        order = torch.arange(rows.shape[0], device=rows.device)
+    else:
+        order = torch.argsort(species)
+        rows = rows.index_select(0, order)
+    return list(torch.split(rows, sizes)), order
 
 
 def in_given_order(parts: list[Tensor], order: Tensor) -> Tensor:
