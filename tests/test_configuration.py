@@ -298,6 +298,10 @@ def test_a_driver_brings_its_own_particles_and_lists():
             {"neighbors": [0, 0, 1]},
             r"neighbors\[1\] = 0: this particle is already in the row of particle 1",
         ),
+        (
+            {"offsets": [0, 3, 4], "neighbors": [2, 0, 0, 1]},
+            r"neighbors\[2\] = 0: this particle is already in the row of particle 1",
+        ),
         ({"parents": [0, 1, 2]}, r"parents\[0\] = 0: a contributing particle is needed"),
         ({"parents": [1, 2, 2]}, r"parents\[1\] = 2: 1 is needed"),
         ({"parents": [9, 1, 2]}, r"parents\[0\] = 9"),
@@ -376,6 +380,12 @@ def test_more_ghosts_than_there_is_memory_for(monkeypatch):
     monkeypatch.setattr("torchml_core.configuration.most_particles", lambda: 1000)
     with pytest.raises(tm.InputError, match="n_layers = 900: fewer ghosts are needed"):
         tm.Configuration.from_atoms(bulk("Si"), 3.0, n_layers=900)
+    n = tm.Configuration.from_atoms(bulk("Si"), 3.0).n_particles
+    monkeypatch.setattr("torchml_core.configuration.most_particles", lambda: n)
+    assert tm.Configuration.from_atoms(bulk("Si"), 3.0).n_particles == n
+    monkeypatch.setattr("torchml_core.configuration.most_particles", lambda: n - 1)
+    with pytest.raises(tm.InputError, match="n_layers = 1: fewer ghosts are needed"):
+        tm.Configuration.from_atoms(bulk("Si"), 3.0)
 
 
 @pytest.mark.parametrize("symbols", [[14, 14], "Si", [b"Si", b"Si"], ["Si", None], ["Si"], 3, {}])
