@@ -269,6 +269,7 @@ def test_ranges_of_types(write, lines):
         ("pair_coeff * * snap", "# pair_coeff * * snap", 14, "a line 'pair_coeff * * snap"),
         ("pair_style hybrid", "# pair_style hybrid", 9, "pair_coeff: a pair_style above this"),
         ("&\nsnap", "snap 8", 6, "snap 8: no arguments are needed"),
+        (" W Be\n", " W Xy\n", 12, "species: 'Xy' is not a chemical element"),
     ],
 )
 def test_faults_of_commands(write, old, new, line, said):

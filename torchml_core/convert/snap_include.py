@@ -254,6 +254,8 @@ class _Commands:
 
     def _require_zbl_of_all(self, types):
         """ZBL must act between all types, with the atomic numbers of their elements."""
+        checked = self.lines.checked
+        atomic = [float(checked(self._snap[0], atomic_number, element)) for element in types]
         found = {}
         for number, i, j, charges in self._zbl:
             pairs = [
@@ -276,7 +278,7 @@ class _Commands:
                         " between all types is supported",
                     )
                 number, charges = found[a, b]
-                needed = [float(atomic_number(first)), float(atomic_number(second))]
+                needed = [atomic[a - 1], atomic[b - 1]]
                 if charges != needed and charges[::-1] != needed:
                     raise self.unsupported(
                         number,
