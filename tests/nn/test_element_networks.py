@@ -100,9 +100,8 @@ def test_activations(name):
 
 def exported(module):
     auto = torch.export.Dim.AUTO
-    return torch.export.export(
-        module, some_input(7), dynamic_shapes=({0: auto}, {0: auto})
-    ).module()
+    example = some_input(7, n_elements=module.n_elements)
+    return torch.export.export(module, example, dynamic_shapes=({0: auto}, {0: auto})).module()
 
 
 @pytest.mark.parametrize("make", [scripted, exported])
@@ -148,14 +147,19 @@ def test_stored_as_a_portable_model(descriptor, tmp_path, suffix, dtype):
         np.testing.assert_allclose(p.forces, forces, atol=10 * tolerance)
 
 
-def test_one_element():
-    d = tm.SymmetryFunctions(["Si"], 4.0, [("g2", [[0.1, 0.0], [0.2, 0.0]])])
+@pytest.mark.parametrize("make", [lambda module: module, scripted, exported])
+def test_one_element(make):
+    """Not sorted, but its codes are checked."""
+    d = tm.SymmetryFunctions(["Si"], 4.0, [("g2", [[0.1 * k, 0.0] for k in range(5)])])
     networks = tm.nn.ElementNetworks(d, hidden=(3,))
-    values = torch.rand(4, 2, dtype=torch.float64)
-    energies = networks(values, torch.zeros(4, dtype=torch.int64))
-    torch.testing.assert_close(energies, networks.networks[0](values))
-    with pytest.raises(RuntimeError):
-        networks(values, torch.tensor([0, 0, 1, 0]))
+    module = make(networks)
+    for n in (0, 1, 4):
+        values = torch.rand(n, 5, dtype=torch.float64)
+        energies = module(values, torch.zeros(n, dtype=torch.int64))
+        torch.testing.assert_close(energies, networks.networks[0](values))
+    for wrong in (1, -1):
+        with pytest.raises(Exception, match="out of (bounds|range)"):
+            module(values, torch.tensor([0, 0, wrong, 0]))
 
 
 def test_derivatives(networks):

@@ -16,15 +16,14 @@ def rows_by_element(rows: Tensor, species: Tensor, n_elements: int) -> tuple[lis
         Codes of elements, 0 to ``n_elements - 1``.
     n_elements : int
     """
+    if n_elements == 1:  # in order already; a code other than 0 becomes an index out of range
+        n = rows.shape[0]
+        return [rows], torch.arange(n, device=rows.device) + n * species
     # unlike bincount, this has a fixed size, and refuses codes that are too large
     counts = species.new_zeros(n_elements).scatter_add(0, species, torch.ones_like(species))
+    order = torch.argsort(species)
     sizes: list[int] = counts.tolist()
-    if n_elements == 1:  # in order already
-        order = torch.arange(rows.shape[0], device=rows.device)
-    else:
-        order = torch.argsort(species)
-        rows = rows.index_select(0, order)
-    return list(torch.split(rows, sizes)), order
+    return list(torch.split(rows.index_select(0, order), sizes)), order
 
 
 def in_given_order(parts: list[Tensor], order: Tensor) -> Tensor:
