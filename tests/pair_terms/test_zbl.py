@@ -131,8 +131,9 @@ def molecule():
     return atoms
 
 
-@pytest.mark.parametrize("make", [alloy, molecule])
-@pytest.mark.parametrize(("inner", "outer"), [(4.0, 4.8), (0.8, 2.6)])
+@pytest.mark.parametrize(
+    ("make", "inner", "outer"), [(alloy, 4.0, 4.8), (alloy, 0.8, 2.6), (molecule, 2.0, 4.0)]
+)
 def test_equal_to_lammps(make, inner, outer, tmp_path):
     need(shutil.which("lmp"), "lmp is not on PATH (Debian: lammps)")
     atoms, species = make(), ["C", "W", "Si"]
