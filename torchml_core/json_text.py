@@ -14,6 +14,7 @@ from torchml_core.errors import FileFormatError, InputError
 from torchml_core.text_numbers import LONGEST
 
 WIDTH = 160  # characters of a line that contains a list or an object
+LEVELS = 2  # of keys whose lines are known
 DEEPEST = 30  # objects and lists inside each other; ours have up to seven
 # Strings are matched up to the end of the text if they do not end, so that the time stays linear.
 TOKEN = re.compile(
@@ -105,7 +106,8 @@ class JsonFile:
                     )
                 inside[-1].add(value)
                 names[-1] = value
-                self._lines.setdefault(tuple(names), line)
+                if len(names) <= LEVELS:
+                    self._lines.setdefault(tuple(names), line)
             elif token[0] in "[{":
                 inside.append(set() if token[0] == "{" else None)
                 names.append(None)

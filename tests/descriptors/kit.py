@@ -104,7 +104,8 @@ class SettingsKit(_Structures):
     @pytest.mark.parametrize("dtype", [np.float64, np.float32])
     def test_energy_and_gradient(self, descriptor, configuration, dtype):
         """The same as compute and vjp, with weights of all centers and of each species."""
-        weights = np.random.default_rng(2).standard_normal((2, descriptor.width)).astype(dtype)
+        shape = max(len(descriptor.species), 2), descriptor.width
+        weights = np.random.default_rng(2).standard_normal(shape).astype(dtype)
         values = descriptor.compute(configuration, dtype=dtype)
         tolerance = 1e-12 if dtype == np.float64 else 1e-4
         cases = [(weights[1], np.tile(weights[1], (len(values), 1)))]
@@ -198,7 +199,9 @@ class ArgumentsKit(_Structures):
         with pytest.raises(tm.InputError, match=r"weights has shape .*\(width,\)"):
             descriptor.energy_and_gradient(c, np.ones(descriptor.width + 1))
         with pytest.raises(tm.InputError, match=r"weights has shape .*\(n_species, width\)"):
-            descriptor.energy_and_gradient(c, np.ones((3, descriptor.width)))
+            descriptor.energy_and_gradient(
+                c, np.ones((len(descriptor.species) + 2, descriptor.width))
+            )
         with pytest.raises(tm.InputError, match=r"dr has shape .*\(n_particles, 3\)"):
             descriptor.jvp(c, np.ones((c.n_particles + 1, 3)))
         for bad in (np.nan, np.inf):

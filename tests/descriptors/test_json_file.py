@@ -39,6 +39,7 @@ DESCRIPTORS = {
     "mean and std": tm.SymmetryFunctions(["Si"], 4.0, G2, mean=[0.1, -1e200], std=7),
     "weights": functions("weighted", weights={"Si": -0.1, "C": 1e9}, std=math.pi),
     "names": tm.SymmetryFunctions(["a b", "12", "#", 'ü"\\'], 4.0, G2, species_mode="resolved"),
+    "long name": tm.SymmetryFunctions(["x" * 50], 4.0, G2),  # the .dat reader takes up to 40
     "elements": elements(),
     "elements with inner": elements(cutoff_function="poly2", inner=0.3),
     "soap": tm.SOAP(["Si"], 5.0, 2, 1),

@@ -229,7 +229,7 @@ VALUES = st.recursive(
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-@given(key=st.sampled_from([*FAULTS, "\x1b"]), value=VALUES)
+@given(key=st.sampled_from([*FAULTS, "\x1b", "other"]), value=VALUES)
 def test_any_value_is_an_error_or_read_back(key, value, tmp_path):
     path = tmp_path / "model.json"
     path.write_text(json.dumps({**json.loads(card_text(full_card())), key: value}))
@@ -258,7 +258,7 @@ def test_inspect_shows_it_and_what_is_wrong(tmp_path):
     folder = tmp_path / "m"
     limits = {"Si": ([0.0, 0.0], [1.0, 2.0])}
     create(folder, training_range=limits, license="MIT", reference_energies={"Si": -0.5})
-    edit(folder / "model.json", mine={"a": 1})
+    edit(folder / "model.json", mine={"a": 1}, other=2)
     findings = look_into(folder)
     assert not findings.problems
     text = "\n".join(findings.lines())

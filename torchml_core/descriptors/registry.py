@@ -37,12 +37,12 @@ def kinds() -> tuple[str, ...]:
 
 def kinds_with_dat_file() -> tuple[str, ...]:
     """Return the names of the kinds that a ``.dat`` file can contain."""
-    from torchml_core.descriptors.base import Descriptor  # it imports this module
+    from torchml_core.descriptors.storing import Storable  # it imports this module
 
     return tuple(
         kind
         for kind in kinds()
-        if descriptor_class(kind)._from_lines.__qualname__ != Descriptor._from_lines.__qualname__
+        if descriptor_class(kind)._from_lines.__qualname__ != Storable._from_lines.__qualname__
     )
 
 

@@ -153,9 +153,12 @@ def _read(path):
     settings = {name: rest.pop(name) for name in NAMES if name in rest and name != "other"}
     faults = [file.error(f"{name} is missing", name) for name in REQUIRED if name not in settings]
     species = settings.get("species")
-    for name, value in (settings | rest).items():
+    for name, value in file.content.items():
         try:
-            _check(name, value, species)
+            if name in settings:
+                _check(name, value, species)
+            else:
+                _check_unknown(name, value)
         except InputError as error:
             faults.append(file.error(str(error), name))
     return (None, faults) if faults else (ModelCard(**settings, other=rest), [])
@@ -237,8 +240,7 @@ def _check(name, value, species):
     if name in OPTIONAL and value is None:
         return None
     species = tuple(species) if isinstance(species, (list, tuple)) else None
-    check = CHECKS.get(name, _check_unknown)
-    return check(name, value, species)
+    return CHECKS[name](name, value, species)
 
 
 def _check_species(name, value, species):
@@ -334,12 +336,12 @@ def _check_text(name, value, species):
 def _check_other(name, value, species):
     values = plain(name, dict(_mapping(name, value, "a dict")))
     for key in values:
-        if key in (*NAMES, "format", "version"):
+        if key in ("format", "version") or (key in NAMES and key != "other"):
             raise InputError(f"{name}: {key} has a meaning of its own; another key is needed")
     return values
 
 
-def _check_unknown(name, value, species):
+def _check_unknown(name, value):
     return plain(check_text("key", name), value)
 
 

@@ -7,8 +7,9 @@ import numpy as np
 
 from torchml_core.checks import number, one_of, positive, real_numbers, refuse, shown, whole
 from torchml_core.configuration_checks import check_species
-from torchml_core.descriptors.base import Descriptor, hashable
+from torchml_core.descriptors.base import Descriptor
 from torchml_core.descriptors.density.radial_basis import RADIAL_BASES, radial_table
+from torchml_core.descriptors.storing import hashable
 from torchml_core.errors import InputError
 
 SMOOTHINGS = ("cosine", None)
