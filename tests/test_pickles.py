@@ -207,7 +207,7 @@ WITHIN = {
     "training.normal_equations",
 }
 # Classes that are bases of others, results of C's kind, or tried elsewhere.
-NOT_MADE = {"Ranges", "Descriptor", "DensityDescriptor", "Results", "ExportedExecutor"}
+NOT_MADE = {"Ranges", "Descriptor", "Storable", "DensityDescriptor", "Results", "ExportedExecutor"}
 NOT_MADE |= {"ElementNetwork", "Layer", "MeanNetwork"}  # parts of ElementNetworks
 
 
