@@ -235,6 +235,10 @@ def test_members_need_the_same_functions(tmp_path):
         ("committee_mode prediction\n", r"input\.nn:\d+: a line 'committee_data"),
         ("committee_mode prediction\ncommittee_data data 5\n", r"input\.nn:\d+: .*there are 2"),
         (
+            "committee_mode average\ncommittee_data data 2\n",
+            r"input\.nn:13: committee_mode = 'average': prediction",
+        ),
+        (
             "committee_mode prediction\ncommittee_data data 1\n",
             r"input\.nn:\d+: committee_data = 1: a whole",
         ),
@@ -243,7 +247,7 @@ def test_members_need_the_same_functions(tmp_path):
 def test_wrong_committees(tmp_path, line, message):
     potentials = write_committee(tmp_path / "n2p2", ("", "data-1", "data-2"))
     (tmp_path / "n2p2" / "input.nn").write_text(potentials[0].settings + line)
-    with pytest.raises(tm.FileFormatError, match=message):
+    with pytest.raises((tm.FileFormatError, tm.UnsupportedError), match=message):
         tm.convert.n2p2(tmp_path / "n2p2", tmp_path / "model", **UNITS)
 
 

@@ -198,6 +198,11 @@ def _member_folders(folder):
         return [folder]
     if mode is None or data is None:
         raise settings.lacks("committee_data" if data is None else "committee_mode")
+    (word,) = settings.first_words(mode, 1)
+    if word not in ("prediction", "validation"):
+        raise settings.unsupported(
+            mode, f"committee_mode = {checks.shown(word)}: prediction or validation is needed"
+        )
     prefix, word = settings.first_words(data, 2)
     size = settings.parse(_parse_size, data, "committee_data", word)
     numbered = re.compile(re.escape(prefix) + r"[-_]?[0-9]+")
