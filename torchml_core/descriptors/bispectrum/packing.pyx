@@ -86,6 +86,6 @@ cdef class BispectrumKernel(Kernel):
         packed.n_triples = n_triples
         packed.n_lists = len(heads)
         packed.heads = <const ListHead *> self.ints(heads)
-        packed.factors = self.ints(2 * lists.factors)
+        packed.factors = self.ints(2 * SIMD_BYTES * lists.factors)
         packed.coefficients = self.doubles(lists.coefficients)
         packed.coefficients_single = self.floats(lists.coefficients)

@@ -24,7 +24,7 @@ cdef struct ProductPlan:
     Py_ssize_t n_elements
     Py_ssize_t n_lists
     const ListHead *heads
-    const int32_t *factors      # (n_products, 2) places of elements: twice their numbers
+    const int32_t *factors      # (n_products, 2) places of elements, in bytes
     const double *coefficients
     const float *coefficients_single
 
