@@ -7,6 +7,7 @@ from descriptors.bispectrum_reference import bispectrum, reference
 from descriptors.kit import ArgumentsKit, SettingsKit, cluster, silicon_carbide
 
 import torchml_core as tm
+from torchml_core.descriptors.bispectrum import coupling
 from torchml_core.testing import check_rotation
 
 CUTOFFS = {("Si", "Si"): 4.0, ("C", "Si"): 3.5, ("C", "C"): 3.2}
@@ -262,6 +263,22 @@ def test_lammps_cutoffs():
 def test_wrong_settings(settings, message):
     with pytest.raises(tm.InputError, match=message):
         tm.Bispectrum(**{"species": ["Si", "C"], "cutoff": CUTOFFS, "twojmax": 4, **settings})
+
+
+def test_too_many_values():
+    species = [f"X{k}" for k in range(30)]
+    with pytest.raises(tm.InputError, match="species and twojmax give 1485000 values per atom"):
+        tm.Bispectrum(species, 4.0, 8, chemical=True)
+    assert tm.Bispectrum(species, 4.0, 8).width == 55
+
+
+@pytest.mark.parametrize(("twojmax", "most"), [(6, 10_100), (8, 44_800)])
+def test_lists_are_short(twojmax, most):
+    """Multiply-adds of the values: 30 % more with the smallest angular momenta as outputs."""
+    d = tm.Bispectrum(["Si"], 4.0, twojmax)
+    triples = tuple(sorted({tuple(sorted(c)) for c in d.components}))
+    heads = coupling.make_lists(twojmax, triples, True).heads
+    assert np.sum(heads[:, :3].sum(axis=1) * (4 + 2 * heads[:, 3])) <= most
 
 
 # ---- files

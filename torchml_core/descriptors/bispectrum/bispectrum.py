@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from torchml_core.descriptors.data_lines import DataLines
 
 LARGEST_TWOJMAX = 14
+MOST_VALUES = 10**6
 DIAGONAL_STYLES = (0, 1, 2, 3)
 
 
@@ -142,6 +143,11 @@ class Bispectrum(Descriptor):
         self.self_in_all = checks.flag("self_in_all", self_in_all)
         self.components = components_of_style(self.twojmax, self.diagonal_style)
         self.width = len(self.components) * len(self._channels()) ** 3
+        if self.width > MOST_VALUES:
+            raise InputError(
+                f"species and twojmax give {self.width} values per atom: at most {MOST_VALUES} are"
+                " possible; reduce twojmax or the number of species, or leave out chemical"
+            )
 
     @staticmethod
     def lammps_cutoffs(rcutfac: float, radii: Mapping[str, float]) -> dict[tuple[str, str], float]:
@@ -258,26 +264,24 @@ class Bispectrum(Descriptor):
         The kernel's values are numbered as in kernel/products.pxd: the channels of the smaller and
         the larger factor and of the output, and the triple.
         """
-        n_channels, n_species = len(self._channels()), len(self.species)
-        positions = choose_outputs(self.twojmax, triples, merged)
-        sources, scales, isolated = [], [], []
-        for channels in itertools.product(range(n_channels), repeat=3):
-            for component in self.components:
-                one = n_channels == 1 or self.self_in_all
-                with_self = [one or set(channels) == {z} for z in range(n_species)]
-                scales.append(1 if self.normalize else component[2] + 1)
-                if sum(component) % 2:
-                    sources.append(-1)
-                    isolated.append([0] * n_species)
-                    continue
-                # sorted by j, so that the channels follow their matrices
-                members = sorted(zip(component, channels, strict=True))
-                k = triples.index(tuple(j for j, _ in members))
-                output = members.pop(positions[k])
-                a, b, c = members[0][1], members[1][1], output[1]
-                sources.append(((a * n_channels + b) * n_channels + c) * len(triples) + k)
-                isolated.append([scales[-1] if found else 0 for found in with_self])
-        return np.array(sources), np.array(scales), np.array(isolated, dtype=float).T
+        n, n_species = len(self._channels()), len(self.species)
+        outputs = dict(zip(triples, choose_outputs(self.twojmax, triples, merged), strict=True))
+        channels = np.array(list(itertools.product(range(n), repeat=3)))
+        sources = np.full((len(channels), len(self.components)), -1)
+        for k, component in enumerate(self.components):
+            triple = tuple(sorted(component))
+            if triple in outputs:
+                factors = np.argsort(component, kind="stable").tolist()
+                output = factors.pop(outputs[triple])
+                a, b, c = channels[:, [*factors, output]].T
+                sources[:, k] = ((a * n + b) * n + c) * len(triples) + triples.index(triple)
+        scales = np.array([1 if self.normalize else j + 1 for _, _, j in self.components])
+        isolated = np.ones((n_species, len(channels)))
+        if n > 1 and not self.self_in_all:
+            isolated = np.all(channels == np.arange(n)[:, None, None], axis=2)
+        isolated = isolated[:, :, None] * (sources >= 0) * scales
+        scales = np.tile(scales, len(channels))
+        return sources.ravel(), scales, isolated.reshape(n_species, -1)
 
 
 _DEFAULTS = {
