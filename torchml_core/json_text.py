@@ -75,11 +75,14 @@ class JsonFile:
             keys = keys[:-1]
         return FileFormatError(message, self.path, self._lines.get(keys, 1))
 
-    def require_format(self, name, version):
-        """Raise FileFormatError unless ``format`` and ``version`` are these."""
+    def require_format(self, name, version, hint=""):
+        """Raise FileFormatError unless ``format`` and ``version`` are these.
+
+        ``hint`` ends the message of a file of another format.
+        """
         found = self.content.get("format")
         if found != name:
-            raise self.error(f"format = {shown(found)}: {name!r} is needed", "format")
+            raise self.error(f"format = {shown(found)}: {name!r} is needed{hint}", "format")
         found = self.content.get("version")
         if type(found) is not int or found != version:
             newer = type(found) is int and found > version

@@ -78,7 +78,7 @@ class StillingerWeber(torch.nn.Module):
 
 def make(folder):
     """Write the model's files into a folder and return the PortableModel."""
-    for name in ("model.param", "model.pt"):
+    for name in ("model.param", "model.pt", "model.json"):
         (Path(folder) / name).unlink(missing_ok=True)
     model = StillingerWeber(PARAMETERS, CUTOFF)
     return tm.PortableModel.create(

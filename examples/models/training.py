@@ -87,7 +87,7 @@ def mean_energy(examples):
 def write_model(folder, sets, **model):
     """Write a portable model and, beside it, ``errors.json``: its errors on each set."""
     folder = Path(folder)
-    for name in ("model.param", "model.pt", "descriptor.dat", "errors.json"):
+    for name in ("model.param", "model.pt", "model.json", "descriptor.dat", "errors.json"):
         (folder / name).unlink(missing_ok=True)
     made = tm.PortableModel.create(folder, **model)
     errors = {name: silicon_data.errors(made, examples) for name, examples in sets.items()}

@@ -172,7 +172,10 @@ def test_dtype_of_the_card_is_used_and_kept_by_save(tmp_path):
 
 
 FAULTS = {
-    "format": ("torchml", "model.json:3: format = 'torchml': 'torchml_core model' is needed"),
+    "format": (
+        "torchml",
+        "model.json:3: format = 'torchml': 'torchml_core model' is needed; a file of another",
+    ),
     "version": (2, "version = 2: 1, the only version known here, is needed; a newer torchml_core"),
     "species": (["Xx"], "species[0] = 'Xx': the symbol of an element"),
     "units": ({"length": "Bohr", "energy": "eV"}, "units['length'] = 'Bohr': 'Angstrom' is needed"),

@@ -146,7 +146,7 @@ def find_card_faults(path: PathLike) -> list[FileFormatError]:
 
 def _read(path):
     file = JsonFile(path, CARD_FILE)
-    file.require_format(FORMAT, VERSION)
+    file.require_format(FORMAT, VERSION, "; a file of another program needs another name than this")
     rest = {
         name: value for name, value in file.content.items() if name not in ("format", "version")
     }
