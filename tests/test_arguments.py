@@ -96,6 +96,10 @@ ALLOWED = {
     "eta": NUMBER | {"0"},
     "zeta": NUMBER,
     "lambda_": NUMBER | {"-1", "0"},
+    "neighbors of _compact": {"None"},
+    "radial": {"[1, 2]", "array"},
+    "angular": {"[1, 2]", "array"},
+    "asymmetric": FLAG,
     "smoothing_width": NUMBER,
     "inner": {"0", "1e-200", "fraction"},
     "inner of ZBL": NUMBER,
@@ -211,6 +215,11 @@ def calls(tmp_path_factory):
         (_parameters, {"zeta": 1.0, "lambda_": 1.0, "eta": 0.1}),
         (_pair_cutoff, {"cutoff": 3.0}),
         (
+            _compact,
+            {"neighbors": ("Si", "Si"), "radial": (0.0, 4.0), "angular": (0.0, 90.0)}
+            | {"core": "poly2", "asymmetric": True},
+        ),
+        (
             tm.ElementSymmetryFunctions,
             {"functions": {"Si": [_function()]}, "cutoff_function": "cos", "inner": 0.0},
         ),
@@ -301,6 +310,11 @@ def _parameters(zeta, lambda_, eta):
 
 def _pair_cutoff(cutoff):
     return tm.SymmetryFunctions(["Si"], {("Si", "Si"): cutoff}, [("g2", [[0.5, 1.0]])])
+
+
+def _compact(neighbors, radial, angular, core, asymmetric):
+    f = ("c5", neighbors, radial, angular, core, asymmetric)
+    return tm.ElementSymmetryFunctions({"Si": [f]})
 
 
 def _function():

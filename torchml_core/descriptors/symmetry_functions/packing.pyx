@@ -133,7 +133,9 @@ cdef class SymmetryFunctionKernel(Kernel):
         packed.row_radial = self.ints(block["row_radial"])
         packed.row_sum = self.ints(block["row_sum"])
         packed.row_weight = self.doubles(block["row_weight"])
-        packed.blocks = <TripletBlock *> calloc(len(block["triplets"]), sizeof(TripletBlock))
+        packed.blocks = <TripletBlock *> calloc(
+            1 + len(block["triplets"]), sizeof(TripletBlock)
+        )
         if packed.blocks == NULL:
             raise MemoryError()
         packed.n_blocks = len(block["triplets"])

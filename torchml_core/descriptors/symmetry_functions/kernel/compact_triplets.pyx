@@ -14,7 +14,9 @@ for those that are too far from j.
 from torchml_core.descriptors.symmetry_functions.kernel.core_functions cimport compact_function
 from torchml_core.kernels.verbs cimport TANGENTS, VALUES
 from torchml_core.simd.elementary cimport varccos
-from torchml_core.simd.vectors cimport SIMD_BYTES, carve, put, splat, splat_at, vmax, vrsqrt
+from torchml_core.simd.vectors cimport (
+    SIMD_BYTES, carve, put, splat, splat_at, vec, vfloat, vmax, vrsqrt,
+)
 
 
 cdef void lay_out_triplet_scratch(
@@ -190,6 +192,7 @@ cdef inline void fill_distances(
     cdef vec *distance = <vec *> work.distance
     cdef vec *inverse = <vec *> work.inverse
     cdef vec xj, yj, zj, dx, dy, dz, square
+    cdef vec least = splat(1e-37 if vec is vfloat else 1e-300, type_tag)  # for k = j
     for j in range(tile.first_j, tile.first_j + tile.n_j):
         xj = splat_at(<const vec *> neighborhood.x, j)
         yj = splat_at(<const vec *> neighborhood.y, j)
@@ -198,7 +201,7 @@ cdef inline void fill_distances(
             dx = x[v] - xj
             dy = y[v] - yj
             dz = z[v] - zj
-            square = vmax(dx * dx + dy * dy + dz * dz, splat(1e-30, type_tag))
+            square = vmax(dx * dx + dy * dy + dz * dz, least)
             inverse[v] = vrsqrt(square)
             distance[v] = square * inverse[v]
         distance += n
