@@ -192,6 +192,7 @@ WITHIN = {
     "nn.activations",
     "pair_terms.zbl_kernel",
     "portable.added_terms",
+    "portable.linear_model",
     "portable.archive",
     "portable.conventions",
     "portable.evaluation",

@@ -25,6 +25,7 @@ class Returns:
     device = torch.device("cpu")
     weights_dtype = torch.float64
     n_numbers = 0
+    linear = None
     arguments = ("species", "coords", "n_neigh", "nlist", "contributing")
 
     def __init__(self, function, uses_autograd=False):

@@ -23,6 +23,7 @@ from torchml_core.portable.forward import (
     check_own_species,
     warn_of_equal_centers,
 )
+from torchml_core.portable.linear_model import LinearModel
 from torchml_core.portable.parameters import ModelParameters, check_dtype, disagreements
 from torchml_core.portable.precision import Precision
 from torchml_core.portable.prediction import Prediction, not_asked, not_given
@@ -124,6 +125,7 @@ class PortableModel:
         self._calling = conventions.BY_NAME[parameters.convention](
             parameters, descriptor, self._species_input
         )
+        self._linear = self._find_linear(dtype)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -426,11 +428,7 @@ class PortableModel:
         c = configuration_for(self, structure, n_threads)
         if c.n_centers == 0:
             return Prediction(c, no_values(c, forces, virial), outside_of([self._limits]))
-        descriptor_values = self._calling.values(c, n_threads)
-        outside = outside_of([self._limits], c, descriptor_values)
-        found = self._outcome(c, descriptor_values, gradient=forces or virial)
-        values = self._energies(c, found)
-        values.update(self._derivatives(c, found, forces, virial, n_threads))
+        values, outside = self._values(c, forces=forces, virial=virial, n_threads=n_threads)
         terms = AddedTerms(self.pair_terms, c, n_threads, derivatives=forces or virial)
         return Prediction(c, terms.add_to(values), outside)
 
@@ -461,6 +459,32 @@ class PortableModel:
             f"<PortableModel {self.folder.name}: {p.convention}{descriptor}, {' '.join(p.species)},"
             f" cutoff {p.cutoff:g}{layers}, {p.model_file} on {self.device}>"
         )
+
+    def _values(self, c, *, forces, virial, n_threads):
+        """Values for Prediction without pair terms, and what is outside of the training range."""
+        if self._linear is not None and (forces or virial):
+            codes = self._species_input().numbers(self.species)
+            if self._linear.takes(codes):
+                asked = {"forces": forces, "virial": virial, "n_threads": n_threads}
+                return self._linear.values(c, codes, **asked), None
+        descriptor_values = self._calling.values(c, n_threads)
+        outside = outside_of([self._limits], c, descriptor_values)
+        found = self._outcome(c, descriptor_values, gradient=forces or virial)
+        values = self._energies(c, found)
+        values.update(self._derivatives(c, found, forces, virial, n_threads))
+        return values, outside
+
+    def _find_linear(self, dtype):
+        """The LinearModel that the model is, if it is one and its values are not needed."""
+        function, parameters = self._executor.linear, self.parameters
+        if function is None or not parameters.takes_species or parameters.returns_forces:
+            return None
+        if self.convention != "descriptor" or self.device.type != "cpu":
+            return None
+        if self._limits is not None or dtype not in (None, "float64"):
+            return None
+        linear = LinearModel(function, self.descriptor, self.species)
+        return linear if linear.fits else None
 
     def _outcome(self, c, values, *, gradient):
         """The Outcome for a configuration and the values of its descriptor; checked."""
