@@ -219,6 +219,20 @@ def test_cells_are_not_narrower_than_the_cutoff(axis, narrower, pbc):
         assert (2 * k + 3, 2 * k) in pairs
 
 
+@pytest.mark.parametrize("shear", [0.1, 1e-3, 1e-6, 1e-7, 1e-8])
+def test_cells_that_are_nearly_right_angled(shear):
+    """Two narrow cells further on in two directions: nearer than Pythagoras says."""
+    edge = 3.0 * np.sqrt(2) * (1 + 0.3 * shear)  # half its shorter diagonal is within the cutoff
+    cell = np.diag([4.5, edge, edge])
+    cell[2, 1] = shear * edge
+    near = [[0.5, 0.5 - 1e-12, 0.5 + 1e-12], [0.5, 1e-12, 1 - 1e-12]]  # shifted by b - c
+    others = np.random.default_rng(0).uniform(0, 1, (150, 3))  # so many that cells are narrow
+    positions = np.concatenate([near, others]) @ cell
+    assert 2.9 < np.linalg.norm(positions[1] + cell[1] - cell[2] - positions[0]) < 3.0
+    lists = tm.neighbor_list("ijS", positions=positions, cell=cell, pbc=True, cutoff=3.0)
+    assert [0, 1, 0, 1, -1] in np.column_stack(lists).tolist()
+
+
 @pytest.mark.parametrize("cells_away", [0.9e9, -0.9e9])
 def test_atoms_almost_a_billion_cells_away(cells_away):
     positions = [[cells_away * 4 + 1, 0, 0], [2, 0, 0]]

@@ -167,11 +167,12 @@ cdef Fault measure(
 
     of_unit, of_limit : exponents, of the unit of the search and of the limit, in Å
     """
-    cdef double[3] normal
+    cdef double[3][3] normals
+    cdef double *normal
     cdef double height, length
     cdef int a, k
-    out.orthogonal = True
     for a in range(3):
+        normal = normals[a]
         cross(reduced.mantissa[(a + 1) % 3], reduced.mantissa[(a + 2) % 3], normal)
         length = sqrt(dot(normal, normal))
         height = dot(normal, reduced.mantissa[a]) / length
@@ -187,7 +188,6 @@ cdef Fault measure(
         out.stretch[a] = sqrt(dot(out.along[a], out.along[a]))
         for k in range(3):
             out.along[a][k] = ldexp(out.along[a][k], of_unit - of_limit)
-        out.orthogonal = out.orthogonal and out.stretch[a] <= 1 + 1e-12
         out.period[a] = out.per_period[a] = out.rounding[a] = 0
         if not out.periodic[a]:
             continue
@@ -202,6 +202,13 @@ cdef Fault measure(
                 out.rounding[a] += ROUNDING * llabs(out.transform[a][k]) * ldexp(
                     1, cell.exponent[k] - of_unit
                 )
+    # A cosine shortens the diagonal of two gaps by up to half of it: this one, by less than the
+    # slack of a grid.
+    out.orthogonal = True
+    for a in range(3):
+        out.orthogonal = (
+            out.orthogonal and fabs(dot(normals[a], normals[(a + 1) % 3])) <= 1e-10
+        )
     return FINE
 
 
