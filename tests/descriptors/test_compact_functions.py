@@ -143,6 +143,30 @@ def test_collinear_triples_count(type, angle):
     np.testing.assert_allclose(d.vjp(c, weights), difference, atol=2e-5)
 
 
+def test_all_angles():
+    """The angular part and its derivative, from 0 to 180 degrees and next to both."""
+    near = 10.0 ** -np.arange(1, 9)
+    angles = np.concatenate([near, np.linspace(1, 179, 90), 180 - near])
+    functions = [
+        CompactFunction("c5", ("C", "C"), (-4.0, 4.0), interval, core)
+        for interval in [(0.0, 180.0), (-180.0, 180.0), (0.0, 360.0)]
+        for core in CORES
+    ]
+    d = tm.ElementSymmetryFunctions({"Si": functions, "C": []})
+    radial = [compact((-4.0, 4.0), core, False, 2.0) ** 2 for core in CORES] * 3
+    for angle in np.radians(angles):
+        across = np.array([-np.sin(angle), np.cos(angle), 0])
+        positions = [[0, 0, 0], [2, 0, 0], [2 * np.cos(angle), 2 * np.sin(angle), 0]]
+        c = tm.Configuration.from_atoms(Atoms("SiCC", positions=positions), 4.0, d.species)
+        direction = np.array([0 * across, 0 * across, 2 * across])  # dθ = 1
+        x, h = np.degrees(angle), 1e-30j * np.degrees(1)
+        parts = [compact(f.angular, f.core, False, x) for f in functions]
+        np.testing.assert_allclose(d.compute(c)[0], np.multiply(radial, parts), 1e-12, 2e-14)
+        slopes = [np.imag(compact(f.angular, f.core, False, x + h)) / 1e-30 for f in functions]
+        # Rounded, a cosine of almost 1 leaves eight digits of θ.
+        np.testing.assert_allclose(d.jvp(c, direction)[0], np.multiply(radial, slopes), atol=2e-8)
+
+
 @pytest.mark.parametrize("core", CORES)
 def test_neighbors_at_the_ends_of_intervals(core):
     """Distances and angles at which a function begins or ends: 0, with derivative 0."""

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from torchml_core.descriptors.symmetry_functions import planning
+from torchml_core.descriptors.symmetry_functions import CompactFunction, planning
+from torchml_core.descriptors.symmetry_functions.compact_planning import CompactFamily
 from torchml_core.descriptors.symmetry_functions.planning import Family
 
 
@@ -95,3 +96,44 @@ def test_reach_leaves_out_what_counts_nowhere(planned):
     none = family(2, [(0.1, 0.0)], [0], cutoffs=np.array([[9.0]]))
     none = Family(**(none.__dict__ | {"channels": np.array([-1], dtype=np.int32)}))
     assert planned(2, [family(4, ROWS, [[0]]), none])["cutoffs"].tolist() == [[5.0]]
+
+
+def compact_family(functions, species=("H", "C", "O")):
+    return CompactFamily(
+        functions=functions,
+        components=list(range(len(functions))),
+        species=species,
+        numbers=np.ones(len(species)),
+        centers=np.array([True, False, False]),
+    )
+
+
+def test_compact_functions_share_radial_and_angular_parts(planned):
+    functions = [
+        CompactFunction(type, ("C", "O"), radial, angular)
+        for type, angular in (("c5", (0, 90)), ("c5", (60, 180)), ("c4", (0, 90)))
+        for radial in ((-4.0, 4.0), (1.0, 3.0))
+    ]
+    functions.append(CompactFunction("c2", ("O",), (0.0, 3.0)))
+    plan = planned(7, [compact_family(functions)])
+    (block,) = plan["blocks"]
+    assert [radial[:2] for radial in block["radials"]] == [(0.0, 3.0), (-4.0, 4.0), (1.0, 3.0)]
+    assert block["breaks"] == [1.0, 3.0, 4.0]
+    assert block["first_bin"] == [0, 0, 1]
+    assert block["last_bin"] == [2, 3, 2]
+    wide, narrow = block["triplets"]
+    assert (wide["with_jk"], narrow["with_jk"]) == (False, True)
+    assert (len(wide["angles"]), wide["radial"], wide["term"]) == (2, [1, 2], [0, 1, 0, 1])
+    assert wide["group"].tolist() == [0, 2, 4]
+    assert [block["row_sum"], wide["first_sum"], narrow["first_sum"]] == [[0], 1, 5]
+    assert plan["components"].tolist() == [6, 0, 2, 1, 3, 4, 5]
+    assert plan["cutoffs"].tolist() == [[0, 4, 4], [0, 0, 0], [0, 0, 0]]
+
+
+def test_species_that_compact_functions_name_are_told_apart(planned):
+    """Even if each function names both: a pair C-O counts, C-C does not."""
+    both = CompactFunction("c5", ("C", "O"), (0.0, 4.0), (0, 180))
+    plan = planned(1, [compact_family([both])])
+    assert plan["classes"].tolist() == [0, 1, 2]
+    weighted = CompactFunction("c5", None, (0.0, 4.0), (0, 180))
+    assert planned(1, [compact_family([weighted])])["classes"].tolist() == [0, 1, 1]
