@@ -376,6 +376,13 @@ def test_ghosts_are_not_moved_without_the_cell():
         c.with_positions(np.zeros((2, 3)))
 
 
+def test_thousands_of_ghosts_are_there_once_each():
+    c = tm.Configuration.from_atoms(rattled_silicon(2), 16.0)
+    assert c.n_particles > 2200
+    images = np.column_stack([c.parents, c.shifts])
+    assert len(np.unique(images, axis=0)) == c.n_particles
+
+
 def test_more_ghosts_than_there_is_memory_for(monkeypatch):
     monkeypatch.setattr("torchml_core.configuration.most_particles", lambda: 1000)
     with pytest.raises(tm.InputError, match="n_layers = 900: fewer ghosts are needed"):

@@ -110,6 +110,14 @@ def test_sorted_rows(seed, half, self_interaction):
     np.testing.assert_array_equal(rows, expected)
 
 
+@pytest.mark.parametrize("cutoff", [8.6, 8.8])
+def test_long_sorted_rows(cutoff):
+    """Of about 140 neighbors, which are sorted in another way than short ones."""
+    rows = np.column_stack(tm.neighbor_list("ijS", rattled_silicon(2), cutoff, sorted_rows=True))
+    assert np.bincount(rows[:, 0]).min() > 128
+    np.testing.assert_array_equal(rows, rows[np.lexsort(rows.T[::-1])])
+
+
 @settings(max_examples=20, deadline=None)
 @given(seeds, st.booleans())
 def test_each_atom_is_its_own_neighbor_once(seed, half):
