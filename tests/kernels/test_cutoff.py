@@ -47,6 +47,24 @@ def test_literal_values_and_slopes(kind):
         np.testing.assert_allclose(value_and_slope(kind, r), (value, slope), rtol=1e-14)
 
 
+@pytest.mark.parametrize("kind", LITERALS)
+def test_an_inner_part_is_flat(kind):
+    """1 up to inner rc, and from there the same function of what is left."""
+    inner = 0.25
+
+    def found(r):
+        f = Function("g2", ("Si",), RC, 0.0)
+        d = tm.ElementSymmetryFunctions({"Si": [f]}, cutoff_function=kind, inner=inner)
+        c = tm.Configuration.from_atoms(Atoms("Si2", positions=[[0, 0, 0], [r, 0, 0]]), RC + 1)
+        return d.compute(c)[0, 0], d.pair_gradients(c, np.ones((2, 1)))[0, 0]
+
+    for r in (0.4, 1.2):
+        assert found(r) == (1, 0)
+    for r, value, slope in LITERALS[kind]:
+        outer = RC * inner + r * (1 - inner)
+        np.testing.assert_allclose(found(outer), (value, slope / (1 - inner)), rtol=1e-12)
+
+
 @pytest.mark.parametrize(("kind", "at_zero"), [("tanh3", np.tanh(1) ** 3), ("tanh3_normalized", 1)])
 @pytest.mark.parametrize("r", [0.5, 2.5, 4.9])
 def test_tanh(kind, at_zero, r):
