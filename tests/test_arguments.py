@@ -118,6 +118,16 @@ ALLOWED = {
     "smoothing": {"None"},
     "species": SPECIES,
     "element": set(),
+    "twojmax": {"0", "1"},
+    "rfac0": {"1", "1e-200", "fraction"},
+    "rmin0": {"0", "1", "1.5", "1e-200", "fraction"},
+    "diagonal_style": {"0", "1"},
+    "switch": FLAG,
+    "subtract_isolated": FLAG,
+    "normalize": FLAG,
+    "chemical": FLAG,
+    "self_in_all": FLAG,
+    "rcutfac": NUMBER,
     "training_range": {"{}"},
     "reference_energies": {"{}"},
     "pair_terms": NOTHING - {"no text"},
@@ -226,6 +236,14 @@ def calls(tmp_path_factory):
         (tm.SOAP, {**density, **soap}),
         (tm.SOAP, {"species": ["Si"], "cutoff": 4.0, "n_max": 2, "l_max": 1, "eta": 1.0}),
         (tm.SphericalExpansion, density),
+        (
+            tm.Bispectrum,
+            {"species": ["Si"], "cutoff": 4.0, "twojmax": 2, "rfac0": 0.99, "rmin0": 0.0}
+            | {"diagonal_style": 3, "weights": {"Si": 1.0}, "inner_switch": {"Si": (1.0, 0.5)}}
+            | dict.fromkeys(("switch", "subtract_isolated", "normalize", "chemical"), True)
+            | {"self_in_all": True},
+        ),
+        (tm.Bispectrum.lammps_cutoffs, {"rcutfac": 4.6, "radii": {"Ta": 0.5}}),
         (tm.Xi, {"q": 2, "cutoff": 4.0, "species": ["Si"]}),
         (tm.Xi(2, 4.0, species=["Si"]).to_file, {"path": folder / "written.dat"}),
         (descriptor.compute, {**of, "dtype": "float64"}),

@@ -133,7 +133,8 @@ class Bispectrum(Descriptor):
         smallest = min(self.cutoffs.values())
         if self.rmin0 >= smallest:
             checks.refuse("rmin0", rmin0, f"a distance below the smallest cutoff, {smallest:g},")
-        self.diagonal_style = checks.one_of("diagonal_style", diagonal_style, DIAGONAL_STYLES)
+        style = checks.whole("diagonal_style", diagonal_style)
+        self.diagonal_style = checks.one_of("diagonal_style", style, DIAGONAL_STYLES)
         self.switch = checks.flag("switch", switch)
         self.subtract_isolated = checks.flag("subtract_isolated", subtract_isolated)
         self.weights = _check_weights(weights, self.species)
@@ -167,7 +168,10 @@ class Bispectrum(Descriptor):
         {('Ta', 'Ta'): 4.67637}
         """
         rcutfac = checks.positive("rcutfac", rcutfac)
-        checked = {name: checks.positive(f"radii[{name!r}]", r) for name, r in radii.items()}
+        if not isinstance(radii, Mapping):
+            checks.refuse("radii", radii, "a dictionary of radii by species")
+        names = check_species(radii, "radii")
+        checked = {name: checks.positive(f"radii[{name!r}]", radii[name]) for name in names}
         return {
             (a, b): (checked[a] + checked[b]) * rcutfac
             for a, b in itertools.combinations_with_replacement(checked, 2)
