@@ -25,7 +25,8 @@ cdef struct RotationPlan:
 cdef struct Rotations:
     Py_ssize_t *end             # (n_channels,) after the neighbors of a channel
     int32_t *source             # (n, lanes) which neighbor of its environment; -1: padding
-    int32_t *species            # (n, lanes) of the center * n_species + of the neighbor
+    int32_t *species            # (n, lanes) of the center * n_species + of the neighbor; only
+                                # if the plan switches_inside
     void *x                     # r_j - r_i
     void *y
     void *z

@@ -76,6 +76,10 @@ cdef Py_ssize_t gather_neighbors(
         longest = 0
         for lane in range(n_environments):
             longest = max(longest, count_of_channel(plan, &group[lane], channel))
+        if plan.n_species == 1:
+            for v in range(begin, begin + longest):
+                (<vec *> rotations.weight)[v] = splat(plan.weights[0], type_tag)
+                (<vec *> rotations.per_length)[v] = splat(plan.per_length[0], type_tag)
         for lane in range(lanes):
             n = 0
             if lane < n_environments:
@@ -103,20 +107,35 @@ cdef inline Py_ssize_t gather_lane(
     Py_ssize_t begin, Py_ssize_t lane, const vec *type_tag,
 ) noexcept nogil:
     """Store the neighbors of a channel in one lane; return how many there are."""
-    cdef Py_ssize_t lanes = lanes_of(type_tag), at = begin * lanes + lane, n = 0, j
+    # All pointers are local: behind each number that is stored, compilers load others again.
+    cdef Py_ssize_t lanes = lanes_of(type_tag), at = begin * lanes + lane, n = 0, n_all = env.n, j
+    cdef const double *x = env.x
+    cdef const double *y = env.y
+    cdef const double *z = env.z
+    cdef const double *r = env.r
+    cdef const int32_t *all_species = env.neighbor_species
+    cdef vec *to_x = <vec *> rotations.x
+    cdef vec *to_y = <vec *> rotations.y
+    cdef vec *to_z = <vec *> rotations.z
+    cdef vec *to_r = <vec *> rotations.r
+    cdef int32_t *source = rotations.source
+    cdef bint several = plan.n_species > 1, chemical = plan.n_channels > 1
+    cdef bint inside = plan.switches_inside
     cdef int first = env.species * plan.n_species, species
-    for j in range(env.n):
-        species = env.neighbor_species[j]
-        if plan.n_channels > 1 and plan.channels[species] != channel:
+    for j in range(n_all):
+        species = all_species[j]
+        if chemical and plan.channels[species] != channel:
             continue
-        rotations.source[at] = <int32_t> j
-        rotations.species[at] = first + species
-        put(<vec *> rotations.x, at, env.x[j])
-        put(<vec *> rotations.y, at, env.y[j])
-        put(<vec *> rotations.z, at, env.z[j])
-        put(<vec *> rotations.r, at, env.r[j])
-        put(<vec *> rotations.weight, at, plan.weights[species])
-        put(<vec *> rotations.per_length, at, plan.per_length[first + species])
+        source[at] = <int32_t> j
+        put(to_x, at, x[j])
+        put(to_y, at, y[j])
+        put(to_z, at, z[j])
+        put(to_r, at, r[j])
+        if several:  # else gather_neighbors does it, vector by vector
+            put(<vec *> rotations.weight, at, plan.weights[species])
+            put(<vec *> rotations.per_length, at, plan.per_length[first + species])
+        if inside:
+            rotations.species[at] = first + species
         at += lanes
         n += 1
     return n
