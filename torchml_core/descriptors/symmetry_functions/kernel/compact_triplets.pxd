@@ -10,8 +10,15 @@ from torchml_core.kernels.verbs cimport Purpose
 from torchml_core.simd.vectors cimport lanes_of, vec
 
 
+cdef extern from *:
+    """
+    #define VECTORS_AT_ONCE (2048 / SIMD_BYTES)
+    """
+    enum:
+        VECTORS_AT_ONCE         # of a tile: its arrays stay in the nearest cache
+
+
 cdef enum:
-    VECTORS_AT_ONCE = 32        # of a tile: its arrays stay in the nearest cache
     MOST_ROWS = 8               # at a time
 
 
@@ -42,6 +49,7 @@ cdef struct TripletScratch:
     void *second
     void *by_cosine             # dE/dθ
     void *by_square             # 2 dE/d(R_jk²)
+    void *alphas                # (n_j,) vectors: dE/dr_j is α r_j + ..., what radial parts add to α
 
 
 cdef void lay_out_triplet_scratch(

@@ -37,6 +37,7 @@ cdef void lay_out_triplet_scratch(
     work.second = carve(free_bytes, n_bytes)
     work.by_cosine = carve(free_bytes, n_bytes)
     work.by_square = carve(free_bytes, n_bytes)
+    work.alphas = carve(free_bytes, n_bytes)
 
 
 # ---- which j and which k

@@ -25,12 +25,11 @@ from torchml_core.simd.vectors cimport (
 )
 
 
-# What a tile's gradient is made of; arrays of the k are those of the tile.
+# The radial part of a group, and where its β goes.
 cdef struct Gradient:
-    const void *values          # (stride,) radial part of one group, and its slope
+    const void *values          # (n,) R of all neighbors, and R'/r
     const void *slopes
-    void *along                 # (n,) β, the part that comes from radial parts
-    void *alphas                # (n_j,) vectors: α, the same part
+    void *along                 # (n,)
 
 
 cdef inline void contract_rows(
@@ -55,7 +54,7 @@ cdef inline void contract_rows(
     cdef vec *by_cosine = <vec *> work.by_cosine
     cdef vec *by_square = <vec *> work.by_square
     cdef vec *along = <vec *> gradient.along + tile.begin // lanes_of(weights)
-    cdef vec *alphas = <vec *> gradient.alphas
+    cdef vec *alphas = <vec *> work.alphas
     cdef const int32_t *term = tile.block.term + row
     cdef Py_ssize_t[MOST_ROWS] at
     cdef vec[MOST_ROWS] w
@@ -151,12 +150,9 @@ cdef inline void contract_group(
 
 cdef inline void add_tile_gradient(
     const Tile *tile, const Neighborhood *neighborhood, const TripletScratch *work, bint with_jk,
-    const vec *alphas, vec *along, vec *x, vec *y, vec *z,
+    vec *along, vec *x, vec *y, vec *z,
 ) noexcept nogil:
-    """Add α, β and γ of a tile; ``alphas`` (n_j,): what the radial parts contribute to α.
-
-    Always inlined with a constant ``with_jk``.
-    """
+    """Add α, β and γ of a tile. Always inlined with a constant ``with_jk``."""
     cdef Py_ssize_t first = tile.begin // lanes_of(along), i, j, v
     cdef const vec *xs = <const vec *> neighborhood.x
     cdef const vec *ys = <const vec *> neighborhood.y
@@ -174,7 +170,7 @@ cdef inline void add_tile_gradient(
         yj = splat_at(ys, j)
         zj = splat_at(zs, j)
         inverse_j = splat_at(inverses, j)
-        alpha = alphas[i]
+        alpha = (<const vec *> work.alphas)[i]
         sum_x = sum_y = sum_z = zero
         for v in range(tile.n):
             inverse = inverses[first + v]
@@ -212,11 +208,10 @@ cdef inline void tile_vjp(
     """Always inlined with a constant ``with_jk``."""
     cdef vec *by_cosine = <vec *> work.by_cosine
     cdef vec *by_square = <vec *> work.by_square
+    cdef vec *alphas = <vec *> work.alphas
     cdef Py_ssize_t g, begin, end, v, radial
-    cdef vec[VECTORS_AT_ONCE] alphas
     cdef Gradient gradient
     gradient.along = along
-    gradient.alphas = alphas
     for v in range(tile.n_j):
         alphas[v] = splat(0, along)
     for v in range(tile.n_j * tile.n):
@@ -232,7 +227,7 @@ cdef inline void tile_vjp(
         if with_jk:
             fill_radial_of_jk(set, tile, work, radial, along)
         contract_group(tile, work, &gradient, g, with_jk, weights, begin, end)
-    add_tile_gradient(tile, neighborhood, work, with_jk, alphas, along, x, y, z)
+    add_tile_gradient(tile, neighborhood, work, with_jk, along, x, y, z)
 
 
 cdef void compact_angular_vjp(
