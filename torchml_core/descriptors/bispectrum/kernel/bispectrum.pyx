@@ -7,8 +7,9 @@ what is in the other lanes changes nothing, to the last bit.
 """
 
 from torchml_core.descriptors.bispectrum.kernel.expansion cimport (
-    Expansion, expand, expand_tangents, expand_vjp, lay_out_expansion,
+    Expansion, expand, expand_tangents, lay_out_expansion,
 )
+from torchml_core.descriptors.bispectrum.kernel.expansion_vjp cimport expand_vjp
 from torchml_core.descriptors.bispectrum.kernel.products cimport (
     triple_products, triple_products_jvp, triple_products_vjp,
 )

@@ -51,7 +51,3 @@ cdef void expand(
 cdef void expand_tangents(
     Expansion *work, const ExpansionPlan *plan, const vec *type_tag
 ) noexcept nogil
-cdef void expand_vjp(
-    Expansion *work, const ExpansionPlan *plan, const Environment *group, Py_ssize_t stride,
-    Py_ssize_t component, vec *out,
-) noexcept nogil

@@ -15,6 +15,7 @@ list has the gradient g = Σ_k c_k β_k u_k, u_k being the elements of the outpu
 have g times the other one, conjugated; and u_k has β_k times its sum.
 """
 
+from torchml_core.descriptors.bispectrum.kernel.powers cimport set_zero
 from torchml_core.simd.vectors cimport splat, splat_at, vec, vfloat
 
 cdef extern from *:
@@ -33,12 +34,6 @@ cdef inline const vec *coefficients_of(const ProductPlan *plan, const vec *type_
 
 cdef inline Py_ssize_t n_products(const ListHead *head) noexcept nogil:
     return head.n_plain + head.n_conjugated + head.n_exchanged
-
-
-cdef inline void set_zero(vec *array, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t k
-    for k in range(n):
-        array[k] = splat(0, array)
 
 
 cdef inline const vec *at_byte(const vec *array, Py_ssize_t offset) noexcept nogil:

@@ -25,7 +25,7 @@ cdef struct RotationPlan:
 cdef struct Rotations:
     Py_ssize_t *end             # (n_channels,) after the neighbors of a channel
     int32_t *source             # (n, lanes) which neighbor of its environment; -1: padding
-    int32_t *species            # (n, lanes) of center * n_species + of neighbor; for inner switching
+    int32_t *species            # (n, lanes) center * n_species + neighbor; for inner switching
     void *x                     # r_j - r_i
     void *y
     void *z
