@@ -271,13 +271,16 @@ def test_potentials_of_n2p2(collection, shared_data, lmp, tmp_path):
 
 
 def test_snap_potentials(collection, lmp, tmp_path):
-    """Made up, quadratic, with ZBL beyond the cutoff, for types of LAMMPS in the other order."""
-    path = write_potential(tmp_path, quadratic=True)
-    tungsten = tm.convert.snap(path, None, tmp_path / "WBe", zbl=(2.0, 5.0))
-    model = collection.model(tmp_path / "WBe")
-    cases = [(model, "beryllide", beryllide(), ["Be", "W"])]
-    for (_, _), found in run_all(cases, tmp_path, 2).items():
-        expected = tungsten.evaluate(beryllide()).fold()
+    """Made up, with ZBL beyond the cutoff, for types of LAMMPS in the other order."""
+    cases, models = [], {}
+    for name, quadratic in (("linear", False), ("quadratic", True)):
+        path = write_potential(tmp_path, quadratic=quadratic)
+        model = tm.convert.snap(path, None, tmp_path / f"WBe_{name}", zbl=(2.0, 5.0))
+        installed = collection.model(model.folder)
+        cases.append((installed, "beryllide", beryllide(), ["Be", "W"]))
+        models[installed] = model
+    for (name, _), found in run_all(cases, tmp_path, 2).items():
+        expected = models[name].evaluate(beryllide()).fold()
         assert abs(found["PotEng"][0] - expected.energy) <= 1e-9 * len(expected.forces)
         largest = abs(expected.forces).max()
         assert abs(stack(found, "fx", "fy", "fz") - expected.forces).max() <= 1e-8 * largest
