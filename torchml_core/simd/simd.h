@@ -128,14 +128,14 @@ static inline vfloat simd_sqrt_f(vfloat x)
 }
 #endif
 
-/* 1/sqrt(x). AVX-512 has 14 bits of it, and each step of Newton's method doubles them: less work
-   than a square root and a division, for which the processor's vector units wait. */
+/* 1/sqrt(x). AVX-512 has an estimate y of 14 bits; with e = 1 - x y², it is y / sqrt(1 - e), of which
+   some terms of the series suffice: less work than a square root and a division, for which the
+   processor's vector units wait. */
 static inline vdouble simd_rsqrt_d(vdouble x)
 {
 #if defined(__AVX512F__)
-    vdouble y = (vdouble)_mm512_rsqrt14_pd((__m512d)x), half = 0.5 * x;
-    y = y * (1.5 - half * y * y);
-    return y + y * (0.5 - half * y * y);
+    vdouble y = (vdouble)_mm512_rsqrt14_pd((__m512d)x), e = 1.0 - x * y * y;
+    return y + y * e * (0.5 + e * (0.375 + e * 0.3125));
 #else
     return 1.0 / simd_sqrt_d(x);
 #endif
@@ -143,8 +143,8 @@ static inline vdouble simd_rsqrt_d(vdouble x)
 static inline vfloat simd_rsqrt_f(vfloat x)
 {
 #if defined(__AVX512F__)
-    vfloat y = (vfloat)_mm512_rsqrt14_ps((__m512)x), half = 0.5f * x;
-    return y + y * (0.5f - half * y * y);
+    vfloat y = (vfloat)_mm512_rsqrt14_ps((__m512)x), e = 1.0f - x * y * y;
+    return y + y * e * 0.5f;
 #else
     return 1.0f / simd_sqrt_f(x);
 #endif
