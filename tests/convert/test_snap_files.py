@@ -269,6 +269,12 @@ def test_ranges_of_types(write, lines):
         ("pair_coeff * * snap", "# pair_coeff * * snap", 14, "a line 'pair_coeff * * snap"),
         ("pair_style hybrid", "# pair_style hybrid", 9, "pair_coeff: a pair_style above this"),
         ("&\nsnap", "snap 8", 6, "snap 8: no arguments are needed"),
+        (
+            "inner equal 4",
+            "inner equal 5",
+            6,
+            "inner = 5.0: a distance below outer, 4.8, is needed",
+        ),
         (" W Be\n", " W Xy\n", 12, "species: 'Xy' is not a chemical element"),
     ],
 )

@@ -21,6 +21,7 @@ from torchml_core.checks import shown
 from torchml_core.convert.snap_files import QUOTES, SnapLines
 from torchml_core.descriptors.symmetry_functions.functions import atomic_number
 from torchml_core.errors import UnsupportedError
+from torchml_core.pair_terms.zbl import ZBL
 from torchml_core.text_numbers import is_number, parse_number, parse_whole
 
 if TYPE_CHECKING:
@@ -169,6 +170,7 @@ class _Commands:
                 self.lines.checked(number, parse_number, f"zbl {name}", word)
                 for name, word in zip(("inner", "outer"), distances, strict=True)
             )
+            self.lines.checked(number, ZBL, ["H"], *styles["zbl"])
         if styles["snap"]:
             raise self.error(number, f"snap {' '.join(styles['snap'])}: no arguments are needed")
         self._style = number, styles
