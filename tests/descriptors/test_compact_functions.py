@@ -238,6 +238,41 @@ def test_more_neighbors_than_are_taken_at_once(type):
         check(d, c, rng)
 
 
+def test_many_neighbors_without_a_partner():
+    """193 C where the function is not 0, and Si only before and behind its interval."""
+    rng = np.random.default_rng(1)
+    directions = rng.standard_normal((415, 3))
+    r = np.concatenate([rng.uniform(3, 4, 193), np.full(5, 2.0), rng.uniform(5, 6, 217)])
+    positions = np.vstack(
+        [np.zeros(3), directions * (r / np.linalg.norm(directions, axis=1))[:, None]]
+    )
+    is_carbon = np.arange(416) < 194
+    is_carbon[0] = False
+    c = tm.Configuration(
+        positions,
+        is_carbon.astype(int),
+        np.arange(416) == 0,
+        [0],
+        [0, 415],
+        np.arange(1, 416),
+        species_names=["Si", "C"],
+    )
+    radial = CompactFunction("c2", ("Si",), (-6.0, 6.0))
+    angular = [
+        CompactFunction("c5", ("C", "Si"), (2.5, 4.5), (0.0, angle), core)
+        for angle in (90.0, 180.0)
+        for core in CORES
+    ]
+    d = tm.ElementSymmetryFunctions({"Si": [radial, *angular], "C": []})
+    values = d.compute(c)
+    assert values[0, 0] > 1
+    assert (values[0, 1:] == 0).all()
+    alone = tm.ElementSymmetryFunctions({"Si": [radial], "C": []})
+    np.testing.assert_allclose(
+        d.vjp(c, np.ones((1, d.width))), alone.vjp(c, np.ones((1, 1))), rtol=1e-14, atol=1e-15
+    )
+
+
 @pytest.mark.parametrize("structure", ["own_molecule", "own_dimer"])
 def test_values_are_those_of_n2p2(shared_data, structure):
     """Types 20 and 22 of a published potential, 184 functions for each element."""

@@ -47,7 +47,7 @@ cdef inline void find_span(
     const CompactSet *set, const Neighborhood *neighborhood, const RadialParts *parts, Tile *tile,
     Py_ssize_t lanes,
 ) noexcept nogil:
-    """Set begin, all_end and n_j of the first tile of first_j; n_j = 0 if no function has it.
+    """Set begin, all_end and n_j of the first tile of first_j; begin = all_end if there is no k.
 
     The intervals of all radial parts that j has overlap, since j is in each of them. So what they
     cover together is one interval.
@@ -55,7 +55,7 @@ cdef inline void find_span(
     cdef const TripletBlock *block = tile.block
     cdef const int32_t *of_j = parts.first + tile.a * (set.n_breaks + 2)
     cdef const int32_t *of_k = parts.first + tile.b * (set.n_breaks + 2)
-    cdef Py_ssize_t begin = neighborhood.end[tile.b], end = 0, g, first, last
+    cdef Py_ssize_t begin = neighborhood.end[tile.b], end = 0, g, first, last, n
     cdef int32_t bin = parts.ordered_bin[neighborhood.source[tile.first_j]]
     for g in range(block.n_groups):
         first = set.first_bin[block.radial[g]]
@@ -65,12 +65,14 @@ cdef inline void find_span(
             end = max(end, of_k[last])
     if tile.a == tile.b:
         begin = max(begin, tile.first_j + 1)
+    tile.n_j = of_j[bin + 1] - tile.first_j  # all of the bin
+    if begin >= end:
+        tile.begin = tile.all_end = 0
+        return
     tile.begin = begin // lanes * lanes
     tile.all_end = end
-    tile.n_j = of_j[bin + 1] - tile.first_j  # all of the bin
-    if begin < end:
-        end = (end - tile.begin + lanes - 1) // lanes
-        tile.n_j = min(tile.n_j, max(1, VECTORS_AT_ONCE // end))
+    n = (end - tile.begin + lanes - 1) // lanes
+    tile.n_j = min(tile.n_j, max(1, VECTORS_AT_ONCE // n))
 
 
 cdef void first_tile(
