@@ -116,11 +116,12 @@ def bispectrum(d, center, neighbors):
     return np.array(values)
 
 
-def reference(d, configuration):
-    """All rows of a configuration."""
+def reference(d, configuration, chosen):
+    """Some rows of a configuration."""
     names = configuration.species_names
     rows = []
-    for row, i in enumerate(configuration.centers):
+    for row in chosen:
+        i = configuration.centers[row]
         entries = configuration.neighbors[
             configuration.offsets[row] : configuration.offsets[row + 1]
         ]

@@ -50,10 +50,11 @@ def test_equal_to_the_reference(name, twojmax):
     descriptor = make(twojmax, name)
     atoms = silicon_carbide()
     c = tm.Configuration.from_atoms(atoms, descriptor.cutoff, ["C", "Si"])
-    expected = reference(descriptor, c)
+    rows = [1, 6]  # a carbon and a silicon atom; the reference is slow
+    expected = reference(descriptor, c, rows)
     largest = np.abs(expected).max()
-    assert np.abs(descriptor.compute(c) - expected).max() <= 1e-13 * largest
-    single = descriptor.compute(c, dtype=np.float32)
+    assert np.abs(descriptor.compute(c)[rows] - expected).max() <= 1e-13 * largest
+    single = descriptor.compute(c, dtype=np.float32)[rows]
     assert np.abs(single - expected).max() <= 2e-6 * largest
 
 

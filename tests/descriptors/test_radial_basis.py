@@ -9,6 +9,7 @@ from scipy.special import roots_legendre
 
 import torchml_core as tm
 from torchml_core.descriptors.density import radial_basis
+from torchml_core.descriptors.density import radial_table as fits
 from torchml_core.descriptors.density.radial_basis import RADIAL_BASES, radial_table
 
 
@@ -104,7 +105,8 @@ def test_equal_settings_share_their_table():
 
 
 def test_too_sharp_for_a_table(monkeypatch):
-    monkeypatch.setattr(radial_basis, "MOST_INTERVALS", 100)
+    for module in (radial_basis, fits):
+        monkeypatch.setattr(module, "MOST_INTERVALS", 100)
     with pytest.raises(tm.InputError, match=r"sigma = 0.06 .* too small for cutoff = 5"):
         radial_table("polynomial", 2, 1, 5.0, 1 / (2 * 0.06**2))
 
