@@ -273,6 +273,70 @@ def test_many_neighbors_without_a_partner():
     )
 
 
+# What n2p2 (master of 2024) gives for the first of the atoms O H H O.
+POSITIONS = [[0, 0, 0], [1.8, 0.1, 0.2], [-0.4, 1.7, -0.3], [2.0, 2.1, 3.3]]
+LINES = [
+    "O 20 H -6 6",
+    "O 21 H H -6 6 0 180",
+    "O 22 H H -6 6 20 140",
+    "O 23 0 7",
+    "O 24 0.5 6 -180 180",
+    "O 25 0 6.5 30 170",
+]
+N2P2 = {
+    "p1": [
+        1.5709408673841536,
+        0.330476702813573,
+        0.44395685295095305,
+        7.7397149942095833,
+        2.6312858124003018,
+        3.786347055409224,
+    ],
+    "p2a": [
+        0.9687574522323954,
+        0.034843166208921819,
+        0.17974393523310211,
+        5.0488832366241834,
+        0.12226318452165783,
+        0.51981701759698384,
+    ],
+    "p3": [
+        1.7508873158507754,
+        0.44569001965058602,
+        0.6144764659685733,
+        8.4500024707432786,
+        3.2113110765951678,
+        4.4690795535032599,
+    ],
+    "p4a": [
+        0.95900958128751157,
+        0.020094128682564532,
+        0.19070711026954457,
+        5.1794746097971149,
+        0.038849785299279051,
+        0.27232074900691455,
+    ],
+    "e": [
+        1.8131786231834313,
+        0.61817887715146391,
+        0.71545439618554085,
+        8.9253123046637555,
+        7.0519310898046577,
+        8.1532606587588745,
+    ],
+}
+
+
+@pytest.mark.parametrize("core", N2P2)
+def test_all_types_of_n2p2(core, tmp_path):
+    text = "".join(f"symfunction_short {line} {core}\n" for line in LINES)
+    (tmp_path / "input.nn").write_text("elements O H\n" + text)
+    d = tm.read_n2p2(tmp_path / "input.nn", length_unit="Angstrom")
+    c = tm.Configuration.from_atoms(Atoms("OHHO", positions=POSITIONS), d.cutoff, d.species)
+    rtol = 1e-12 if core == "p4a" else 1e-13  # terms of n2p2's polynomial reach 540
+    np.testing.assert_allclose(d.compute(c)[0], N2P2[core], rtol=rtol)
+
+
 @pytest.mark.parametrize("structure", ["own_molecule", "own_dimer"])
 def test_values_are_those_of_n2p2(shared_data, structure):
     """Types 20 and 22 of a published potential, 184 functions for each element."""
