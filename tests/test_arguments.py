@@ -270,6 +270,10 @@ def calls(tmp_path_factory):
             {"descriptor": descriptor, **of, "positions": torch.tensor(particles.positions)},
         ),
         (
+            tm.autograd.vjp,
+            {"descriptor": descriptor, **of, "dE_dD": torch.from_numpy(weights)},
+        ),
+        (
             tm.read_descriptor,
             {
                 "path": folder / "descriptor.dat",
@@ -417,7 +421,7 @@ def test_every_public_argument_is_tried(calls):
 
 def public_functions():
     """Yield (qualified name, function) of what is public and takes arguments."""
-    modules = {tm.ase: ["TorchMLCalculator"], tm.autograd: ["compute"]}
+    modules = {tm.ase: ["TorchMLCalculator"], tm.autograd: ["compute", "vjp"]}
     modules[tm.testing] = [name for name in tm.testing.__all__]
     things = {name: getattr(tm, name) for name in tm.__all__ if name not in tm._MODULES}
     things |= {name: getattr(module, name) for module in modules for name in modules[module]}

@@ -280,3 +280,31 @@ def test_batches_of_gradients_say_what_to_do_instead(cluster):
     values = tm.autograd.compute(descriptor, cluster, x)
     with pytest.raises(tm.UnsupportedError, match=r"torch\.func\.jacrev"):
         torch.autograd.grad(values, x, torch.ones(2, *values.shape), is_grads_batched=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_vjp_at_fixed_positions_is_linear_in_its_argument(descriptor, crystal, dtype):
+    """Differentiated as often as one likes, in the precision of what it is given."""
+    g = weights_of(descriptor, crystal).to(dtype).detach().requires_grad_(True)
+    forces = tm.autograd.vjp(descriptor, crystal, g)
+    assert forces.dtype == dtype
+    np.testing.assert_array_equal(forces.detach(), descriptor.vjp(crystal, g.detach().numpy()))
+    if dtype == torch.float64:
+        of_squares = lambda h: tm.autograd.vjp(descriptor, crystal, h**2)  # noqa: E731
+        assert torch.autograd.gradcheck(of_squares, g, **DIFFERENCES, fast_mode=True)
+        assert torch.autograd.gradgradcheck(of_squares, g, **DIFFERENCES, fast_mode=True)
+    else:
+        (change,) = torch.autograd.grad(forces.pow(2).sum(), g)
+        moves = 2 * forces.detach().numpy()
+        np.testing.assert_array_equal(change, descriptor.jvp(crystal, moves))
+
+
+def test_vjp_of_what_it_cannot_use(descriptor, crystal):
+    g = weights_of(descriptor, crystal)
+    for bad, message in (
+        (g.long(), "dE_dD is a torch.int64; a torch.Tensor of floating type is needed"),
+        (g[1:], r"dE_dD has shape .* \(n_centers, width\)"),
+        (g * torch.nan, "a finite number is needed"),
+    ):
+        with pytest.raises(tm.InputError, match=message):
+            tm.autograd.vjp(descriptor, crystal, bad)

@@ -23,6 +23,7 @@ from structures import rattled_silicon
 import torchml_core as tm
 from torchml_core.ase import TorchMLCalculator
 from torchml_core.dataset import Dataset, Example
+from torchml_core.dataset.batches import Batch, Batches
 from torchml_core.descriptors.element_symmetry_functions import Function
 from torchml_core.descriptors.symmetry_functions.functions import CompactFunction
 from torchml_core.kim.extrapolations import Extrapolations
@@ -79,6 +80,11 @@ def small_data():
     return Dataset.from_atoms(structures)
 
 
+def descriptor_model():
+    network = tm.nn.ElementNetworks(descriptor(), hidden=(3,))
+    return tm.nn.DescriptorModel(descriptor(), network, reference_energies={"Si": -1.0})
+
+
 def used_verlet_list():
     verlet = tm.VerletList(CUTOFF, species=["Si"])
     verlet.update(rattled_silicon(1))
@@ -132,6 +138,8 @@ MADE = {
     CompactFunction: lambda folder: CompactFunction("c2", None, (0.0, 3.0)),
     tm.Bispectrum: lambda folder: tm.Bispectrum(["Si"], 3.0, 2),
     tm.nn.ElementNetworks: lambda folder: tm.nn.ElementNetworks(descriptor(), hidden=(3,)),
+    tm.nn.DescriptorModel: lambda folder: descriptor_model(),
+    tm.nn.ModelOutput: lambda folder: tm.nn.ModelOutput(*(torch.ones(1),) * 3),
     tm.nn.ElementPolynomials: lambda folder: tm.nn.ElementPolynomials(descriptor()),
     Extrapolations: lambda folder: Extrapolations(),
     Forward: lambda folder: tm.PortableModel.load(folder)._executor.forward,
@@ -149,6 +157,8 @@ MADE = {
     tm.Xi: lambda folder: tm.Xi(2, 3.0),
     Dataset: lambda folder: small_data(),
     Example: lambda folder: small_data()[0],
+    Batches: lambda folder: small_data().batches(descriptor(), 2, seed=0),
+    Batch: lambda folder: small_data().batches(descriptor(), 2).batch([2, 0]),
     LinearFit: lambda folder: fit_linear(descriptor(), small_data(), ridge=1e-6),
     tm.ZBL: lambda folder: tm.ZBL(["Si"], 1.0, 3.0),
     tm.VerletList: lambda folder: used_verlet_list(),
@@ -249,6 +259,8 @@ def equal(a, b, above=()):
         return same((a.func, a.args, a.keywords), (b.func, b.args, b.keywords))
     if inspect.ismethod(a):
         return a.__func__ is b.__func__ and same(a.__self__, b.__self__)
+    if isinstance(a, Dataset):
+        return same(a.examples, b.examples)  # neighbor lists are made again
     if isinstance(a, _Executor):
         return (a.path, a.content, a.device) == (b.path, b.content, b.device)
     if isinstance(a, tm.NeighborWorkspace):

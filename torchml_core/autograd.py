@@ -10,6 +10,9 @@ NOTATION
 
 So everything can be differentiated as often as one likes in what it is linear in, g and u: that is
 all that training on forces needs. The derivative of J itself, by x, is not there; see ``compute``.
+
+The function ``vjp`` of this module is one of g alone, for training on values that are computed
+once, where x stays as it is.
 """
 
 from __future__ import annotations
@@ -93,6 +96,98 @@ def compute(
     return _Compute.apply(positions, _Verbs(descriptor, configuration, n_threads))
 
 
+def vjp(
+    descriptor: Descriptor,
+    configuration: Configuration,
+    dE_dD: torch.Tensor,
+    *,
+    n_threads: int | None = None,
+) -> torch.Tensor:
+    """Compute the gradient of an energy as a differentiable function of its dE/dD.
+
+    For training: positions stay as they are, so the values of the descriptor are computed once, and
+    only the model changes. Then dE/dD, a function of the model's parameters, is all that forces
+    depend on. The function is linear: its backward pass is the descriptor's ``jvp``, and can be
+    differentiated again.
+
+    Parameters
+    ----------
+    descriptor : Descriptor
+    configuration : Configuration
+    dE_dD : (n_centers, width) torch.Tensor
+        The gradient of the energy with respect to the values, of any device. What is float32 is
+        computed in float32, any other floating type in float64.
+    n_threads : int, optional
+
+    Returns
+    -------
+    (n_particles, 3) torch.Tensor
+        +dE/dr for every particle, including ghosts, as ``descriptor.vjp``; with the dtype and
+        device of dE_dD.
+
+    Raises
+    ------
+    InputError
+        If dE_dD is not such a tensor, or not finite.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import torchml_core as tm
+    >>> from ase.build import bulk
+    >>> d = tm.SymmetryFunctions(["Si"], 4.0, [("g2", [[0.1, 0.0], [1.0, 2.0]])])
+    >>> c = tm.Configuration.from_atoms(bulk("Si", cubic=True), 4.0, ["Si"])
+    >>> values = torch.from_numpy(d.compute(c)).requires_grad_(True)
+    >>> model = torch.nn.Linear(2, 1, dtype=torch.float64)
+    >>> (g,) = torch.autograd.grad(model(values).sum(), values, create_graph=True)
+    >>> loss = (tm.autograd.vjp(d, c, g) ** 2).sum()
+    >>> loss.backward()
+    >>> model.weight.grad.shape
+    torch.Size([1, 2])
+    """
+    if not isinstance(descriptor, Descriptor):
+        checks.refuse("descriptor", descriptor, "a Descriptor")
+    check_configuration(configuration)
+    if not isinstance(dE_dD, torch.Tensor) or not dE_dD.is_floating_point():
+        what = getattr(dE_dD, "dtype", type(dE_dD).__name__)
+        raise InputError(f"dE_dD is a {what}; a torch.Tensor of floating type is needed")
+    settle_torch()
+    return _Gradient.apply(dE_dD, descriptor, configuration, n_threads)
+
+
+class _Gradient(torch.autograd.Function):
+    """g -> J^T g at fixed positions."""
+
+    @staticmethod
+    def forward(ctx, g, descriptor, *where):
+        ctx.descriptor, ctx.where = descriptor, where
+        return _applied(descriptor.vjp, g, *where)
+
+    @staticmethod
+    def backward(ctx, u):
+        return _Change.apply(u, ctx.descriptor, *ctx.where), None, None, None
+
+
+class _Change(torch.autograd.Function):
+    """u -> J u at fixed positions."""
+
+    @staticmethod
+    def forward(ctx, u, descriptor, *where):
+        ctx.descriptor, ctx.where = descriptor, where
+        return _applied(descriptor.jvp, u, *where)
+
+    @staticmethod
+    def backward(ctx, h):
+        return _Gradient.apply(h, ctx.descriptor, *ctx.where), None, None, None
+
+
+def _applied(verb, tensor, configuration, n_threads):
+    """A verb on a tensor, in its precision."""
+    precision = torch.float32 if tensor.dtype == torch.float32 else torch.float64
+    values = verb(configuration, _array(tensor, precision), n_threads=n_threads)
+    return torch.from_numpy(values).to(tensor)
+
+
 class _Verbs:
     """A descriptor's verbs on one set of lists, from tensors to tensors."""
 
@@ -119,9 +214,9 @@ class _Verbs:
         return moved
 
 
-def _array(tensor):
+def _array(tensor, dtype=torch.float64):
     try:
-        array = tensor.detach().to("cpu", torch.float64).numpy()
+        array = tensor.detach().to("cpu", dtype).numpy()
     except RuntimeError as error:  # the vmap of is_grads_batched hands its wrappers to functions
         raise UnsupportedError(
             "batches of gradients of a descriptor are available by torch.func.jacrev or"

@@ -349,7 +349,7 @@ class Configuration:
                 f"per_particle has shape {values.shape}; ({self.n_particles}, ...) is needed"
             )
         folded = np.zeros((self.n_centers, *values.shape[1:]), dtype=values.dtype)
-        np.add.at(folded, self._atoms(), values)
+        np.add.at(folded, self.atoms_of_particles(), values)
         return folded
 
     def staged_graph(self, cutoff: float, n_layers: int) -> list[Array]:
@@ -396,7 +396,7 @@ class Configuration:
             )
         if not torch.compiler.is_compiling():
             settle_torch()
-        atoms = torch.from_numpy(self._atoms()).to(positions.device)
+        atoms = torch.from_numpy(self.atoms_of_particles()).to(positions.device)
         particles = positions[atoms]
         # with a cell, no branch depends on the shifts: torch.compile makes one graph
         if self.shifts is None or (cell is None and not self.shifts.any()):
@@ -405,8 +405,11 @@ class Configuration:
             raise InputError("cell: a torch.Tensor of shape (3, 3) is needed to place the ghosts")
         return particles + torch.from_numpy(self.shifts).to(positions) @ cell
 
-    def _atoms(self):
-        """(n_particles,) int64: the atom of each particle, numbered among contributing ones."""
+    def atoms_of_particles(self) -> Array:
+        """Return (n_particles,) int64, the atom that each particle is an image of.
+
+        Atoms are numbered among the contributing particles, as in :meth:`fold`.
+        """
         self.require_parents()
         if self.parents is None:
             return np.arange(self.n_particles)
@@ -431,7 +434,7 @@ class Configuration:
         if self.cell is not None:
             # as floats: numpy multiplies matrices of whole numbers slowly
             moves = self.shifts[ghosts].astype(np.float64) @ self.cell
-        return functools.partial(_placed, self._atoms(), ghosts, moves)
+        return functools.partial(_placed, self.atoms_of_particles(), ghosts, moves)
 
 
 def _placed(atoms, ghosts, moves, atom_positions):

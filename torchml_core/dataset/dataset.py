@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import ase
 
     from torchml_core.annotations import PathLike
+    from torchml_core.dataset.batches import Batches
+    from torchml_core.descriptors.base import Descriptor
 
 
 class Dataset:
@@ -206,6 +208,60 @@ class Dataset:
                 raise InputError(f"{example.label}: {error}") from None
             self._configurations[key] = made
         return made
+
+    def batches(
+        self,
+        descriptor: Descriptor,
+        size: int,
+        *,
+        by: str = "structures",
+        seed: int | None = None,
+        dtype: object = "float64",
+        n_threads: int | None = None,
+    ) -> Batches:
+        """Return batches of examples, each of them one configuration with the descriptor's values.
+
+        Neighbor lists and values are computed here, once. Their memory, that of the lists (4 bytes
+        a pair) and of n_atoms × width numbers, is all that is kept.
+
+        Parameters
+        ----------
+        descriptor : Descriptor
+            Its species must include those of the data.
+        size : int
+            How many structures, or atoms, are in a batch; the last one has the rest. A structure
+            with more atoms is a batch of its own.
+        by : {"structures", "atoms"}
+            What size counts.
+        seed : int, optional
+            Of the random order, another one in each epoch. None: the order of the data.
+        dtype : {"float64", "float32"} or torch.dtype
+            Of the values and forces.
+        n_threads : int, optional
+            For the values.
+
+        Returns
+        -------
+        Batches
+            An iterable of :class:`~torchml_core.dataset.batches.Batch`. Each iteration is an epoch.
+
+        Raises
+        ------
+        InputError
+            If an argument cannot be used.
+
+        Examples
+        --------
+        >>> import torchml_core as tm
+        >>> data = tm.dataset.Dataset.read("examples/structures/silicon.extxyz")
+        >>> d = tm.SymmetryFunctions(["Si"], 4.0, [("g2", [[0.1, 0.0], [1.0, 2.0]])])
+        >>> for batch in data.batches(d, 16, seed=0):
+        ...     print(batch.n_structures, batch.descriptor.shape[1])
+        1 2
+        """
+        from torchml_core.dataset.batches import Batches  # imports torch
+
+        return Batches(self, descriptor, size, by=by, seed=seed, dtype=dtype, n_threads=n_threads)
 
     def reference_energies(self, isolated: Mapping[str, float] | None = None) -> dict[str, float]:
         """Return an energy for each element, which models add to what they learn.
