@@ -43,7 +43,7 @@ from torchml_core.portable.precision import Choice, Precision
 from torchml_core.portable.species_input import SpeciesInput
 from torchml_core.structure import Structure, as_structure
 from torchml_core.torch_neighbors import NeighborGraph
-from torchml_core.training import LinearFit, fit_linear
+from torchml_core.training import Epoch, LinearFit, Trainer, fit_linear
 
 FUNCTIONS = [("g2", [[0.1, 0.0], [0.5, 1.0]]), ("g4", [[1, -1, 0.01]])]
 CUTOFF = small_models.CUTOFF
@@ -83,6 +83,11 @@ def small_data():
 def descriptor_model():
     network = tm.nn.ElementNetworks(descriptor(), hidden=(3,))
     return tm.nn.DescriptorModel(descriptor(), network, reference_energies={"Si": -1.0})
+
+
+def with_linear():
+    network = tm.nn.ElementNetworks(descriptor(), hidden=(3,))
+    return tm.nn.WithLinear(tm.nn.ElementPolynomials(descriptor()), network)
 
 
 def used_verlet_list():
@@ -140,6 +145,9 @@ MADE = {
     tm.nn.ElementNetworks: lambda folder: tm.nn.ElementNetworks(descriptor(), hidden=(3,)),
     tm.nn.DescriptorModel: lambda folder: descriptor_model(),
     tm.nn.ModelOutput: lambda folder: tm.nn.ModelOutput(*(torch.ones(1),) * 3),
+    tm.nn.WithLinear: lambda folder: with_linear(),
+    Trainer: lambda folder: Trainer(descriptor(), with_linear(), schedule="constant"),
+    Epoch: lambda folder: Epoch(1, 0.1, 2.0, {"energy": 0.1}, None, {}, 3.0),
     tm.nn.ElementPolynomials: lambda folder: tm.nn.ElementPolynomials(descriptor()),
     Extrapolations: lambda folder: Extrapolations(),
     Forward: lambda folder: tm.PortableModel.load(folder)._executor.forward,
@@ -200,6 +208,7 @@ WITHIN = {
     "kim.installed",
     "kim.system",
     "nn.activations",
+    "nn.portable_form",
     "pair_terms.zbl_kernel",
     "portable.added_terms",
     "portable.linear_model",
@@ -215,7 +224,9 @@ WITHIN = {
     "threads",
     "training.features",
     "training.least_squares",
+    "training.losses",
     "training.normal_equations",
+    "training.steps",
 }
 # Classes that are bases of others, results of C's kind, or tried elsewhere.
 NOT_MADE = {"Ranges", "Descriptor", "Storable", "DensityDescriptor", "Results", "ExportedExecutor"}

@@ -2,5 +2,7 @@
 
 from torchml_core.training.linear import LinearFit as LinearFit
 from torchml_core.training.linear import fit_linear as fit_linear
+from torchml_core.training.trainer import Epoch as Epoch
+from torchml_core.training.trainer import Trainer as Trainer
 
-__all__ = ["LinearFit", "fit_linear"]
+__all__ = ["Epoch", "LinearFit", "Trainer", "fit_linear"]

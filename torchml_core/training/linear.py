@@ -13,6 +13,7 @@ from torchml_core.dataset.example import NAMES
 from torchml_core.descriptors.base import Descriptor
 from torchml_core.errors import InputError
 from torchml_core.nn import ElementPolynomials
+from torchml_core.nn.portable_form import OfOneElement
 from torchml_core.training.least_squares import LeastSquares
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ class LinearFit:
         one = len(self._species) == 1
         return PortableModel.create(
             folder,
-            model=_OfOneElement(self.module) if one else self.module,
+            model=OfOneElement(self.module) if one else self.module,
             species=self._species,
             descriptor=self.descriptor,
             training_range=self.training_range,
@@ -209,18 +210,6 @@ class LinearFit:
             f"<LinearFit of degree {self.degree}: {self.n_coefficients} coefficients, ridge"
             f" {self.ridge:g}; validation {found or 'without labels'}>"
         )
-
-
-class _OfOneElement(torch.nn.Module):
-    """``forward(descriptor)`` of a model of one element."""
-
-    def __init__(self, polynomials):
-        super().__init__()
-        self.polynomials = polynomials
-
-    def forward(self, descriptor: torch.Tensor) -> torch.Tensor:
-        species = torch.zeros(descriptor.shape[0], dtype=torch.int64, device=descriptor.device)
-        return self.polynomials(descriptor, species)
 
 
 def _check_expected_errors(errors):
