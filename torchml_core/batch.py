@@ -91,7 +91,7 @@ def _join(structures):
         checks.sequence("structures", structures, "a sequence of ASE Atoms")
     ):
         try:
-            found.append(as_structure(structure))
+            found.append(as_structure(structure, with_kinds=False))
         except InputError as error:
             raise InputError(f"structure {number}: {error}") from None
     counts = [len(structure) for structure in found]

