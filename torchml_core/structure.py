@@ -12,6 +12,7 @@ CELL_VECTORS = "abc"
 # Below this ratio of volume to product of lengths (for a pair of vectors: sine of the angle),
 # periodic cell vectors count as linearly dependent: float64 cannot tell their images apart.
 SINGULAR = 1e-9
+LAST_ELEMENT = 118  # of ASE's symbols
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def as_structure(
         if cell is not None and pbc is None:
             raise InputError("pbc: True, False, or three of them, is needed with a cell")
     else:
-        if any(argument is not None for argument in (positions, cell, pbc, symbols)):
+        if not (positions is None and cell is None and pbc is None and symbols is None):
             raise InputError(
                 "structure: either a structure, or positions=, cell=, pbc=, symbols=, is needed,"
                 " not both"
@@ -151,17 +152,14 @@ def _sine(vectors):
 
 def _check_numbers(numbers):
     """Atomic numbers of ASE Atoms as int64."""
-    from ase.data import chemical_symbols  # whoever has Atoms has loaded it already
-
-    last = len(chemical_symbols) - 1
-    if numbers.dtype != np.int64 or (numbers.view(np.uint64) > last).any():  # negative ones, too
-        return checks.integers("numbers", numbers, least=0, most=last, dtype=np.int64)
-    return numbers
+    if numbers.dtype == np.int64 and not (numbers.view(np.uint64) > LAST_ELEMENT).any():
+        return numbers  # and none is negative, which would be a large unsigned number
+    return checks.integers("numbers", numbers, least=0, most=LAST_ELEMENT, dtype=np.int64)
 
 
 def _kinds(numbers):
     """Kinds and their names, of atomic numbers."""
-    from ase.data import chemical_symbols
+    from ase.data import chemical_symbols  # whoever has Atoms has loaded it already
 
     counts = np.bincount(numbers)
     present = counts.nonzero()[0].tolist()
