@@ -1,5 +1,7 @@
 """ElementNetworks: values against a plain loop, scripted and exported, scaling, derivatives."""
 
+import copy
+import pickle
 import warnings
 
 import numpy as np
@@ -212,6 +214,36 @@ def test_scaling_from_data(descriptor, scaling, formula):
         own = values.numpy()[codes == k][:, :n]
         scaled = (own - network.shift.numpy()) * network.factor.numpy()
         np.testing.assert_allclose(scaled, formula(own), atol=1e-14)
+
+
+def test_principal_axes(descriptor, networks):
+    """What the layers get has no correlations, with variances v / (v + 1e-4)."""
+    values, codes = some_input(200)
+    values[:, 1] = values[:, 0] + 0.01 * values[:, 1]  # nearly the same
+    networks.fit_scaling(values, codes, "principal_axes")
+    energies = networks(values, codes)
+    for k, (network, n) in enumerate(zip(networks.networks, WIDTHS.values(), strict=True)):
+        own = values.numpy()[codes == k][:, :n]
+        scaled = (own - own.mean(axis=0)) / own.std(axis=0)
+        v = np.linalg.eigvalsh(np.atleast_2d(scaled.T @ scaled / len(own)))
+        seen = scaled @ network.axes.numpy()
+        expected = np.diag(v / (v + 1e-4))
+        np.testing.assert_allclose(seen.T @ seen / len(own), expected, atol=1e-12)
+        inner = torch.from_numpy(seen)
+        for layer in network.layers:
+            inner = layer(inner)
+        expected = inner.squeeze(1) * network.energy_factor + network.reference
+        torch.testing.assert_close(energies[codes == k], expected, rtol=1e-10, atol=1e-12)
+    with warnings.catch_warnings(action="ignore"):  # torch says that scripts are deprecated
+        scripted = torch.jit.script(networks)
+    for again in (scripted, pickle.loads(pickle.dumps(networks))):
+        torch.testing.assert_close(again(values, codes), energies)
+    stored = copy.deepcopy(networks.state_dict())
+    networks.fit_scaling(values, codes, "none")
+    networks.load_state_dict(stored)
+    torch.testing.assert_close(networks(values, codes), energies, rtol=0, atol=0)
+    networks.fit_scaling(values, codes, "sigma")  # does not leave the axes
+    assert all(network.axes is None for network in networks.networks)
 
 
 @pytest.mark.parametrize("scaling", ["range", "centered_range", "sigma"])

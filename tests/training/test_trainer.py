@@ -87,7 +87,9 @@ def weights_of(trainer):
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_it_learns_and_is_saved(data, dtype, tmp_path):
     """The portable model has the results of the trained one, and the errors that it claims."""
-    trainer = Trainer(descriptor(), network(dtype), **settings(weights={"energy": 1}))
+    trainer = Trainer(
+        descriptor(), network(dtype), **settings(weights={"energy": 1}, scaling="sigma")
+    )
     before = torch.random.get_rng_state()
     history = trainer.fit(data, epochs=40, validation=data)
     assert torch.equal(torch.random.get_rng_state(), before)
@@ -192,7 +194,9 @@ def test_warm_start(data, tmp_path):
     d = descriptor()
     fit = fit_linear(d, data, isolated=REFERENCES)
     both = tm.nn.WithLinear(fit.module, network(torch.float32))
-    trainer = Trainer(d, both, batch_size=4, learning_rate=0.01)
+    trainer = Trainer(
+        d, both, batch_size=4, learning_rate=0.01, weights={"energy": 100}, scaling="sigma"
+    )
     start = trainer.errors(data)
     linear = Trainer(d, fit.module).errors(data)
     assert start == pytest.approx(linear)

@@ -15,7 +15,9 @@ from torchml_core.nn.grouping import in_given_order, rows_by_element
 if TYPE_CHECKING:
     from torchml_core.descriptors.base import Descriptor
 
-SCALINGS = ("none", "center", "range", "centered_range", "sigma")
+SCALINGS = ("none", "center", "range", "centered_range", "sigma", "principal_axes")
+# Added to variances along principal axes: components that hardly vary would be noise.
+SMALL_VARIANCE = 1e-4
 
 
 class ElementNetworks(nn.Module):
@@ -146,6 +148,7 @@ class ElementNetworks(nn.Module):
         shift, factor : dict of str to (width of the element,) array
             For each element.
         """
+        network: Any
         for network, element in zip(self.networks, self.species, strict=True):
             for name, given in (("shift", shift), ("factor", factor)):
                 if not isinstance(given, Mapping) or element not in given:
@@ -154,6 +157,7 @@ class ElementNetworks(nn.Module):
                 shape = tuple(buffer.shape)
                 values = checks.real_numbers(f"{name}[{element!r}]", given[element], shape)
                 buffer.copy_(torch.from_numpy(values))
+            network.axes = None
 
     @torch.jit.unused
     def set_weights(self, layers: Mapping[str, Any]) -> None:
@@ -184,24 +188,32 @@ class ElementNetworks(nn.Module):
         descriptor : (n, width) array or tensor
         species : (n,) array or tensor of int
             Codes of elements. An element without atoms is an error.
-        scaling : {"none", "center", "range", "centered_range", "sigma"}
+        scaling : {"none", "center", "range", "centered_range", "sigma", "principal_axes"}
             What the values of each component become, with its mean, minimum, maximum and standard
             deviation over the element's atoms: D; D - mean; (D - min) / (max - min);
             (D - mean) / (max - min); (D - mean) / sigma. A component with the same value for all
-            atoms is only centered.
+            atoms is only centered. "principal_axes" goes on from "sigma": the network gets the
+            components along the principal axes of these values, divided by the root of their
+            variance plus 1e-4. Values of descriptors are strongly correlated, and networks learn
+            faster without.
         """
         checks.one_of("scaling", scaling, SCALINGS)
         values = checks.real_numbers("descriptor", descriptor, (None, self.width), "(n, width)")
         codes = checks.integers(
             "species", species, (len(values),), least=0, most=self.n_elements - 1
         )
-        shifts, factors = {}, {}
+        shifts, factors, axes = {}, {}, []
         for k, element in enumerate(self.species):
             own = values[codes == k][:, : self.networks[k].width]
             if not len(own):
                 checks.refuse("species", species, f"at least one atom of {element}")
             shifts[element], factors[element] = _scaling(own, scaling)
+            if scaling == "principal_axes":
+                axes.append(_axes((own - shifts[element]) * factors[element]))
         self.set_scaling(shifts, factors)
+        network: Any
+        for network, found in zip(self.networks, axes, strict=False):  # none for other scalings
+            network.axes = torch.from_numpy(found).to(network.shift)
 
     def extra_repr(self) -> str:
         return f"{' '.join(self.species)}; width {self.width}"
@@ -212,6 +224,7 @@ class ElementNetwork(nn.Module):
 
     shift: Tensor
     factor: Tensor
+    axes: Tensor | None  # (width, width), from the scaled values to what the layers get
     energy_factor: Tensor
     reference: Tensor
 
@@ -222,6 +235,7 @@ class ElementNetwork(nn.Module):
         self.layers = layers
         self.register_buffer("shift", torch.zeros(self.width))
         self.register_buffer("factor", torch.ones(self.width))
+        self.register_buffer("axes", None)
         # a Python float would be a constant; as buffers both are converted with the module
         self.register_buffer("energy_factor", torch.tensor(energy_factor, dtype=torch.float64))
         self.register_buffer("reference", torch.tensor(reference_energy, dtype=torch.float64))
@@ -230,9 +244,17 @@ class ElementNetwork(nn.Module):
         if self.padded:
             values = values[:, : self.width]
         values = (values - self.shift) * self.factor
+        axes = self.axes  # a script knows the type of a variable, not that of an attribute
+        if axes is not None:
+            values = values @ axes
         for layer in self.layers:
             values = layer(values)
         return values.squeeze(1) * self.energy_factor + self.reference
+
+    def _load_from_state_dict(self, state_dict, prefix, *arguments):
+        axes = state_dict.get(f"{prefix}axes")  # there or not, whatever this network has
+        self.axes = None if axes is None else torch.empty_like(axes).to(self.shift)
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
 
 
 class MeanNetwork(nn.Module):
@@ -297,8 +319,14 @@ def _scaling(values, scaling):
     shift = low if scaling == "range" else np.clip(values.mean(axis=0), low, high)
     if scaling == "center":
         return shift, np.ones_like(shift)
-    size = values.std(axis=0) if scaling == "sigma" else high - low
+    size = values.std(axis=0) if scaling in ("sigma", "principal_axes") else high - low
     return shift, 1.0 / np.where(high > low, size, 1.0)
+
+
+def _axes(scaled):
+    """(width, width): columns are principal axes over the root of their variances."""
+    variances, axes = np.linalg.eigh(scaled.T @ scaled / len(scaled))
+    return axes / np.sqrt(np.maximum(variances, 0) + SMALL_VARIANCE)
 
 
 def _by_element(name, given, species):

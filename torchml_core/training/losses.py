@@ -10,7 +10,7 @@ from torchml_core import checks
 from torchml_core.dataset.example import NAMES
 
 # Of squares of eV/atom (energy, virial) relative to those of eV/Å.
-WEIGHTS = {"energy": 100.0, "forces": 1.0, "stress": 10.0}
+WEIGHTS = {"energy": 10.0, "forces": 1.0, "stress": 10.0}
 LOSSES = ("mse", "huber")
 
 

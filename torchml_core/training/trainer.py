@@ -88,7 +88,7 @@ class Trainer:
     batch_size : int
         Structures in a step.
     weights : dict of str to float, optional
-        Of the squares of errors of "energy" (100), "forces" (1) and "stress" (10). Structures
+        Of the squares of errors of "energy" (10), "forces" (1) and "stress" (10). Structures
         have weights too, see :meth:`Dataset.read`.
     loss : {"mse", "huber"}
     huber_delta : float
@@ -101,9 +101,9 @@ class Trainer:
         weights, which is then validated and kept.
     patience : int, optional
         Training ends after this many epochs without a lower loss on the validation structures.
-    scaling : {"sigma", "center", "range", "centered_range", "none"} or None
+    scaling : str or None
         How the first :meth:`fit` scales the inputs of a network with ``fit_scaling``, from the
-        training set; None: it keeps its scaling.
+        training set, see :meth:`ElementNetworks.fit_scaling`; None: it keeps its scaling.
     seed : int
         Of the validation structures, of the order of structures, and of torch's random numbers
         meanwhile (dropout). The network has its first weights already.
@@ -149,7 +149,7 @@ class Trainer:
         max_gradient_norm: float | None = None,
         average: float | None = None,
         patience: int | None = None,
-        scaling: str | None = "sigma",
+        scaling: str | None = "principal_axes",
         seed: int = 0,
         callbacks: Sequence[Callable[[Trainer, Epoch], Any]] = (),
         torch_threads: int = 1,
