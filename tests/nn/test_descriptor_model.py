@@ -201,6 +201,12 @@ def test_float32_with_large_reference_energies():
     assert {p.grad.dtype for p in model.parameters()} == {torch.float32}
     with pytest.raises(tm.InputError, match=r"torch.float64; torch.float32, the type of the netw"):
         model(one_batch(d))
+    mixed = tm.nn.DescriptorModel(d, tm.nn.WithLinear(polynomials(), networks(torch.float32)))
+    with pytest.raises(tm.InputError, match=r"torch.float32; torch.float64, the type of the netw"):
+        mixed(batch)
+    torch.testing.assert_close(
+        mixed(one_batch(d)).forces, tm.nn.DescriptorModel(d, polynomials())(one_batch(d)).forces
+    )
 
 
 def test_descriptors_that_do_not_know_species():

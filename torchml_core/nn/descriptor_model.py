@@ -187,9 +187,11 @@ class DescriptorModel(nn.Module):
                 f" {checks.shown(list(self.species))} are needed"
             )
         dtypes = {p.dtype for p in self.network.parameters() if p.is_floating_point()}
-        if len(dtypes) == 1 and dtypes != {batch.descriptor.dtype}:
+        # networks with parameters of both types, such as WithLinear, take the larger one
+        wanted = torch.float64 if len(dtypes) > 1 else next(iter(dtypes), batch.descriptor.dtype)
+        if batch.descriptor.dtype != wanted:
             raise InputError(
-                f"batch: its values are {batch.descriptor.dtype}; {dtypes.pop()}, the type of the"
+                f"batch: its values are {batch.descriptor.dtype}; {wanted}, the type of the"
                 " network's parameters, is needed"
             )
 
@@ -228,21 +230,23 @@ def _forces(batch, g):
 
 def _stress(batch, g):
     """The derivative of energies with respect to strain, per volume."""
-    c, g = batch.configuration, g.double()
-    atoms = torch.from_numpy(c.atoms_of_particles()).to(g.device)
-    structure = batch.structure[atoms]
+    c = batch.configuration
+    atoms = torch.from_numpy(c.atoms_of_particles())
+    sizes = torch.bincount(batch.structure.cpu()[atoms], minlength=batch.n_structures).tolist()
     positions = torch.from_numpy(c.positions).to(g.device)
-    # the gradients of a structure add up to zero, so the origin does not matter but for rounding
-    first = torch.searchsorted(structure, torch.arange(batch.n_structures, device=g.device))
-    positions = positions - positions[first][structure]
-    products = g[:, PAIRS[0]] * positions[:, PAIRS[1]] + g[:, PAIRS[1]] * positions[:, PAIRS[0]]
-    strain = g.new_zeros(batch.n_structures, 6).index_add(0, structure, products / 2)
-    flat = batch.volumes == 0
-    volumes = torch.where(flat, 1.0, batch.volumes)[:, None]
-    return torch.where(flat[:, None], 0.0, strain / volumes)
+    # one small product each takes less time than a sum over the rows of all structures; gradients
+    # of a structure add up to zero, so its origin does not matter but for rounding
+    products = [
+        own.T @ (r - r[:1])
+        for own, r in zip(g.double().split(sizes), positions.split(sizes), strict=True)
+    ]
+    strain = torch.stack(products) if products else g.new_zeros((0, 3, 3), dtype=torch.float64)
+    strain = (strain + strain.transpose(1, 2))[:, VOIGT[0], VOIGT[1]] / 2
+    flat = (batch.volumes == 0)[:, None]
+    return torch.where(flat, 0.0, strain / torch.where(flat, 1.0, batch.volumes[:, None]))
 
 
-PAIRS = [0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]  # xx yy zz yz xz xy
+VOIGT = [0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]  # xx yy zz yz xz xy
 
 
 def _references(given, species):
