@@ -170,3 +170,14 @@ def test_bad_arguments(data):
         with pytest.raises(tm.InputError, match=message):
             data.batches(**{"descriptor": d, "size": 2, **arguments})
     assert list(Dataset([]).batches(d, 2)) == []
+    with pytest.raises(tm.InputError, match="species: they are Si; O, which the data have"):
+        data.batches(tm.Xi(2, CUTOFF), 2, species=["Si"])
+
+
+def test_descriptors_that_do_not_know_species_and_atoms_without_neighbors(data):
+    d = tm.Xi(2, CUTOFF)
+    (batch,) = data.batches(d, 9, species=["Si", "O", "C"])
+    assert batch.species.tolist()[:3] == [0, 1, 1]
+    (batch,) = Dataset.from_atoms([Atoms("Si"), Atoms("O")]).batches(descriptor(), 9)
+    assert batch.configuration.n_pairs == 0
+    np.testing.assert_array_equal(batch.descriptor, 0)

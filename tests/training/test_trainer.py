@@ -10,7 +10,7 @@ from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 
 import torchml_core as tm
-from torchml_core.dataset import Dataset
+from torchml_core.dataset import Dataset, Example
 from torchml_core.training import Trainer, fit_linear
 from torchml_core.training.losses import Loss, Totals, residuals
 
@@ -237,6 +237,27 @@ def test_one_element_and_any_module(tmp_path):
     assert saved.parameters.n_inputs in (None, 1)
 
 
+def test_a_descriptor_that_does_not_know_species(data, tmp_path):
+    """And a module of two elements that takes the descriptor alone; the parts differ in species."""
+    d = tm.Xi(2, CUTOFF)
+    torch.manual_seed(1)
+    net = torch.nn.Linear(d.width, 1, dtype=torch.float64)
+    net.species = SPECIES
+    trainer = Trainer(d, net)
+    only = Dataset.from_atoms([_with_calculator(_single(k), 0) for k in range(2)])
+    trainer.fit(data, epochs=1, validation=only)
+    atoms = data[0].atoms
+    (batch,) = data.select([0]).batches(d, 1, species=SPECIES)
+    found = trainer.save(tmp_path / "model").evaluate(atoms)
+    assert trainer.model(batch).energy.item() == pytest.approx(found.energy, rel=1e-12)
+    assert not list(found.extrapolation)
+
+
+def _single(k):
+    """An atom of silicon without neighbors."""
+    return Example(Atoms("Si", [[k, 0.0, 0.0]]), str(k), energy=-7890.5, forces=np.zeros((1, 3)))
+
+
 def test_the_loss_is_what_it_says(data):
     """Against sums over structures, with missing labels and weights."""
     d = descriptor()
@@ -315,6 +336,8 @@ def test_what_is_refused(data):
             trainer.fit(**{"data": data, "epochs": 1, **arguments})
     with pytest.raises(tm.InputError, match="data = 3: a Dataset is needed"):
         trainer.errors(3)
+    with pytest.raises(tm.InputError, match="validation: structures with labels are needed for pa"):
+        Trainer(d, network(), patience=3).fit(data, validation=0)
     frozen = network().requires_grad_(False)
     with pytest.raises(tm.InputError, match="a network with parameters to train is needed"):
         Trainer(d, frozen).fit(data, epochs=1)

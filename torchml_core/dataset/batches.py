@@ -13,12 +13,13 @@ import numpy as np
 import torch
 
 from torchml_core import checks
+from torchml_core.configuration_checks import check_species
 from torchml_core.dataset.combined import combined
 from torchml_core.descriptors.base import Descriptor
 from torchml_core.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from torchml_core.configuration import Configuration
     from torchml_core.dataset.dataset import Dataset
@@ -108,16 +109,19 @@ class Batches:
         by: str = "structures",
         seed: int | None = None,
         dtype: object = "float64",
+        species: Sequence[str] | None = None,
         n_threads: int | None = None,
     ) -> None:
         if not isinstance(descriptor, Descriptor):
             checks.refuse("descriptor", descriptor, "a Descriptor")
         self.data, self.descriptor = data, descriptor
-        self.species = tuple(descriptor.species or data.species)
+        known = descriptor.species or (data.species if species is None else species)
+        self.species = check_species(known) if known else ()  # none in an empty data set
         missing = [s for s in data.species if s not in self.species]
         if missing:
+            what = "descriptor: its species" if descriptor.species else "species: they"
             raise InputError(
-                f"descriptor: its species are {', '.join(self.species)}; {missing[0]}, which the"
+                f"{what} are {', '.join(self.species)}; {missing[0]}, which the"
                 " data have, is needed too"
             )
         self._size = checks.whole("size", size, 1)

@@ -217,6 +217,7 @@ class Dataset:
         by: str = "structures",
         seed: int | None = None,
         dtype: object = "float64",
+        species: Sequence[str] | None = None,
         n_threads: int | None = None,
     ) -> Batches:
         """Return batches of examples, each of them one configuration with the descriptor's values.
@@ -237,6 +238,9 @@ class Dataset:
             Of the random order, another one in each epoch. None: the order of the data.
         dtype : {"float64", "float32"} or torch.dtype
             Of the values and forces.
+        species : sequence of str, optional
+            The order of the species codes, where the descriptor does not know species (Xi). None:
+            that of the data.
         n_threads : int, optional
             For the values.
 
@@ -261,7 +265,16 @@ class Dataset:
         """
         from torchml_core.dataset.batches import Batches  # imports torch
 
-        return Batches(self, descriptor, size, by=by, seed=seed, dtype=dtype, n_threads=n_threads)
+        return Batches(
+            self,
+            descriptor,
+            size,
+            by=by,
+            seed=seed,
+            dtype=dtype,
+            species=species,
+            n_threads=n_threads,
+        )
 
     def reference_energies(self, isolated: Mapping[str, float] | None = None) -> dict[str, float]:
         """Return an energy for each element, which models add to what they learn.

@@ -92,11 +92,15 @@ class TrainingLimits:
         By element: sequences of the smallest and the largest value of each of its components,
         before they are normalized by the descriptor's ``mean`` and ``std``. Elements that are not
         there have no limits.
+    species : sequence of str
+        Of the model, where the descriptor does not know species (Xi).
     """
 
-    def __init__(self, descriptor: Descriptor, ranges: Mapping[str, Any]) -> None:
-        shape = len(descriptor.species), descriptor.width
-        self.species = descriptor.species
+    def __init__(
+        self, descriptor: Descriptor, ranges: Mapping[str, Any], species: Sequence[str] = ()
+    ) -> None:
+        self.species = descriptor.species or tuple(species)
+        shape = len(self.species), descriptor.width
         self.least, self.most = np.full(shape, -np.inf), np.full(shape, np.inf)
         for element, (least, most) in ranges.items():
             row = self.species.index(element)

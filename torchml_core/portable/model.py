@@ -104,7 +104,7 @@ class PortableModel:
         self.influence_distance = max(parameters.influence_distance, reach)
         self._limits = None
         if descriptor is not None and card is not None and card.training_range:
-            self._limits = TrainingLimits(descriptor, card.training_range)
+            self._limits = TrainingLimits(descriptor, card.training_range, parameters.species)
         self.n_layers = parameters.n_layers
         self.convention = parameters.convention
         self.device = executor.device

@@ -319,15 +319,24 @@ class Trainer:
         else:
             fraction = checks.number("validation", validation)
             train, held_out = data.split(fraction, seed=self._seed)
-        if not any(train.count(name) for name, w in self._loss.weights.items() if w):
+        wanted = [name for name, weight in self._loss.weights.items() if weight]
+        if not any(map(train.count, wanted)):
             raise InputError("data: energies, forces or stresses are needed")
+        if self._patience is not None and not any(map(held_out.count, wanted)):
+            raise InputError("validation: structures with labels are needed for patience")
         return train, held_out
 
     def _batches(self, data, size, seed=None) -> Batches:
         dtypes = {p.dtype for p in self.network.parameters()}
         dtype = torch.float32 if dtypes == {torch.float32} else torch.float64
+        species = None if self.descriptor.species else self.model.species
         return data.batches(
-            self.descriptor, size, seed=seed, dtype=dtype, n_threads=self._n_threads
+            self.descriptor,
+            size,
+            seed=seed,
+            dtype=dtype,
+            species=species,
+            n_threads=self._n_threads,
         )
 
     def _prepare(self, train, batches):
