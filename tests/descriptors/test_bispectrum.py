@@ -44,7 +44,9 @@ class TestArguments(ArgumentsKit):
 # ---- values
 
 
-@pytest.mark.parametrize("twojmax", [0, 1, 2, 5])
+@pytest.mark.parametrize(
+    "twojmax", [2, 5, *(pytest.param(j, marks=pytest.mark.slow) for j in (0, 1))]
+)
 @pytest.mark.parametrize("name", SETTINGS)
 def test_equal_to_the_reference(name, twojmax):
     descriptor = make(twojmax, name)

@@ -14,7 +14,7 @@ from torchml_core.descriptors.density.radial_basis import RADIAL_BASES, radial_t
 
 
 @pytest.mark.parametrize("cutoff", [1.05, 11.0])
-@pytest.mark.parametrize("n_max", [1, 8, 16])
+@pytest.mark.parametrize("n_max", [1, 8, pytest.param(16, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("basis", RADIAL_BASES)
 def test_functions_are_orthonormal(basis, n_max, cutoff):
     """In double precision S^(-1/2) would be wrong by 3e-2 at n_max 7."""

@@ -32,6 +32,7 @@ def test_demo_shows_energy_forces_stress_and_their_errors(examples):
     assert max(errors) < 1e-7
 
 
+@pytest.mark.slow
 def test_demo_takes_another_model_and_structure(examples):
     models, structures = examples / "models", examples / "structures"
     done = run(
@@ -43,6 +44,7 @@ def test_demo_takes_another_model_and_structure(examples):
     assert [error < 1e-7 for error in relative_errors(done.stdout)] == [True]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [("nowhere",), (".", "nowhere.xyz")])
 def test_demo_says_what_is_missing(arguments, examples):
     model = {".": examples / "models" / "StillingerWeber_Si"}.get(arguments[0], arguments[0])

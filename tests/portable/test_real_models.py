@@ -54,6 +54,7 @@ STRUCTURES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STRUCTURES)
 def test_forces_and_stress_are_derivatives_of_the_energy(name, model):
     atoms = STRUCTURES[name]()

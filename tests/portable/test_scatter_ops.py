@@ -471,6 +471,7 @@ def run(code, *arguments):
     return done.stdout.split("\n"), done.stderr
 
 
+@pytest.mark.slow
 def test_a_model_loads_only_after_register(tmp_path):
     scripted("torch_sparse", "ptr2ind", tmp_path / "script.pt")
     code = """
@@ -487,6 +488,7 @@ def test_a_model_loads_only_after_register(tmp_path):
     assert run(code, tmp_path / "script.pt")[0][:2] == ["True", "[1, 1]"]
 
 
+@pytest.mark.slow
 def test_operators_of_an_installed_package_win(tmp_path):
     (tmp_path / "torch_scatter.py").write_text(
         "import torch\n"
@@ -506,6 +508,7 @@ def test_operators_of_an_installed_package_win(tmp_path):
     assert run(code, tmp_path)[0][:2] == ["12060 -1", "[1.0]"]
 
 
+@pytest.mark.slow
 def test_a_broken_package_is_told_and_replaced(tmp_path):
     (tmp_path / "torch_sparse.py").write_text("raise OSError('undefined symbol: _ZN5torch')\n")
     code = """
@@ -522,6 +525,7 @@ def test_a_broken_package_is_told_and_replaced(tmp_path):
     assert complaints.count(message) == 1
 
 
+@pytest.mark.slow
 def test_importing_registers_nothing():
     code = """
         import torch
