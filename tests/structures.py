@@ -47,14 +47,19 @@ def random_structure(seed):
     return Atoms(symbols, positions=scaled @ cell, cell=cell, pbc=pbc), cutoff
 
 
-def brute_force_pairs(atoms, cutoff):
-    """All (i, j, Sx, Sy, Sz) with a distance below the cutoff, by trying every image."""
+def most_shifts(atoms, cutoff):
+    """How far along each cell vector an image within the cutoff can be, (3,) int."""
     cell = np.array(atoms.cell) * atoms.pbc[:, None]
     dual = np.linalg.pinv(cell) * atoms.pbc
     spread = np.ptp(atoms.positions @ dual, axis=0)
-    reach = np.ceil(cutoff * np.linalg.norm(dual, axis=0) + spread).astype(int)
+    return np.ceil(cutoff * np.linalg.norm(dual, axis=0) + spread).astype(int)
+
+
+def brute_force_pairs(atoms, cutoff):
+    """All (i, j, Sx, Sy, Sz) with a distance below the cutoff, by trying every image."""
+    cell = np.array(atoms.cell) * atoms.pbc[:, None]
     found = []
-    for shift in itertools.product(*(range(-m, m + 1) for m in reach)):
+    for shift in itertools.product(*(range(-m, m + 1) for m in most_shifts(atoms, cutoff))):
         D = atoms.positions[None] - atoms.positions[:, None] + np.array(shift) @ cell
         near = np.einsum("ijk,ijk->ij", D, D) < cutoff**2
         if not any(shift):
