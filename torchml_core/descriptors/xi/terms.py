@@ -17,10 +17,11 @@ l, which gives the fewest terms. For q = 8 there are 15 293 products of three, b
 
 import math
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cache, lru_cache
 
 import numpy as np
+
+from torchml_core.descriptors.clebsch_gordan import clebsch_gordan
 
 NOTHING = 1e-10  # factors below are rounding errors: the smallest for q up to 15 is 1e-5
 DIGITS = 9  # in which sums agree that are shared
@@ -130,10 +131,11 @@ def _coupling(l0, l1, l2):
     and c_-m = (-1)^m (a_m - i a_-m)/√2. Re[...] of such a product has up to four terms.
     """
     scale = (-1) ** l0 / math.sqrt(2 * l0 + 1)
+    coupled = clebsch_gordan(2 * l1, 2 * l2, 2 * l0)
     ms, factors = [], []
     for m1 in range(-l1, l1 + 1):
         for m2 in range(max(-l2, -l0 - m1), min(l2, l0 - m1) + 1):
-            factor = scale * clebsch_gordan(l1, m1, l2, m2, l0, m1 + m2)
+            factor = scale * coupled[m1 + l1, m2 + l2]
             if not factor:
                 continue
             for k0, u0 in _real_parts(m1 + m2):
@@ -155,31 +157,3 @@ def _real_parts(m):
         return ((m, half + 0j), (-m, 1j * half))
     sign = (-1) ** m
     return ((-m, sign * half + 0j), (m, -1j * sign * half))
-
-
-@cache
-def clebsch_gordan(l1, m1, l2, m2, l, m):
-    """⟨l1 m1 l2 m2 | l m⟩ of whole numbers, by Racah's sum, in exact arithmetic up to its root.
-
-    D. A. Varshalovich, A. N. Moskalev, V. K. Khersonskii, Quantum theory of angular momentum
-    (1988), 8.2.1 (3).
-    """
-    f = math.factorial
-    if m != m1 + m2 or not abs(l1 - l2) <= l <= l1 + l2:
-        return 0.0
-    lowest = max(0, l2 - l - m1, l1 + m2 - l)
-    highest = min(l1 + l2 - l, l1 - m1, l2 + m2)
-    parts = range(lowest, highest + 1)
-    denominators = [
-        f(k) * f(l1 + l2 - l - k) * f(l1 - m1 - k) * f(l2 + m2 - k)
-        * f(l - l2 + m1 + k) * f(l - l1 - m2 + k)
-        for k in parts
-    ]  # fmt: skip
-    common = math.lcm(*denominators)
-    total = sum((-1) ** k * (common // d) for k, d in zip(parts, denominators, strict=True))
-    above = (
-        (2 * l + 1) * f(l + l1 - l2) * f(l - l1 + l2) * f(l1 + l2 - l)
-        * f(l + m) * f(l - m) * f(l1 - m1) * f(l1 + m1) * f(l2 - m2) * f(l2 + m2)
-    )  # fmt: skip
-    square = Fraction(total * total * above, common * common * f(l1 + l2 + l + 1))
-    return math.copysign(math.sqrt(square), total)
