@@ -9,6 +9,7 @@ import numpy as np
 from torchml_core import checks
 from torchml_core.errors import InputError
 from torchml_core.portable.prediction import volume_of_stress
+from torchml_core.voigt import VOIGT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +26,6 @@ POINTS = np.array([-2, -1, 1, 2])
 WEIGHTS = np.array([1, -8, 8, -1]) / 12
 # Of positions in Å, or of strain: others are lost in rounding errors, or are no small changes.
 SMALLEST_STEP, LARGEST_STEP = 1e-8, 0.1
-VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))  # ASE's order
 
 
 def finite_difference_forces(
@@ -96,7 +96,7 @@ def finite_difference_stress(model: Any, atoms: Atoms, *, step: float = 1e-4) ->
             f"atoms: a cell with a volume and a periodic direction is needed, but pbc = {atoms.pbc}"
         )
     stress = np.empty(6)
-    for component, (a, b) in enumerate(VOIGT):
+    for component, (a, b) in enumerate(zip(*VOIGT, strict=True)):
 
         def energy(size, a=a, b=b):
             strain = np.zeros((3, 3))

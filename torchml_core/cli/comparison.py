@@ -5,10 +5,10 @@ import numpy as np
 from torchml_core import checks
 from torchml_core.cli.output import reference_results
 from torchml_core.errors import InputError
+from torchml_core.voigt import VOIGT
 
 # What is compared, the unit of its errors, and how many of that unit make eV, eV/Å or eV/Å³.
 UNITS = {"energy": ("meV/atom", 1e3), "forces": ("meV/Å", 1e3), "stress": ("meV/Å³", 1e3)}
-VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])  # xx yy zz yz xz xy
 
 
 class ErrorStatistics:

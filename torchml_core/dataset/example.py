@@ -10,13 +10,13 @@ import numpy as np
 
 from torchml_core import checks
 from torchml_core.errors import InputError
+from torchml_core.voigt import VOIGT
 
 if TYPE_CHECKING:
     import ase
     from numpy.typing import NDArray
 
 NAMES = ("energy", "forces", "stress")
-VOIGT = (0, 4, 8, 5, 2, 1)  # xx yy zz yz xz xy of nine numbers
 KIND_KEY, NAME_KEY = "config_type", "name"
 NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
 
@@ -121,7 +121,7 @@ def _voigt(name, value):
     matrix = checks.real_numbers(name, value.reshape(3, 3), (3, 3), "(3, 3)")
     if np.abs(matrix - matrix.T).max() > 1e-6 * max(np.abs(matrix).max(), 1e-6):
         checks.refuse(name, matrix, "a symmetric matrix")
-    return (matrix + matrix.T).reshape(9)[list(VOIGT)] / 2
+    return (matrix + matrix.T)[VOIGT] / 2
 
 
 def _kind(atoms, key):

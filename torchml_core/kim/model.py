@@ -12,9 +12,9 @@ from torchml_core.errors import TorchMLError
 from torchml_core.kim.extrapolations import Extrapolations
 from torchml_core.kim.ranks import device_of_this_rank
 from torchml_core.portable.model import PortableModel
-from torchml_core.portable.prediction import VOIGT
 from torchml_core.threads import threads_of_text
 from torchml_core.torch_threads import torch_threads
+from torchml_core.voigt import VOIGT
 
 THREADS = "TORCHML_CORE_KIM_THREADS"
 

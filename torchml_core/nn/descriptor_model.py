@@ -12,6 +12,7 @@ from torchml_core import autograd, checks
 from torchml_core.configuration_checks import check_species
 from torchml_core.descriptors.base import Descriptor
 from torchml_core.errors import InputError
+from torchml_core.voigt import VOIGT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -244,9 +245,6 @@ def _stress(batch, g):
     strain = (strain + strain.transpose(1, 2))[:, VOIGT[0], VOIGT[1]] / 2
     flat = (batch.volumes == 0)[:, None]
     return torch.where(flat, 0.0, strain / torch.where(flat, 1.0, batch.volumes[:, None]))
-
-
-VOIGT = [0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]  # xx yy zz yz xz xy
 
 
 def _references(given, species):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from torchml_core.errors import InputError, UnsupportedError
+from torchml_core.voigt import VOIGT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from torchml_core.annotations import Doubles
     from torchml_core.configuration import Configuration
     from torchml_core.portable.extrapolation import Extrapolation, Outside
-
-
-VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])  # xx yy zz yz xz xy
 
 
 class Prediction:

@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from torchml_core.voigt import VOIGT
+
 
 class Rows(NamedTuple):
     """Rows of one structure; each is None where it is not wanted.
@@ -169,4 +171,4 @@ def _voigt(strain):
     """(6, n) of (9, n), the derivatives with respect to strain, which are symmetric in sum."""
     a = strain.reshape(3, 3, -1)
     symmetric = (a + a.transpose(1, 0, 2)) / 2
-    return symmetric[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+    return symmetric[VOIGT]
