@@ -1,0 +1,1 @@
+"""Descriptors that are chosen from the data."""
