@@ -36,6 +36,7 @@ _HOME = {
     "read_n2p2": "descriptors.symmetry_functions",
     "register_descriptor": "descriptors.registry",
     "set_kept_memory": "_memory",
+    "show_versions": "versions",
     "training_range": "portable.training_range",
 }
 _HOME |= _DESCRIPTORS

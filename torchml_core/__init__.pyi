@@ -43,5 +43,6 @@ from torchml_core.portable.prediction import Prediction as Prediction
 from torchml_core.portable.training_range import training_range as training_range
 from torchml_core.torch_neighbors import neighbor_graph as neighbor_graph
 from torchml_core.verlet import VerletList as VerletList
+from torchml_core.versions import show_versions as show_versions
 
 __version__: str

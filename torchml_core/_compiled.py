@@ -8,41 +8,9 @@ import sys
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
+from torchml_core._levels import choose_level, use_level
+
 PACKAGE = Path(__file__).parent
-
-
-def check_processor(built_for, built_with, features):
-    """Raise ImportError where this processor lacks instructions that were compiled in.
-
-    Parameters
-    ----------
-    built_for : str
-        What TORCHML_CORE_MARCH was when it was compiled.
-    built_with : sequence of str
-        The macros of the instructions, ``__AVX2__``.
-    features : dict of bool
-        Which of those that can be looked up this processor has, the oldest first.
-    """
-    missing = [macro for macro, there in features.items() if macro in built_with and not there]
-    if not missing:
-        return
-    names = ", ".join(macro.strip("_").removeprefix("ARM_FEATURE_") for macro in missing[:4])
-    names += f" and {len(missing) - 4} others" if len(missing) > 4 else ""
-    raise ImportError(
-        f"torchml_core was compiled for another processor (TORCHML_CORE_MARCH={built_for}, in"
-        f" {PACKAGE}): this one lacks {names}. Install it again on this machine, or once for all"
-        f" machines with `TORCHML_CORE_MARCH={_common(features)} pip install .` in its source"
-        " folder"
-    )
-
-
-def _common(features):
-    """The name of processors like this one, or older, for gcc's -march."""
-    if "__AVX2__" not in features:
-        return "none"
-    if all(features[f"__{name}__"] for name in ("AVX2", "BMI2", "FMA", "F16C", "LZCNT", "MOVBE")):
-        return "x86-64-v3"
-    return "x86-64-v2" if features["__SSE4_2__"] and features["__POPCNT__"] else "x86-64"
 
 
 def why_not_importable(folder, error):
@@ -70,4 +38,6 @@ except ImportError as error:
     raise ImportError(why_not_importable(PACKAGE, error)) from None
 if Path(_processor.__file__).parent != PACKAGE:  # that of an editable install of another folder
     raise ImportError(why_not_importable(PACKAGE, None))
-check_processor(_processor.built_for, _processor.built_with, _processor.features())
+LEVEL = choose_level(_processor.builds, _processor.features(), PACKAGE)
+if len(_processor.builds) > 1:
+    use_level(LEVEL, PACKAGE)

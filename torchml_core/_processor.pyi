@@ -1,4 +1,3 @@
-built_for: str
-built_with: list[str]
+builds: dict[str, list[str]]
 
 def features() -> dict[str, bool]: ...

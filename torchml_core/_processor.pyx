@@ -4,17 +4,19 @@ Compiled for the oldest processor of its kind (see setup.py), so that it can be 
 """
 
 cdef extern from "processor.h":
-    const char* BUILT_FOR
-    const char* BUILT_WITH
+    const char* BUILDS
     ctypedef struct Feature:
         const char* macro
     const Feature[] FEATURES
     int N_FEATURES
     void look_up_features(int* there)
 
-# gcc's -march, as the build was told; the macros that it brought, like __AVX2__
-built_for = BUILT_FOR.decode()
-built_with = BUILT_WITH.decode().split()
+# Each processor that the other modules were compiled for, in the order of TORCHML_CORE_MARCH:
+# gcc's -march, and the macros that it brought, like __AVX2__.
+builds = {}
+for build in BUILDS.decode().split(";"):
+    march, _, macros = build.partition("=")
+    builds[march] = macros.split()
 
 
 def features():

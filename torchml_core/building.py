@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from torchml_core import _processor
+from torchml_core._compiled import LEVEL
 
 
 def extension_arguments() -> dict[str, Any]:
@@ -15,7 +15,8 @@ def extension_arguments() -> dict[str, Any]:
     -------
     dict
         ``include_dirs``: the folder of the header that kernels include; ``extra_compile_args``:
-        flags for the processor that this package was compiled for, whose vectors both must share.
+        flags for the processor that the modules in use were compiled for, whose vectors both must
+        share (of an installed wheel: those that were chosen for this machine).
 
     Examples
     --------
@@ -24,12 +25,11 @@ def extension_arguments() -> dict[str, Any]:
     >>> Extension("mine.kernel", ["mine/kernel.pyx"], **torchml_core.extension_arguments()).name
     'mine.kernel'
     """
-    march = _processor.built_for
     return {
         "include_dirs": [str(Path(__file__).parent / "simd")],
         "extra_compile_args": [
             "-O3",
             "-fno-math-errno",
-            *([] if march == "none" else [f"-march={march}"]),
+            *([] if LEVEL == "none" else [f"-march={LEVEL}"]),
         ],
     }

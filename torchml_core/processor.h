@@ -5,9 +5,8 @@ compiler uses of its own accord (AES, SHA, AMX, ...) are left out. */
 #ifndef TORCHML_CORE_PROCESSOR_H
 #define TORCHML_CORE_PROCESSOR_H
 
-#ifndef BUILT_FOR /* setup.py defines both where it knows how to */
-#define BUILT_FOR ""
-#define BUILT_WITH ""
+#ifndef BUILDS /* setup.py defines it where it knows how to */
+#define BUILDS "none="
 #endif
 
 #if (defined(__x86_64__) || defined(__i386__)) && defined(__GNUC__)
