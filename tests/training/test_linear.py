@@ -13,7 +13,13 @@ import torchml_core as tm
 from torchml_core.dataset import Dataset
 from torchml_core.errors import ModelWarning
 from torchml_core.training import fit_linear
-from torchml_core.training.normal_equations import NormalEquations, Ridge, ridge_root
+from torchml_core.training.least_squares import LeastSquares
+from torchml_core.training.normal_equations import (
+    NormalEquations,
+    Ridge,
+    ridge_root,
+    ridge_solution,
+)
 
 CUTOFF = 3.5
 SPECIES = ("Si", "C")
@@ -128,6 +134,59 @@ def test_labels_that_do_not_fit_lose_their_weight(truth):
     assert trusting.errors["train"]["cold"]["energy"] > 0.01
 
 
+@pytest.mark.parametrize("components", [2, 5])
+def test_products_of_principal_components(truth, components):
+    """With as many components as values it is the same model as with the products of values."""
+    model, module = truth
+    data = Dataset.from_atoms([labeled(model, atoms) for atoms in structures()])
+    fit = fit_linear(descriptor(), data, degree=2, components=components, ridge=0)
+    assert fit.n_coefficients == 2 * (1 + 5 + components * (components + 1) // 2)
+    assert all(np.linalg.matrix_rank(q, 1e-9) <= components for q in fit.module.quadratic.detach())
+    if components == 5:
+        assert largest_error(fit.module, module, data) < 1e-6
+    # the errors of the coefficients are those of the polynomial that they become
+    own = tm.nn.DescriptorModel(descriptor(), fit.module)
+    squares = []
+    train, _ = data.split(0.1)
+    for batch in train.batches(descriptor(), 100):
+        squares += (own(batch).forces - batch.forces).detach().pow(2).flatten().tolist()
+    assert np.mean(squares) ** 0.5 == pytest.approx(
+        fit.errors["train"]["all"]["forces"], abs=1e-7, rel=1e-6
+    )
+
+
+def test_refitted_is_better_on_all_structures(truth):
+    model, _ = truth
+    random = np.random.default_rng(1)
+    made = [labeled(model, atoms, stress=False) for atoms in structures(20)]
+    for atoms in made:
+        atoms.calc.results["forces"] += random.normal(size=(len(atoms), 3))
+    data = Dataset.from_atoms(made)
+    expected = {"energy": 1e3, "forces": 1.0}
+    fit = fit_linear(descriptor(), data, validation=0.3, expected_errors=expected, ridge=1e-12)
+    batch = next(iter(data.batches(descriptor(), 100)))
+    first, again = (
+        (tm.nn.DescriptorModel(descriptor(), m)(batch).forces - batch.forces).pow(2).mean().item()
+        for m in (fit.module, fit.refitted)
+    )
+    assert again < first
+
+
+def test_a_kind_that_is_fitted_well_has_no_more_weight_for_it(truth):
+    """Forces of rigid crystals are nearly 0: their error is not what others are weighted with."""
+    model, _ = truth
+    random = np.random.default_rng(1)
+    made = [labeled(model, atoms, kind="hot", stress=False) for atoms in structures(12)]
+    crystals = [bulk("SiC", "zincblende", a=4.3 + 0.01 * k, cubic=True) for k in range(6)]
+    made += [labeled(model, atoms, kind="still", stress=False) for atoms in crystals]
+    for atoms in made[:12]:
+        atoms.calc.results["forces"] += random.normal(size=(len(atoms), 3))
+    problem = LeastSquares(descriptor(), Dataset.from_atoms(made), 1, None, 0.2, None, 0, None)
+    *_, sizes = problem.solve(None, None)
+    assert sizes["forces", "hot"] == pytest.approx(1.0, rel=0.3)
+    assert sizes["forces", "still"] > 0.5
+
+
 def test_uncertainties_are_larger_for_other_environments(truth):
     model, _ = truth
     random = np.random.default_rng(0)
@@ -176,6 +235,8 @@ def test_warnings_of_what_the_data_lack(truth):
     ("arguments", "message"),
     [
         ({"degree": 3}, "degree = 3"),
+        ({"degree": 2, "components": 6}, "components = 6: a whole number from 1 to 5 is needed"),
+        ({"components": 2}, "components = 2: degree 2 is needed"),
         ({"validation": 1.0}, "fraction = 1"),
         ({"validation": 0.0}, "validation: structures with labels are needed to choose a ridge"),
         ({"ridge": -1}, "ridge = -1"),
@@ -238,3 +299,13 @@ def test_ridge_root():
     inverse = np.linalg.inv(matrix[np.ix_(kept, kept)])
     np.testing.assert_allclose((root @ root.T)[np.ix_(kept, kept)], inverse, rtol=1e-9)
     np.testing.assert_array_equal(root[2], 0)
+
+
+def test_a_matrix_that_is_singular_but_for_rounding():
+    """Rounding makes eigenvalues that are less than 0; the least ridge that hides them is taken."""
+    random = np.random.default_rng(0)
+    few = random.normal(size=(3, 200))
+    matrix = few.T @ few
+    right = matrix @ random.normal(size=200)
+    found = ridge_solution(matrix, right, 1e-30)
+    np.testing.assert_allclose(matrix @ found, right, atol=1e-6 * np.abs(right).max())

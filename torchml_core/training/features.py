@@ -2,10 +2,11 @@
 
 A model of degree 1 or 2 is linear in its coefficients: the energy of an atom is w · φ(D) with
 
-    φ = (1, D_1 ... D_n)    or    φ = (1, D_1 ... D_n, D_k D_l for k <= l)
+    φ = (1, D_1 ... D_n)    or    φ = (1, D_1 ... D_n, t_k t_l for k <= l)
 
-for each element separately. Energies, forces and stresses of a structure are then linear as well,
-with rows made of D and of its Jacobian.
+for each element separately, where t are the values D, or their leading principal components: wide
+descriptors have too many products of values. Energies, forces and stresses of a structure are then
+linear as well, with rows made of D and of its Jacobian.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import NamedTuple
 import numpy as np
 
 from torchml_core.voigt import VOIGT
+
+SMALLEST_VARIANCE = 1e-12  # of a principal component, relative to the largest: less is rounding
 
 
 class Rows(NamedTuple):
@@ -43,6 +46,8 @@ class Features:
     species : tuple of str
         The order of the elements.
     degree : {1, 2}
+    axes : Axes, optional
+        Of the components whose products are features of degree 2. None: products of values.
 
     Attributes
     ----------
@@ -52,27 +57,52 @@ class Features:
         Of all elements: those of the first element, then those of the second, ...
     """
 
-    def __init__(self, descriptor, species, degree):
+    def __init__(self, descriptor, species, degree, axes=None):
         width = descriptor.width
         self.descriptor, self.species, self.degree = descriptor, species, degree
+        self.axes = axes if degree == 2 else None
+        n_factors = width if self.axes is None else self.axes.n
         self.n_elements = len(species)
-        self.n_of_element = 1 + width + (width * (width + 1) // 2 if degree == 2 else 0)
+        self.n_of_element = 1 + width + (n_factors * (n_factors + 1) // 2 if degree == 2 else 0)
         self.n = self.n_elements * self.n_of_element
 
-    def of_atoms(self, values):
-        """(n, n_of_element) of the values D (n, width)."""
+    def of_atoms(self, values, element):
+        """(n, n_of_element) of the values D (n, width) of atoms of an element."""
         parts = [np.ones((len(values), 1)), values]
         if self.degree == 2:
-            parts += [values[:, k : k + 1] * values[:, k:] for k in range(values.shape[1])]
+            t = self._factors(values, element)
+            parts += [t[:, k : k + 1] * t[:, k:] for k in range(t.shape[1])]
         return np.concatenate(parts, axis=1)
+
+    def polynomial(self, coefficients, element):
+        """Return (constant, linear (width,), quadratic (width, width)) of (n_of_element,) numbers.
+
+        Those of the energy as a polynomial in the values; quadratic is None if degree is 1.
+        """
+        width = self.descriptor.width
+        constant, linear = coefficients[0], coefficients[1 : 1 + width]
+        if self.degree == 1:
+            return constant, linear, None
+        n = width if self.axes is None else self.axes.n
+        products = np.zeros((n, n))
+        products[np.triu_indices(n)] = coefficients[1 + width :]
+        if self.axes is None:
+            return constant, linear, products
+        mean, axes = self.axes.mean[element], self.axes.axes[element]
+        quadratic = axes @ products @ axes.T
+        from_mean = (quadratic + quadratic.T) @ mean
+        return constant + mean @ quadratic @ mean, linear - from_mean, quadratic
+
+    def _factors(self, values, element):
+        """What the products of degree 2 are made of."""
+        return values if self.axes is None else self.axes.components(values, element)
 
     def rows(self, c, values, *, forces, stress, n_threads=None):
         """Return the Rows of a configuration with the values D."""
         codes = c.codes(self.species)[c.centers]
         energy = np.zeros((self.n_elements, self.n_of_element))
-        of_atoms = self.of_atoms(values)
         for element in range(self.n_elements):
-            energy[element] = of_atoms[codes == element].sum(axis=0)
+            energy[element] = self.of_atoms(values[codes == element], element).sum(axis=0)
         energy = energy.reshape(1, -1) / c.n_centers
         if not forces and not stress:
             return Rows(energy, None, None)
@@ -96,8 +126,50 @@ class Features:
         out = np.zeros((matrix.shape[0], 3, self.n_of_element))
         out[:, :, 1 : 1 + width] = _times(matrix, own)
         if self.degree == 2:
-            out[:, :, 1 + width :] = _products(matrix, values[centers], own)
+            factors = self._factors(values, element)[centers]
+            if self.axes is not None:
+                own = own @ self.axes.axes[element]
+            out[:, :, 1 + width :] = _products(matrix, factors, own)
         return out
+
+
+class Axes:
+    """Principal axes of the values of each element.
+
+    Parameters
+    ----------
+    n : int
+        How many components there are, those of the largest variance.
+    values : (n_atoms, width) float64
+    codes : (n_atoms,) int
+    n_elements : int
+
+    Attributes
+    ----------
+    mean : (n_elements, width) float64
+    axes : (n_elements, width, n) float64
+        Components ``(D - mean) @ axes`` have the variance 1; those without variance are 0.
+    """
+
+    def __init__(self, n, values, codes, n_elements):
+        self.n, width = n, values.shape[1]
+        self.mean = np.zeros((n_elements, width))
+        self.axes = np.zeros((n_elements, width, n))
+        for element in range(n_elements):
+            own = values[codes == element]
+            if len(own) < 2:
+                continue
+            self.mean[element] = own.mean(axis=0)
+            centered = own - self.mean[element]
+            variances, axes = np.linalg.eigh(centered.T @ centered / len(own))
+            variances, axes = variances[::-1][:n], axes[:, ::-1][:, :n]
+            there = variances > SMALLEST_VARIANCE * variances[0]
+            scale = np.where(there, 1 / np.sqrt(np.where(there, variances, 1)), 0)
+            self.axes[element] = axes * scale
+
+    def components(self, values, element):
+        """(n_atoms, n) of the values (n_atoms, width) of atoms of an element."""
+        return (values - self.mean[element]) @ self.axes[element]
 
 
 def _products(matrix, values, own):

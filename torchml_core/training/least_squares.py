@@ -13,7 +13,7 @@ from torchml_core.dataset.example import NAMES
 from torchml_core.descriptors.base import Descriptor
 from torchml_core.errors import InputError, ModelWarning
 from torchml_core.portable.training_range import Ranges
-from torchml_core.training.features import Features
+from torchml_core.training.features import Axes, Features
 from torchml_core.training.normal_equations import (
     RIDGES,
     NormalEquations,
@@ -44,19 +44,21 @@ class LeastSquares:
         Of the fitted structures.
     """
 
-    def __init__(self, descriptor, data, degree, validation, isolated, seed, n_threads):
+    def __init__(self, descriptor, data, degree, components, validation, isolated, seed, n_threads):
         if not isinstance(descriptor, Descriptor):
             checks.refuse("descriptor", descriptor, "a Descriptor")
         if not isinstance(data, Dataset):
             checks.refuse("data", data, "a Dataset")
         self.species = descriptor.species or data.species
         _check_species(self.species, data)
-        self.features = Features(descriptor, self.species, checks.whole("degree", degree, 1, 2))
+        degree = checks.whole("degree", degree, 1, 2)
         if isinstance(validation, Dataset):
             _check_species(self.species, validation)
             fitted, held_out = data, validation
         else:
             fitted, held_out = data.split(checks.number("validation", validation), seed=seed)
+        axes = _axes(components, degree, descriptor, fitted, self.species, n_threads)
+        self.features = Features(descriptor, self.species, degree, axes)
         known = fitted.reference_energies(isolated)
         self.references = {s: known.get(s, 0.0) for s in self.species}
         kinds = _kinds_apart(fitted, held_out, self.features.n)
@@ -106,11 +108,28 @@ class LeastSquares:
         for _ in range(REWEIGHTINGS):
             system = self._system(self.fitted, sizes, centered=True)
             coefficients = ridge_solution(*system, FIRST_RIDGE)
+            spreads = {key: self._spread(key, coefficients) for key in sizes}
+            pooled = self._pooled(spreads)
             sizes = {
-                key: max(self._spread(key, coefficients), SMALLEST_ERROR * rms[key])
-                for key in sizes
+                key: max(spread, SMALLEST_ERROR * rms[key], pooled.get(key[0], 0.0))
+                for key, spread in spreads.items()
             }
         return *self._solve(ridge, sizes), sizes
+
+    def _pooled(self, spreads):
+        """The root mean square of the errors of forces and stresses of all kinds.
+
+        Kinds that are fitted better than others, such as crystals that hardly vary, do not get more
+        weight for it: the others would suffer more than they gain. Energies are not pooled, since
+        those of some kinds may contradict the rest.
+        """
+        pooled = {}
+        for name in ("forces", "stress"):
+            groups = [(self.fitted[key].n_rows, x) for key, x in spreads.items() if key[0] == name]
+            if groups:
+                numbers, sizes = np.array(groups).T
+                pooled[name] = float(np.sqrt(numbers @ sizes**2 / numbers.sum()))
+        return pooled
 
     def _spread(self, key, coefficients):
         """The size of a group's errors, where an error that all energies have does not count.
@@ -160,6 +179,17 @@ class LeastSquares:
             totals[name] += group.n_rows
         return {key: 1 / (totals[key[0]] ** 0.5 * sizes[key] ** 2) for key in groups}
 
+    def refitted(self, ridge, sizes):
+        """Return the coefficients of a fit to all structures, those of the validation too."""
+        system = self._system(self.fitted, sizes)
+        groups = {key: group for key, group in self.held_out.items() if key in sizes}
+        if groups:
+            weights = self._weights(self.fitted, sizes)
+            for key, group in groups.items():
+                own = group.system(centered=False)
+                system = system[0] + weights[key] * own[0], system[1] + weights[key] * own[1]
+        return ridge_solution(*system, ridge)
+
     def covariance_root(self, ridge, sizes):
         """C with C C^T the covariance of the coefficients, if errors are independent."""
         matrix = sum(group.matrix / sizes[key] ** 2 for key, group in self.fitted.items())
@@ -205,6 +235,17 @@ def _check_species(species, data):
             f"descriptor: its species are {', '.join(species)}; {missing[0]}, which the data have,"
             " is needed too"
         )
+
+
+def _axes(n, degree, descriptor, data, species, n_threads):
+    """The principal axes of the values of a data set; None if products are not those of axes."""
+    if n is None:
+        return None
+    n = checks.whole("components", n, 1, descriptor.width)
+    if degree == 1:
+        raise InputError(f"components = {n}: degree 2 is needed")
+    batches = data.batches(descriptor, 1, species=species, n_threads=n_threads)
+    return Axes(n, *batches.values(), len(species))
 
 
 def _kinds_apart(fitted, held_out, n):

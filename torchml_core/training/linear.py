@@ -30,6 +30,7 @@ def fit_linear(
     data: Dataset,
     *,
     degree: int = 1,
+    components: int | None = None,
     validation: float | Dataset = 0.1,
     ridge: float | None = None,
     expected_errors: Mapping[str, float] | None = None,
@@ -54,6 +55,9 @@ def fit_linear(
     data : Dataset
         At least one label of any kind is needed; missing ones are left out.
     degree : {1, 2}
+    components : int, optional
+        For degree 2: products are those of so many leading principal components of each element's
+        values, instead of all values. So descriptors with hundreds of values may be used.
     validation : float or Dataset
         Structures that are not fitted, from which the ridge is chosen: the fraction of data, taken
         at random from each kind, or other structures.
@@ -95,7 +99,9 @@ def fit_linear(
     Energies count by their error per atom. All energies, forces and stresses count like the root of
     their number.
     """
-    problem = LeastSquares(descriptor, data, degree, validation, isolated, seed, n_threads)
+    problem = LeastSquares(
+        descriptor, data, degree, components, validation, isolated, seed, n_threads
+    )
     sizes = _check_expected_errors(expected_errors)
     if ridge is not None:
         ridge = checks.not_negative("ridge", ridge)
@@ -113,6 +119,10 @@ class LinearFit:
     descriptor : Descriptor
     module : nn.ElementPolynomials
         ``forward(descriptor, species)``: energies of atoms.
+    refitted : nn.ElementPolynomials
+        Fitted with the same ridge to the validation structures as well. It is usually a little
+        better than ``module``, to which ``errors`` and :meth:`save` refer, but there are no
+        structures left to tell.
     degree : int
     ridge : float
         See :func:`fit_linear`.
@@ -140,6 +150,7 @@ class LinearFit:
         self.module = _module(problem, coefficients)
         self._species = problem.species
         self._features = problem.features
+        self.refitted = _module(problem, problem.refitted(ridge, expected))
         self._root = problem.covariance_root(ridge, expected)
 
     def uncertainties(
@@ -163,12 +174,13 @@ class LinearFit:
         """
         values = self.descriptor.compute(configuration, n_threads=n_threads)
         codes = configuration.codes(self._species)[configuration.centers]
-        features, n = self._features.of_atoms(values), self._features.n_of_element
+        n = self._features.n_of_element
         out = np.empty(len(values))
         for element in range(len(self._species)):
             own = codes == element
             root = self._root[element * n : (element + 1) * n]
-            out[own] = np.linalg.norm(features[own] @ root, axis=1)
+            features = self._features.of_atoms(values[own], element)
+            out[own] = np.linalg.norm(features @ root, axis=1)
         return out
 
     def save(self, folder: PathLike, **arguments: Any) -> PortableModel:
@@ -221,15 +233,14 @@ def _check_expected_errors(errors):
 
 
 def _module(problem, coefficients):
-    width, degree = problem.features.descriptor.width, problem.features.degree
-    module = ElementPolynomials(problem.features.descriptor, degree, species=problem.species)
+    features = problem.features
+    module = ElementPolynomials(features.descriptor, features.degree, species=problem.species)
     by_element = coefficients.reshape(len(problem.species), -1)
-    references = np.array([problem.references[s] for s in problem.species])
     with torch.no_grad():
-        module.constant.copy_(torch.from_numpy(by_element[:, 0] + references))
-        module.linear.copy_(torch.from_numpy(by_element[:, 1 : 1 + width]))
-        if degree == 2:
-            places = torch.triu_indices(width, width)
-            products = torch.from_numpy(by_element[:, 1 + width :])
-            module.quadratic[:, places[0], places[1]] = products
+        for k, element in enumerate(problem.species):
+            constant, linear, quadratic = features.polynomial(by_element[k], k)
+            module.constant[k] = constant + problem.references[element]
+            module.linear[k] = torch.from_numpy(linear)
+            if quadratic is not None:
+                module.quadratic[k] = torch.from_numpy(quadratic)
     return module

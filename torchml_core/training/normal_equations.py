@@ -8,7 +8,7 @@ group, without the rows.
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.linalg import cho_solve, solve_triangular
 
 ROWS_AT_ONCE = 1024
 RIDGES = 10.0 ** np.arange(-14, 1)
@@ -97,15 +97,30 @@ def ridge_root(matrix, ridge):
     By Cholesky's method, an order of magnitude faster than all solutions.
     """
     scale = _scale(matrix)
-    lower = np.linalg.cholesky(matrix * scale[:, None] * scale + ridge * np.eye(len(scale)))
+    lower = _factor(matrix * scale[:, None] * scale, ridge)
     return scale[:, None] * solve_triangular(lower, np.eye(len(scale)), lower=True).T
 
 
 def ridge_solution(matrix, right, ridge):
-    """Return the coefficients (n,) for one ridge, of at least about 1e-13."""
+    """Return the coefficients (n,) for one ridge, or for the least that is not lost in rounding."""
     scale = _scale(matrix)
-    factor = cho_factor(matrix * scale[:, None] * scale + ridge * np.eye(len(scale)))
-    return scale * cho_solve(factor, scale * right)
+    lower = _factor(matrix * scale[:, None] * scale, ridge)
+    return scale * cho_solve((lower, True), scale * right)
+
+
+def _factor(matrix, ridge):
+    """The lower Cholesky factor of a matrix with a ridge on its diagonal.
+
+    A ridge that is less than the rounding of a singular matrix is multiplied by 10, as often as it
+    takes.
+    """
+    while True:
+        try:
+            return np.linalg.cholesky(matrix + ridge * np.eye(len(matrix)))
+        except np.linalg.LinAlgError:
+            if not 0 < ridge < 1:
+                raise
+            ridge *= 10
 
 
 def _scale(matrix):
