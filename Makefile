@@ -8,13 +8,14 @@ INSTALLED := $(VENV)/installed
 COMPILED_FROM := setup.py pyproject.toml constraints.txt \
 	$(shell find torchml_core -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
 
-.PHONY: help setup kimpy demo test test-quick test-gpu bench lint format clean
+.PHONY: help setup kimpy demo docs test test-quick test-gpu bench lint format clean
 
 help:
 	@echo "make demo        evaluates an example model on a structure, checks its forces"
 	@echo "make test        runs all tests"
 	@echo "make test-quick  runs all tests but the slow ones"
 	@echo "make test-gpu    runs the tests that need a CUDA device (skipped if there is none)"
+	@echo "make docs        builds the documentation site into docs/_build/html"
 	@echo "make bench       runs the benchmarks"
 	@echo "make kimpy       installs kimpy, for the tests that use it (needs the KIM-API)"
 	@echo "make lint        checks style and types;  make format  repairs the style"
@@ -52,6 +53,9 @@ test-quick: setup
 test-gpu: setup
 	$(BIN)/python -m pytest -m gpu tests
 
+docs: setup
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
 bench: setup
 	$(BIN)/python -m pytest benchmarks
 
@@ -66,5 +70,5 @@ format: setup
 	$(BIN)/ruff format
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build docs/_build *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find torchml_core -name '*.so' -delete

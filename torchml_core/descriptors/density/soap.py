@@ -38,8 +38,9 @@ class SOAP(DensityDescriptor):
 
     Parameters
     ----------
-    species, cutoff, n_max, l_max, sigma, eta, radial_basis, basis_cutoff, smoothing,
-    smoothing_width, species_density
+    species, cutoff, n_max, l_max, sigma, eta
+        As in :class:`~torchml_core.SphericalExpansion`.
+    radial_basis, basis_cutoff, smoothing, smoothing_width, species_density
         As in :class:`~torchml_core.SphericalExpansion`.
     cross_blocks : "full" or "upper"
         Which (n, n') the block of two different species contains: all of them, or only n' >= n as

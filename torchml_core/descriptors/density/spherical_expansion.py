@@ -27,7 +27,7 @@ class SphericalExpansion(DensityDescriptor):
         f_nl(R) = 4π ∫ ρ² g_nl(ρ) i_l(2 eta ρ R) exp(-eta (ρ² + R²)) dρ
 
     where i_l are the modified spherical Bessel functions of the first kind, Y_lm real spherical
-    harmonics (without (-1)^m; cos(mφ) for m > 0, sin(|m|φ) for m < 0: Y_1m are along y, z, x),
+    harmonics (without (-1)^m; cos(mφ) for m > 0, sin(-mφ) for m < 0: Y_1m are along y, z, x),
     and g_nl orthonormal functions, ∫ ρ² g_nl g_n'l dρ = δ.
     (A. P. Bartók, R. Kondor, G. Csányi, Phys. Rev. B 87, 184115 (2013).)
 
