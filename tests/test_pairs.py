@@ -211,7 +211,8 @@ def test_handlers_may_search():
 def test_memory_is_asked_for_before_a_search(monkeypatch):
     atoms = rattled_silicon(6)
     n_pairs = len(tm.neighbor_list("i", atoms, 12.0))
-    monkeypatch.setattr("torchml_core.pairs.available_memory", lambda: 20 * n_pairs)
+    for module in ("pairs", "_neighbors"):
+        monkeypatch.setattr(f"torchml_core.{module}.available_memory", lambda: 20 * n_pairs)
     assert len(tm.neighbor_list("i", atoms, 12.0)) == n_pairs
     with pytest.raises(tm.InputError, match="cutoff = 12 is far too large for this cell"):
         tm.neighbor_list("ijSDd", atoms, 12.0)  # five times as many bytes

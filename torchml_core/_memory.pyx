@@ -20,7 +20,6 @@ cdef extern from "huge_pages.h" nogil:
 
 cdef enum:
     SLOTS = 32                    # blocks that are kept at most
-    WORTH_KEEPING = 65536         # smaller ones are cheap to allocate
 
 cdef:
     void *kept[SLOTS]             # NULL where a slot is free; all under the GIL

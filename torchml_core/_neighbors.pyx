@@ -1,34 +1,32 @@
-"""The door to the cell lists: searches structures in threads, and writes lists where asked.
+"""Searches for pairs as Python objects, and lists in one step where arguments are plain.
 
-A search keeps what it found (:class:`PairSearch`): which points are neighbors of which. From that
-the lists are written once their length is known, in the order of the atoms whatever the order of
-the cells, so that results depend neither on threads nor on how often arrays had to grow.
+What is searched and found is in cells/structures.pyx, particles in cells/particles.pyx.
 """
 
-import numpy as np
-
-from libc.stdint cimport INT64_MAX, int32_t, int64_t
-from libc.stdlib cimport calloc, free, realloc
+cimport numpy as cnp
+from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy, memset
 
-from torchml_core._parallel cimport share
+from torchml_core._memory cimport WORTH_KEEPING
+from torchml_core._plain cimport PlainStructure, are_plain_numbers, is_plain
 from torchml_core.cells.faults cimport (
-    FINE, NO_MEMORY, TOO_FAR, TOO_LARGE, TOO_MANY_IMAGES, TOO_OBLIQUE,
+    FINE, NO_MEMORY, TOO_FAR, TOO_LARGE, TOO_MANY_IMAGES, TOO_OBLIQUE, Fault,
 )
-from torchml_core.cells.ghosts cimport (
-    Ghosts, Image, add_shift, free_ghosts, number_of, start_ghosts,
+from torchml_core.cells.ghosts cimport Ghosts, free_ghosts
+from torchml_core.cells.particles cimport number_ghosts, place_images
+from torchml_core.cells.rows cimport Lists
+from torchml_core.cells.search cimport Criterion
+from torchml_core.cells.structures cimport (
+    Search, Structures, count_tests, find_pairs, free_search, pairs_of, write_lists,
 )
-from torchml_core.cells.grid cimport Grid, Point, make_grid
-from torchml_core.cells.grid_memory cimport free_grid
-from torchml_core.cells.rows cimport Lists, write_lengths, write_row
-from torchml_core.cells.search cimport (
-    Criterion, Hits, Surroundings, candidates, find_surroundings, free_hits, free_surroundings,
-    search_cell,
-)
-from torchml_core.signals cimport SignalWatch, interrupted, raise_interruption, watch_signals
+from torchml_core.signals cimport raise_interruption, watch_signals
 
+from torchml_core import _memory
+from torchml_core.available_memory import available_memory
 from torchml_core.errors import InputError
-from torchml_core.threads import in_main_thread
+from torchml_core.threads import in_main_thread, resolve_n_threads
+
+cnp.import_array()
 
 FAULTS = {
     TOO_MANY_IMAGES: "too many images",
@@ -36,32 +34,21 @@ FAULTS = {
     TOO_OBLIQUE: "too oblique",
     TOO_LARGE: "too large",
 }
-
+# Of a search, for each atom and image, and for each pair; its arrays have some more room than they
+# need.
+BYTES_PER_POINT, BYTES_PER_HIT = 90, 6
+MOST_POINTS = 2**31 - 1
+# The memory of a search is kept for the next one up to so many atoms (of some 300 bytes) and pairs.
+KEPT_ATOMS, KEPT_PAIRS = 200_000, 10_000_000
+# Threads cost some microseconds, and more where others want the processor too.
+WORTH_A_THREAD = 500  # atoms
 
 cdef enum:
-    ROWS_AT_ONCE = 16
-    ATOMS_OF_A_TASK = 1 << 16  # at most: a thread that is done with its own takes another's
+    MOST_IDLE = 8
 
-
-# Some cells of one structure: what one thread searches at a time.
-cdef struct Task:
-    int64_t structure
-    int64_t first, end        # counted among the home cells with atoms
-    bint failed
-
-
-# What threads are told of the step that they work on.
-cdef struct Step:
-    void *search              # the PairSearch, which is there as long as the step lasts
-    const Criterion *criterion
-    # of structures that grids are made of
-    const double *positions
-    const double *cells
-    const int *periodic
-    int n_threads             # within a structure
-    # of lists that are written
-    const Lists *lists
-    int32_t first_atom
+# Searches that are not in use. Taking one, and putting it back, is a single step for all threads
+# and signal handlers, so no two ever have the same.
+cdef list idle = []
 
 
 cdef class PairSearch:
@@ -73,54 +60,29 @@ cdef class PairSearch:
 
     cdef:
         bint in_use
-        SignalWatch watch
-        int64_t n_structures, n_tasks, n_atoms, capacity  # capacity: in atoms
-        Grid *grids            # of each structure
-        Surroundings *around
-        int32_t *faults
-        Task *tasks
-        Hits *hits             # of each task
-        int64_t hits_held, grids_held
-        int n_threads
-        const int64_t[::1] atom_offsets
-        # of each atom: its point, its task, its first hit among the task's, how many they are
-        int32_t[::1] home_, task_of_
-        int64_t[::1] first_hit_, n_hits_, offsets_
-        readonly object offsets
-        readonly int64_t n_pairs
+        Search search
 
     def __cinit__(self):
-        self.n_structures = self.n_tasks = self.hits_held = self.grids_held = self.capacity = 0
+        memset(&self.search, 0, sizeof(Search))
 
     def __dealloc__(self):
-        cdef int64_t k
-        for k in range(self.grids_held):
-            free_grid(&self.grids[k])
-        for k in range(self.hits_held):
-            free_hits(&self.hits[k])
-        self.free_around()
-        free(self.grids)
-        free(self.hits)
-        free(self.around)
-        free(self.faults)
-        free(self.tasks)
+        free_search(&self.search)
 
     def __enter__(self):
+        self.take()
+        return self
+
+    def __exit__(self, *_):
+        self.in_use = False
+
+    cdef int take(self) except -1:
         if self.in_use:
             raise InputError(
                 "out = this workspace: it is in use by another search, in another thread or one"
                 " that a signal handler interrupted; a NeighborWorkspace for each is needed"
             )
         self.in_use = True
-        return self
-
-    def __exit__(self, *_):
-        self.in_use = False
-
-    cdef void free_around(self) noexcept:
-        cdef int64_t k
-        for k in range(self.n_structures):
-            free_surroundings(&self.around[k])
+        return 0
 
     def run(
         self,
@@ -133,7 +95,7 @@ cdef class PairSearch:
         bint half=False,
         bint selves=False,
         bint ordered=False,
-        double most_points=2**31 - 1,
+        double most_points=MOST_POINTS,
         double most_pairs=2**62,
         int n_threads=1,
     ):
@@ -156,177 +118,48 @@ cdef class PairSearch:
         (structure, fault) or None
             The first structure that cannot be searched, and the key of FAULTS that says why.
         """
-        cdef:
-            int64_t k
-            Criterion criterion
-            double tests, n
-        criterion.limit = limit
-        criterion.half = half
-        criterion.selves = selves
-        criterion.ordered = ordered
-        self.n_threads = n_threads
-        watch_signals(&self.watch, in_main_thread())
-        self.allocate(atom_offsets)
-        for k in range(self.n_structures):
-            self.grids[k].most_points = most_points
-            self.grids[k].most_pairs = most_pairs
-        self.make_grids(positions, cells, periodic, &criterion, n_threads)
-        raise_interruption(&self.watch)
-        for k in range(self.n_structures):
-            # a sphere fills between a sixth and a third of the cells that are searched for it
-            n = atom_offsets[k + 1] - atom_offsets[k]
-            tests = n * self.grids[k].n_points
-            if self.faults[k] == FINE and tests / 6 > most_pairs:
-                tests = candidates(&self.grids[k], &self.around[k])
-                if tests < 0:
-                    self.faults[k] = NO_MEMORY
-                elif tests / 6 > most_pairs:
-                    self.faults[k] = TOO_MANY_IMAGES
-            if self.faults[k] == NO_MEMORY:
-                raise MemoryError("neighbor search")
-            if self.faults[k] != FINE:
-                return k, self.faults[k]
-        self.share_out(n_threads)
-        self.search(&criterion, n_threads)
-        self.add_up()
-        self.n_pairs = self.offsets_[self.n_atoms]
-        return None
+        cdef Criterion criterion = [limit, half, selves, ordered, most_points, most_pairs]
+        cdef Structures structures
+        cdef int64_t faulty
+        cdef Fault fault
+        structures.n = atom_offsets.shape[0] - 1
+        structures.atom_offsets = &atom_offsets[0]
+        structures.positions = &positions[0, 0] if positions.shape[0] else NULL
+        structures.cells = &cells[0, 0, 0] if structures.n else NULL
+        structures.periodic = &periodic[0, 0] if structures.n else NULL
+        fault = self.find(&structures, &criterion, n_threads, &faulty)
+        return None if fault == FINE else (faulty, fault)
+
+    cdef Fault find(
+        self, const Structures *structures, const Criterion *criterion, int n_threads,
+        int64_t *faulty,
+    ) except *:
+        """Search structures; a fault is one of those that are the structures' own."""
+        cdef Fault fault
+        watch_signals(&self.search.watch, in_main_thread())
+        with nogil:
+            fault = find_pairs(&self.search, structures, criterion, n_threads, faulty)
+        raise_interruption(&self.search.watch)
+        if fault == NO_MEMORY:
+            raise MemoryError("neighbor search")
+        return fault
+
+    @property
+    def n_pairs(self):
+        """Number of pairs that were found."""
+        return pairs_of(&self.search)
+
+    @property
+    def offsets(self):
+        """(n_atoms + 1,) int64, where the pairs of each atom begin."""
+        cdef cnp.npy_intp n = self.search.n_atoms + 1
+        offsets = new_array(1, &n, cnp.NPY_INT64)
+        memcpy(cnp.PyArray_DATA(offsets), self.search.offsets, n * sizeof(int64_t))
+        return offsets
 
     def n_tests(self):
         """Return how many pairs of points the search has tested, which its time is made of."""
-        cdef int64_t k
-        cdef double n = 0
-        for k in range(self.n_structures):
-            n += candidates(&self.grids[k], &self.around[k])
-        return n
-
-    cdef add_up(self):
-        """Where the rows begin, from their lengths."""
-        cdef int64_t atom
-        self.offsets = np.empty(self.n_atoms + 1, dtype=np.int64)
-        self.offsets_ = self.offsets
-        self.offsets_[0] = 0
-        for atom in range(self.n_atoms):
-            self.offsets_[atom + 1] = self.offsets_[atom] + self.n_hits_[atom]
-
-    cdef allocate(self, const int64_t[::1] atom_offsets):
-        cdef int64_t n = atom_offsets.shape[0] - 1
-        self.free_around()
-        self.n_structures = 0  # until all is there
-        self.n_tasks = 0
-        self.atom_offsets = atom_offsets
-        self.n_atoms = atom_offsets[n]
-        self.grids = <Grid *> grown(self.grids, &self.grids_held, n, sizeof(Grid))
-        free(self.around)
-        free(self.faults)
-        self.around = NULL
-        self.faults = NULL
-        self.around = <Surroundings *> zeros(n, sizeof(Surroundings))
-        self.faults = <int32_t *> zeros(n, sizeof(int32_t))
-        self.n_structures = n
-        if self.capacity <= self.n_atoms:
-            self.capacity = self.n_atoms + 1
-            self.home_ = np.empty(self.n_atoms + 1, dtype=np.int32)
-            self.task_of_ = np.empty(self.n_atoms + 1, dtype=np.int32)
-            self.first_hit_ = np.empty(self.n_atoms + 1, dtype=np.int64)
-            self.n_hits_ = np.empty(self.n_atoms + 1, dtype=np.int64)
-
-    cdef make_grids(
-        self,
-        const double[:, ::1] positions,
-        const double[:, :, ::1] cells,
-        const int[:, ::1] periodic,
-        const Criterion *criterion,
-        int n_threads,
-    ):
-        cdef Step step
-        # threads for structures, or within the only one
-        cdef bint alone = self.n_structures == 1
-        if self.n_structures == 0:
-            return
-        step.search = <void *> self
-        step.positions = &positions[0, 0] if self.n_atoms else NULL
-        step.cells = &cells[0, 0, 0]
-        step.periodic = &periodic[0, 0]
-        step.criterion = criterion
-        step.n_threads = n_threads if alone else 1
-        with nogil:
-            share(
-                1 if alone else n_threads, self.n_structures, 1, make_some_grids, &step,
-                &self.watch,
-            )
-
-    cdef void make_grid_of(self, int64_t k, const Step *step) noexcept nogil:
-        cdef int64_t first = self.atom_offsets[k]
-        self.faults[k] = make_grid(
-            step.positions + 3 * first,
-            self.atom_offsets[k + 1] - first,
-            step.cells + 9 * k,
-            step.periodic + 3 * k,
-            step.criterion.limit,
-            &self.home_[first],
-            &self.grids[k],
-            step.n_threads,
-            &self.watch,
-        )
-        if self.faults[k] == FINE and not find_surroundings(&self.grids[k], &self.around[k]):
-            self.faults[k] = NO_MEMORY
-
-    cdef share_out(self, int n_threads):
-        """One structure is cut into pieces, at least one per thread; of many, each is a task."""
-        cdef:
-            int64_t k, cell, seen, target, pieces = 1
-            Grid *grid
-        if self.n_structures == 1:
-            pieces = max(n_threads, self.n_atoms // ATOMS_OF_A_TASK)
-        free(self.tasks)
-        self.tasks = NULL
-        self.tasks = <Task *> zeros(self.n_structures * pieces, sizeof(Task))
-        for k in range(self.n_structures):
-            grid = &self.grids[k]
-            cell = seen = 0
-            for piece in range(pieces):
-                self.tasks[self.n_tasks].structure = k
-                self.tasks[self.n_tasks].first = cell
-                target = self.n_atoms * (piece + 1) // pieces
-                while cell < grid.n_occupied and (seen < target or piece == pieces - 1):
-                    seen += atoms_in(grid, grid.occupied[cell])
-                    cell += 1
-                self.tasks[self.n_tasks].end = cell
-                self.n_tasks += 1
-        self.hits = <Hits *> grown(self.hits, &self.hits_held, self.n_tasks, sizeof(Hits))
-
-    cdef search(self, const Criterion *criterion, int n_threads):
-        cdef int64_t t
-        cdef Step step
-        if self.n_atoms == 0:
-            return
-        step.search = <void *> self
-        step.criterion = criterion
-        with nogil:
-            share(n_threads, self.n_tasks, 1, do_some_tasks, &step, &self.watch)
-        raise_interruption(&self.watch)
-        for t in range(self.n_tasks):
-            if self.tasks[t].failed:
-                raise MemoryError("neighbor search")
-
-    cdef void do_task(self, int64_t t, const Step *step) noexcept nogil:
-        cdef Task *task = &self.tasks[t]
-        cdef int64_t first = self.atom_offsets[task.structure]
-        if self.atom_offsets[task.structure + 1] > first:
-            task.failed = not search_cells(
-                &self.grids[task.structure],
-                &self.around[task.structure],
-                step.criterion,
-                task.first,
-                task.end,
-                <int32_t> t,
-                &self.hits[t],
-                &self.first_hit_[first],
-                &self.n_hits_[first],
-                &self.task_of_[first],
-                &self.watch,
-            )
+        return count_tests(&self.search)
 
     def fill(
         self,
@@ -342,51 +175,36 @@ cdef class PairSearch:
 
         Atoms are counted among those of all structures, from first_atom.
         """
-        cdef:
-            int64_t n_blocks = (self.n_atoms + ROWS_AT_ONCE - 1) // ROWS_AT_ONCE
-            Lists lists
-            Step step
-        if self.n_pairs == 0:
+        cdef Lists lists
+        if pairs_of(&self.search) == 0:
             return
         lists.i = &i[0] if i is not None else NULL
         lists.j = &j[0] if j is not None else NULL
         lists.S = &S[0, 0] if S is not None else NULL
         lists.D = &D[0, 0] if D is not None else NULL
         lists.d = &d[0] if d is not None else NULL
-        watch_signals(&self.watch, in_main_thread())
-        step.search = <void *> self
-        step.lists = &lists
-        step.first_atom = first_atom
+        self.write(&lists, first_atom)
+
+    cdef int write(self, const Lists *lists, int32_t first_atom) except -1:
+        watch_signals(&self.search.watch, in_main_thread())
         with nogil:
-            share(self.n_threads, n_blocks, 1, write_some_blocks, &step, &self.watch)
-        raise_interruption(&self.watch)
+            write_lists(&self.search, lists, first_atom)
+        return raise_interruption(&self.search.watch)
 
-    cdef void write_block(self, int64_t block, const Step *step) noexcept nogil:
-        """Write the rows of some atoms."""
-        cdef int64_t first = block * ROWS_AT_ONCE
-        cdef int64_t end = min(first + ROWS_AT_ONCE, self.n_atoms), atom
-        if interrupted(&self.watch, self.offsets_[end] - self.offsets_[first]):
-            return
-        for atom in range(first, end):
-            write_row(
-                self.grid_of(atom),
-                self.home_[atom],
-                self.row_of(atom),
-                self.offsets_[atom],
-                self.n_hits_[atom],
-                step.first_atom
-                + <int32_t> self.atom_offsets[self.tasks[self.task_of_[atom]].structure],
-                step.lists,
-            )
-        write_lengths(step.lists, self.offsets_[first], self.offsets_[end])
-
-    def particles(self, int32_t[::1] neighbors, int64_t n_layers, double most):
+    def particles(
+        self,
+        const double[:, ::1] positions,
+        const double[:, ::1] cell,
+        const int32_t[::1] codes,
+        int64_t n_layers,
+        double most,
+    ):
         """Turn images into ghosts with numbers of their own. For one structure.
 
         Parameters
         ----------
-        neighbors : OUT (n_pairs,) int32
-            The particle that each pair's neighbor is: an atom, or a ghost, counted after them.
+        positions, cell, codes
+            Of the atoms: (n_atoms, 3), (3, 3), and (n_atoms,) codes of their species.
         n_layers : int
             Ghosts are all images within so many hops of an atom.
         most : float
@@ -394,184 +212,254 @@ cdef class PairSearch:
 
         Returns
         -------
-        (n_ghosts, 4) int32, or None if there would be more than the most
-            Atom and cell shift of each ghost, in the order in which they are met.
+        dict, or None if there would be more than the most
+            Arrays of a configuration: atoms, followed by ghosts in the order in which they are met.
         """
         cdef:
             Ghosts ghosts
-            int64_t n_known = 0, end, layer = 1
-            bint enough = start_ghosts(&ghosts, <int64_t> most - self.n_atoms)
-            int32_t[:, ::1] found
-            int32_t[::1] number_at
-        watch_signals(&self.watch, in_main_thread())
+            int64_t n_atoms = self.search.n_atoms
+            int64_t most_ghosts = <int64_t> most - n_atoms
+            cnp.npy_intp n_pairs = pairs_of(&self.search)
+            bint enough
+        neighbors = new_array(1, &n_pairs, cnp.NPY_INT32)
+        cdef int32_t *numbers = <int32_t *> cnp.PyArray_DATA(neighbors)
+        memset(&ghosts, 0, sizeof(Ghosts))
+        watch_signals(&self.search.watch, in_main_thread())
         try:
-            if enough and self.n_pairs:
-                number_at = np.full(self.grids[0].n_points, -1, dtype=np.int32)
-                with nogil:
-                    enough = self.number_neighbors(&ghosts, &number_at[0], &neighbors[0])
             with nogil:
-                while enough and layer < n_layers and n_known < ghosts.n:
-                    end = ghosts.n
-                    enough = self.grow(&ghosts, n_known, end)
-                    n_known = end
-                    layer += 1
-            raise_interruption(&self.watch)
+                enough = number_ghosts(&self.search, n_layers, most_ghosts, &ghosts, numbers)
+            raise_interruption(&self.search.watch)
             if ghosts.too_many:
                 return None
             if not enough:
                 raise MemoryError("neighbor search")
-            found = np.empty((ghosts.n, 4), dtype=np.int32)
-            if ghosts.n:
-                memcpy(&found[0, 0], ghosts.images, ghosts.n * sizeof(Image))
-            return np.asarray(found)
+            made = particle_arrays(
+                &ghosts, n_atoms, &positions[0, 0], &cell[0, 0], &codes[0]
+            )
         finally:
             free_ghosts(&ghosts)
-
-    cdef bint number_neighbors(
-        self, Ghosts *ghosts, int32_t *number_at, int32_t *neighbors
-    ) noexcept nogil:
-        """Write the particle that each pair's neighbor is; False if that cannot be done.
-
-        number_at : (n_points,) IN all -1. A point is the same image for all atoms that stand in
-        the cell, so its number is looked up once; for the others each time.
-        """
-        cdef int64_t atom, k, number
-        cdef const Point *points = self.grids[0].points
-        cdef const Point *here
-        cdef const Point *there
-        cdef const int32_t *row
-        cdef bint in_cell
-        for atom in range(self.n_atoms):
-            here = points + self.home_[atom]
-            in_cell = not (here.a | here.b | here.c)
-            row = self.row_of(atom)
-            if interrupted(&self.watch, 4 * self.n_hits_[atom]):
-                return False
-            for k in range(self.n_hits_[atom]):
-                there = points + row[k]
-                number = there.atom
-                if (there.a - here.a) | (there.b - here.b) | (there.c - here.c):
-                    number = number_at[row[k]] if in_cell else -1
-                    if number < 0:
-                        number = number_of(ghosts, self.image_of(atom, row[k]))
-                        if number < 0:
-                            return False
-                        if in_cell:
-                            number_at[row[k]] = <int32_t> number
-                    number += self.n_atoms
-                neighbors[k] = <int32_t> number
-            neighbors += self.n_hits_[atom]
-        return True
-
-    cdef bint grow(self, Ghosts *ghosts, int64_t first, int64_t end) noexcept nogil:
-        """Add the images that are neighbors of some ghosts; False if that cannot be done."""
-        cdef int64_t ghost, k
-        cdef const int32_t *row
-        cdef Image here, image
-        for ghost in range(first, end):
-            here = ghosts.images[ghost]
-            row = self.row_of(here.atom)
-            if interrupted(&self.watch, 10 * self.n_hits_[here.atom]):
-                return False
-            for k in range(self.n_hits_[here.atom]):
-                image = self.image_of(here.atom, row[k])
-                if not add_shift(&image, &here):
-                    ghosts.too_many = True
-                    return False
-                if (image.a or image.b or image.c) and number_of(ghosts, image) < 0:
-                    return False
-        return True
-
-    cdef inline const int32_t *row_of(self, int64_t atom) noexcept nogil:
-        return self.hits[self.task_of_[atom]].point + self.first_hit_[atom]
-
-    cdef inline const Grid *grid_of(self, int64_t atom) noexcept nogil:
-        return &self.grids[self.tasks[self.task_of_[atom]].structure]
-
-    cdef inline Image image_of(self, int64_t atom, int32_t point) noexcept nogil:
-        """A point as an image relative to where an atom stands."""
-        cdef const Point *here = &self.grids[0].points[self.home_[atom]]
-        cdef const Point *there = &self.grids[0].points[point]
-        cdef Image image
-        image.atom = there.atom
-        image.a = there.a - here.a
-        image.b = there.b - here.b
-        image.c = there.c - here.c
-        return image
+        made["offsets"] = self.offsets
+        made["neighbors"] = neighbors
+        return made
 
 
-# ---- the work of a thread
-
-
-cdef void make_some_grids(
-    void *context, Py_ssize_t first, Py_ssize_t end, int thread
-) noexcept nogil:
-    cdef const Step *step = <const Step *> context
+cdef dict particle_arrays(
+    const Ghosts *ghosts, int64_t n_atoms, const double *atoms, const double *cell,
+    const int32_t *codes,
+):
+    """Arrays of a configuration, atoms first."""
+    cdef cnp.npy_intp[2] shape = [n_atoms + ghosts.n, 3]
     cdef int64_t k
-    for k in range(first, end):
-        (<PairSearch> step.search).make_grid_of(k, step)
+    positions = new_array(2, shape, cnp.NPY_DOUBLE)
+    shifts = new_array(2, shape, cnp.NPY_INT32)
+    parents = new_array(1, shape, cnp.NPY_INT32)
+    species = new_array(1, shape, cnp.NPY_INT32)
+    contributing = new_array(1, shape, cnp.NPY_BOOL)
+    shape[0] = n_atoms
+    centers = new_array(1, shape, cnp.NPY_INT32)
+    cdef int32_t *shift = <int32_t *> cnp.PyArray_DATA(shifts)
+    cdef int32_t *parent = <int32_t *> cnp.PyArray_DATA(parents)
+    cdef int32_t *code = <int32_t *> cnp.PyArray_DATA(species)
+    cdef int32_t *center = <int32_t *> cnp.PyArray_DATA(centers)
+    cdef double *position = <double *> cnp.PyArray_DATA(positions)
+    cdef char *counts = <char *> cnp.PyArray_DATA(contributing)
+    with nogil:
+        memcpy(position, atoms, 3 * n_atoms * sizeof(double))
+        memcpy(code, codes, n_atoms * sizeof(int32_t))
+        memset(shift, 0, 3 * n_atoms * sizeof(int32_t))
+        memset(counts, 1, n_atoms)
+        memset(counts + n_atoms, 0, ghosts.n)
+        for k in range(n_atoms):
+            parent[k] = center[k] = <int32_t> k
+        for k in range(ghosts.n):
+            parent[n_atoms + k] = ghosts.images[k].atom
+            code[n_atoms + k] = codes[ghosts.images[k].atom]
+            memcpy(shift + 3 * (n_atoms + k), &ghosts.images[k].a, 3 * sizeof(int32_t))
+        place_images(
+            atoms, cell, parent + n_atoms, shift + 3 * n_atoms, ghosts.n, position + 3 * n_atoms
+        )
+    return {
+        "positions": positions,
+        "species": species,
+        "contributing": contributing,
+        "centers": centers,
+        "parents": parents,
+        "shifts": shifts,
+    }
 
 
-cdef void do_some_tasks(
-    void *context, Py_ssize_t first, Py_ssize_t end, int thread
-) noexcept nogil:
-    cdef const Step *step = <const Step *> context
-    cdef int64_t t
-    for t in range(first, end):
-        (<PairSearch> step.search).do_task(t, step)
+# ---- searches that are kept
 
 
-cdef void write_some_blocks(
-    void *context, Py_ssize_t first, Py_ssize_t end, int thread
-) noexcept nogil:
-    cdef const Step *step = <const Step *> context
-    cdef int64_t block
-    for block in range(first, end):
-        (<PairSearch> step.search).write_block(block, step)
+def take_idle(n_atoms):
+    """Return a search that is not in use: the last one, whose memory may still be in the cache."""
+    if n_atoms <= KEPT_ATOMS and idle:
+        return idle.pop()
+    return PairSearch()
 
 
-cdef void *zeros(int64_t n, size_t size) except NULL:
-    cdef void *made = calloc(n + 1, size)
-    if made == NULL:
-        raise MemoryError("neighbor search")
-    return made
+def keep_idle(PairSearch search):
+    """Put a search back, if it was small; not after an error, which may leave it inconsistent."""
+    if (
+        search.search.n_atoms <= KEPT_ATOMS
+        and pairs_of(&search.search) <= KEPT_PAIRS
+        and len(idle) < MOST_IDLE
+    ):
+        idle.append(search)
 
 
-cdef void *grown(void *old, int64_t *held, int64_t n, size_t size) except NULL:
-    """At least n members, the new ones zero, so that all they hold can be used again."""
-    cdef void *made
-    if held[0] >= n and old != NULL:
-        return old
-    made = realloc(old, (n + 1) * size)
-    if made == NULL:
-        raise MemoryError("neighbor search")
-    memset(<char *> made + held[0] * size, 0, (n + 1 - held[0]) * size)
-    held[0] = n
-    return made
+# ---- lists in one step
 
 
-cdef inline int64_t atoms_in(const Grid *grid, int64_t cell) noexcept nogil:
-    return grid.starts[cell + 1] - grid.starts[cell]
+def plain_lists(
+    quantities, structure, cutoff, positions, cell, pbc, half, self_interaction, sorted_rows, out,
+    n_threads,
+):
+    """Do what :func:`torchml_core.neighbor_list` does, where all arguments are right as they are.
+
+    Returns
+    -------
+    tuple of arrays, array, or None
+        None: the arguments are to be checked, or the fault of the structure is to be found out.
+    """
+    cdef:
+        PlainStructure given
+        Structures structures
+        Criterion criterion
+        PairSearch search
+        int64_t[2] offsets
+        int64_t faulty
+        double memory
+    if structure is not None:
+        if positions is not None or cell is not None or pbc is not None:
+            return None
+        try:
+            positions, pbc = structure.positions, structure.pbc
+            cell, numbers = structure.cell.array, structure.numbers
+        except AttributeError:
+            return None
+        if cell is None or not are_plain_numbers(numbers):
+            return None
+    elif (cell is None) != (pbc is None):
+        return None
+    if not is_plain(positions, cell, pbc, &given) or given.n_atoms > MOST_POINTS:
+        return None
+    if type(cutoff) is int and 0 < cutoff < 2**32:
+        cutoff = float(cutoff)
+    if not isinstance(cutoff, float) or not 0 < <double> cutoff < 1e300:
+        return None
+    if not (is_flag(half) and is_flag(self_interaction) and is_flag(sorted_rows)):
+        return None
+    if not (n_threads is None or (type(n_threads) is int and n_threads >= 1)):
+        return None
+    n_bytes = bytes_per_pair(quantities)
+    if n_bytes == 0:
+        return None
+    kept = None if out is None else getattr(out, "_search", None)
+    if type(kept) is not PairSearch and out is not None:
+        return None
+    memory = available_memory()
+    criterion.limit = cutoff
+    criterion.half = half
+    criterion.selves = self_interaction
+    criterion.ordered = sorted_rows
+    criterion.most_points = min(memory / BYTES_PER_POINT, <double> MOST_POINTS)
+    criterion.most_pairs = memory / (BYTES_PER_HIT + n_bytes)
+    offsets[0], offsets[1] = 0, given.n_atoms
+    structures.n = 1
+    structures.atom_offsets = offsets
+    structures.positions = given.positions
+    structures.cells = given.cell
+    structures.periodic = given.periodic
+    search = take_idle(given.n_atoms) if out is None else kept
+    search.take()
+    try:
+        if search.find(&structures, &criterion, threads_for(n_threads, given.n_atoms), &faulty):
+            return None
+        lists = written(search, quantities, out)
+    finally:
+        search.in_use = False
+    if out is None:
+        keep_idle(search)
+    return lists
 
 
-cdef bint search_cells(
-    const Grid *grid, const Surroundings *around, const Criterion *criterion, int64_t first,
-    int64_t end, int32_t task, Hits *hits, int64_t *first_hit, int64_t *n_hits, int32_t *task_of,
-    SignalWatch *watch,
-) noexcept nogil:
-    """Search some of the home cells with atoms; False if memory is short, or interrupted."""
-    cdef int64_t k, cell, p
-    # a copy of its own: what threads count in neighboring members would go from cache to cache
-    cdef Hits own = hits[0]
-    cdef bint enough = True
-    own.n = 0
-    own.last_cell = INT64_MAX  # of another grid
-    for k in range(first, end):
-        cell = grid.occupied[k]
-        enough = search_cell(grid, around, criterion, cell, &own, first_hit, n_hits, watch)
-        if not enough:
-            break
-        for p in range(grid.starts[cell], grid.starts[cell + 1]):
-            task_of[grid.points[p].atom] = task
-    hits[0] = own
-    return enough
+cdef inline bint is_flag(value):
+    return value is True or value is False
+
+
+cdef int threads_for(n_threads, int64_t n_atoms) except -1:
+    """The number of threads of a search of one structure."""
+    if n_atoms < 2 * WORTH_A_THREAD:
+        return 1
+    return resolve_n_threads(n_threads, n_atoms // WORTH_A_THREAD)
+
+
+cdef int bytes_per_pair(quantities) except -1:
+    """How many bytes the lists take for each pair; 0 if the quantities are not known ones."""
+    cdef int n = 0
+    cdef int seen = 0, bit
+    if type(quantities) is not str:
+        return 0
+    for letter in <str> quantities:
+        bit, size = 0, 0
+        if letter == "i":
+            bit, size = 1, 4
+        elif letter == "j":
+            bit, size = 2, 4
+        elif letter == "S":
+            bit, size = 4, 12
+        elif letter == "D":
+            bit, size = 8, 24
+        elif letter == "d":
+            bit, size = 16, 8
+        if bit == 0 or seen & bit:
+            return 0
+        seen |= bit
+        n += size
+    return n
+
+
+cdef written(PairSearch search, str quantities, out):
+    """The lists, as arrays: one, or a tuple of them in the order that is asked for."""
+    cdef Lists lists
+    cdef list arrays = []
+    cdef int64_t n = pairs_of(&search.search)
+    memset(&lists, 0, sizeof(Lists))
+    for letter in quantities:
+        array = list_array(letter, n) if out is None else out._array(letter, n)
+        if letter == "i":
+            lists.i = <int32_t *> cnp.PyArray_DATA(array)
+        elif letter == "j":
+            lists.j = <int32_t *> cnp.PyArray_DATA(array)
+        elif letter == "S":
+            lists.S = <int32_t *> cnp.PyArray_DATA(array)
+        elif letter == "D":
+            lists.D = <double *> cnp.PyArray_DATA(array)
+        else:
+            lists.d = <double *> cnp.PyArray_DATA(array)
+        arrays.append(array)
+    if n:
+        search.write(&lists, 0)
+    return arrays[0] if len(arrays) == 1 else tuple(arrays)
+
+
+cdef list_array(Py_UCS4 letter, int64_t n):
+    """An array for n pairs of a quantity."""
+    cdef cnp.npy_intp[2] shape = [n, 3]
+    return new_array(
+        2 if letter in "SD" else 1,
+        shape,
+        cnp.NPY_DOUBLE if letter in "Dd" else cnp.NPY_INT32,
+    )
+
+
+cdef new_array(int n_dims, cnp.npy_intp *shape, int number):
+    """An array without contents; a large one in memory that was used before, if there is some."""
+    cdef int64_t size = cnp.PyArray_DescrFromType(number).itemsize
+    cdef int k
+    for k in range(n_dims):
+        size *= shape[k]
+    if size < WORTH_KEEPING:
+        return cnp.PyArray_EMPTY(n_dims, shape, number, 0)
+    return _memory.empty([shape[k] for k in range(n_dims)], cnp.PyArray_DescrFromType(number))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from torchml_core import _memory, checks
+from torchml_core import checks
 from torchml_core.configuration_checks import (
     check_all_rows,
     check_cell,
@@ -205,34 +205,25 @@ class Configuration:
             raise InputError("structure has no atoms; at least one is needed")
         codes, names = _species_codes(structure, species)
 
-        n_atoms = len(structure)
         with search_pairs(
             structure, cutoff, inclusive=True, n_threads=n_threads, bytes_per_pair=4
         ) as search:
-            offsets, neighbors = search.offsets, _memory.empty(search.n_pairs, np.int32)
-            ghosts = search.particles(neighbors, n_layers, most_particles())
-        if ghosts is None:
+            arrays = search.particles(
+                structure.positions, structure.cell, codes, n_layers, most_particles()
+            )
+        if arrays is None:
             raise InputError(
                 f"cutoff = {cutoff:g}, n_layers = {n_layers}: fewer ghosts are needed; there is not"
                 " enough memory for these, or their shifts do not fit 32 bits"
             )
-        parents = np.concatenate([np.arange(n_atoms, dtype=np.int32), ghosts[:, 0]])
-        made = cls.unchecked(
-            species=codes[parents],
-            contributing=np.arange(len(parents)) < n_atoms,
-            centers=np.arange(n_atoms, dtype=np.int32),
-            offsets=offsets,
-            neighbors=neighbors,
-            parents=parents,
-            shifts=np.concatenate([np.zeros((n_atoms, 3), dtype=np.int32), ghosts[:, 1:]]),
+        return cls.unchecked(
+            **arrays,
             species_names=names,
             cell=structure.cell,
             pbc=structure.pbc,
             cutoff=cutoff,
             n_layers=n_layers,
         )
-        made.positions = made._place(structure.positions)
-        return made
 
     @property
     def n_particles(self) -> int:
@@ -448,16 +439,19 @@ def _species_codes(structure, species):
     """(n_atoms,) int32 codes, and the names that they are indices into."""
     if structure.kinds is None:
         raise InputError("symbols: they are needed with positions in place of a structure")
-    names = check_species(structure.kind_names if species is None else species)
-    table = np.array(
-        [names.index(name) if name in names else -1 for name in structure.kind_names],
-        dtype=np.int32,
-    )
-    codes = table[structure.kinds]
-    if (codes < 0).any():
+    # those of a structure need no check
+    names = structure.kind_names if species is None else check_species(species)
+    codes = _code_of_kinds(structure.kind_names, names)[structure.kinds]
+    if len(codes) and codes.min() < 0:
         atom = int(np.argmax(codes < 0))
         symbol = structure.kind_names[structure.kinds[atom]]
         raise InputError(
             f"species: atom {atom} is {symbol}, not one of {checks.shown(list(names))}"
         )
     return codes, names
+
+
+@functools.lru_cache(maxsize=128)
+def _code_of_kinds(kind_names, names):
+    """(n_kinds,) int32, the code of each kind, or -1."""
+    return np.array([names.index(name) if name in names else -1 for name in kind_names], np.int32)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from torchml_core import _memory, checks
-from torchml_core._neighbors import PairSearch
+from torchml_core._neighbors import PairSearch, plain_lists
 from torchml_core.batch import as_batch
 from torchml_core.errors import InputError
 from torchml_core.pairs import search_pairs
@@ -117,6 +117,22 @@ def neighbor_list(
     Large arrays come from memory that earlier results gave back when they were dropped, where
     there is some: see :func:`torchml_core.set_kept_memory`.
     """
+    found = plain_lists(
+        quantities,
+        structure,
+        cutoff,
+        positions,
+        cell,
+        pbc,
+        half,
+        self_interaction,
+        sorted_rows,
+        out,
+        n_threads,
+    )
+    if found is not None:
+        return found
+    # something has to be converted, or is wrong
     _check_quantities(quantities)
     options = _options(half, self_interaction, sorted_rows, n_threads)
     if _is_tensor(positions) or _is_tensor(cell):

@@ -5,28 +5,25 @@ refused before, and how the memory of small searches is kept for the next one.
 """
 
 import math
-from collections import deque
 from contextlib import contextmanager
 
 import numpy as np
 
-from torchml_core._neighbors import FAULTS, PairSearch
+from torchml_core._neighbors import (
+    BYTES_PER_HIT,
+    BYTES_PER_POINT,
+    FAULTS,
+    MOST_POINTS,
+    WORTH_A_THREAD,
+    keep_idle,
+    take_idle,
+)
 from torchml_core.available_memory import available_memory
 from torchml_core.distances import at_cutoff
 from torchml_core.errors import InputError
 from torchml_core.threads import resolve_n_threads
 
-BYTES_PER_POINT = 90  # of a search, for each atom and image
-BYTES_PER_HIT = 6  # of a search, for each pair; its arrays have some more room than they need
 BYTES_PER_PARTICLE = 200  # of a configuration, and of the table that its ghosts are found in
-# The memory of a search is kept for the next one up to so many atoms (of some 300 bytes) and pairs.
-KEPT_ATOMS, KEPT_PAIRS = 200_000, 10_000_000
-# Threads cost some microseconds, and more where others want the processor too.
-WORTH_A_THREAD = 500  # atoms
-
-# Searches that are not in use. Taking one, and putting it back, is a single step for all threads
-# and signal handlers, so no two ever have the same.
-_idle: deque[PairSearch] = deque(maxlen=8)
 
 
 @contextmanager
@@ -76,7 +73,7 @@ def search_pairs(
     """
     positions, atom_offsets, cells, pbc = _arrays(structures)
     memory = available_memory()
-    with _idle_search(len(positions)) if search is None else search as found:
+    with take_idle(len(positions)) if search is None else search as found:
         fault = found.run(
             positions,
             atom_offsets,
@@ -86,16 +83,15 @@ def search_pairs(
             half=half,
             selves=self_interaction,
             ordered=sorted_rows,
-            most_points=min(memory / BYTES_PER_POINT, 2**31 - 1),
+            most_points=min(memory / BYTES_PER_POINT, MOST_POINTS),
             most_pairs=memory / (BYTES_PER_HIT + bytes_per_pair),
             n_threads=resolve_n_threads(n_threads, len(positions) // WORTH_A_THREAD),
         )
         if fault is not None:
             raise InputError(_complaint(*fault, cutoff, structures, first_structure))
         yield found
-    # not after an error, which may leave it in an inconsistent state
-    if search is None and len(positions) <= KEPT_ATOMS and found.n_pairs <= KEPT_PAIRS:
-        _idle.append(found)
+    if search is None:
+        keep_idle(found)  # not after an error
 
 
 def most_particles():
@@ -113,14 +109,6 @@ def _arrays(structures):
         )
     offsets = np.array([0, len(structures)], dtype=np.int64)
     return structures.positions, offsets, structures.cell[None], structures.pbc[None]
-
-
-def _idle_search(n_atoms):
-    try:
-        # the last one, which may still be in the cache
-        return _idle.pop() if n_atoms <= KEPT_ATOMS else PairSearch()
-    except IndexError:
-        return PairSearch()
 
 
 def _complaint(structure, fault, cutoff, structures, first_structure):

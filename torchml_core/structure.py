@@ -1,11 +1,13 @@
 """Input structures: ASE ``Atoms`` or plain arrays, converted and checked once, here."""
 
+import functools
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from torchml_core import checks
+from torchml_core._plain import plain_numbers, plain_structure, present
 from torchml_core.errors import InputError
 
 CELL_VECTORS = "abc"
@@ -83,16 +85,25 @@ def as_structure(
         if isinstance(structure, Structure):
             return structure  # checked before
         try:
-            positions, cell, pbc = structure.positions, np.asarray(structure.cell), structure.pbc
+            positions, cell, pbc = structure.positions, structure.cell, structure.pbc
             numbers = structure.numbers
         except AttributeError:
             kind = type(structure).__name__
             raise InputError(
                 f"structure is a {kind}; ASE Atoms are needed, or positions="
             ) from None
-        numbers = _check_numbers(np.asarray(numbers))
-        kinds = _kinds(numbers) if with_kinds else ()
-        return Structure(checks.positions("positions", positions), *check_cell(cell, pbc), *kinds)
+        arrays = plain_structure(positions, getattr(cell, "array", cell), pbc)
+        if not plain_numbers(numbers):
+            numbers = checks.integers(
+                "numbers", numbers, least=0, most=LAST_ELEMENT, dtype=np.int64
+            )
+        if arrays is None:
+            arrays = checks.positions("positions", positions), *check_cell(np.asarray(cell), pbc)
+        return _structure(*arrays, *(_kinds(numbers) if with_kinds else ()))
+    if symbols is None and (cell is None) == (pbc is None):
+        arrays = plain_structure(positions, cell, pbc)
+        if arrays is not None:
+            return _structure(*arrays)
     positions = checks.positions("positions", positions)
     if pbc is None:  # and no cell
         cell, pbc = np.zeros((3, 3)), np.zeros(3, dtype=bool)
@@ -150,21 +161,26 @@ def _sine(vectors):
     return abs(sum(x * y for x, y in zip(cross, others[1], strict=True)))
 
 
-def _check_numbers(numbers):
-    """Atomic numbers of ASE Atoms as int64."""
-    if numbers.dtype == np.int64 and not (numbers.view(np.uint64) > LAST_ELEMENT).any():
-        return numbers  # and none is negative, which would be a large unsigned number
-    return checks.integers("numbers", numbers, least=0, most=LAST_ELEMENT, dtype=np.int64)
-
-
 def _kinds(numbers):
     """Kinds and their names, of atomic numbers."""
+    table, names = _kinds_of(present(numbers))
+    return table[numbers], names
+
+
+@functools.lru_cache(maxsize=128)
+def _kinds_of(numbers):
+    """The kind of each element, those that do not occur too, and the names of all kinds."""
     from ase.data import chemical_symbols  # whoever has Atoms has loaded it already
 
-    counts = np.bincount(numbers)
-    present = counts.nonzero()[0].tolist()
-    names = sorted(chemical_symbols[number] for number in present)
-    table = np.zeros(len(counts), dtype=np.int64)
-    for number in present:
+    names = sorted(chemical_symbols[number] for number in numbers)
+    table = np.zeros(LAST_ELEMENT + 1, dtype=np.int64)
+    for number in numbers:
         table[number] = names.index(chemical_symbols[number])
-    return table[numbers], tuple(names)
+    return table, tuple(names)
+
+
+def _structure(positions, cell, pbc, kinds=None, kind_names=None):
+    """Make a Structure, but not by the constructor of frozen data classes, which is slow."""
+    made = object.__new__(Structure)
+    vars(made).update(positions=positions, cell=cell, pbc=pbc, kinds=kinds, kind_names=kind_names)
+    return made

@@ -13,7 +13,7 @@ cdef struct Ghosts:
     bint too_many             # there would have been more than the most, or too far away
     Image *images             # in the order in which they were met
     int64_t n_slots           # of the hash table, a power of two
-    int32_t *slots            # number of an image, or -1
+    int32_t *slots            # number of an image, or -1; NULL until they are asked for
 
 
 cdef inline bint add_shift(Image *image, const Image *other) noexcept nogil:
@@ -27,6 +27,8 @@ cdef inline bint add_shift(Image *image, const Image *other) noexcept nogil:
     return True
 
 
-cdef bint start_ghosts(Ghosts *ghosts, int64_t most) noexcept nogil
+cdef void start_ghosts(Ghosts *ghosts, int64_t most) noexcept nogil
+cdef bint hash_images(Ghosts *ghosts) noexcept nogil
+cdef int64_t add_image(Ghosts *ghosts, Image image) noexcept nogil
 cdef void free_ghosts(Ghosts *ghosts) noexcept nogil
 cdef int64_t number_of(Ghosts *ghosts, Image image) noexcept nogil

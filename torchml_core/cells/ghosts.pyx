@@ -12,11 +12,18 @@ cdef enum:
     FIRST_SLOTS = 4096
 
 
-cdef bint start_ghosts(Ghosts *ghosts, int64_t most) noexcept nogil:
-    """Make an empty set; False if memory is short. To be freed by free_ghosts."""
+cdef void start_ghosts(Ghosts *ghosts, int64_t most) noexcept nogil:
+    """Make an empty set, without a table at first. To be freed by free_ghosts."""
     memset(ghosts, 0, sizeof(Ghosts))
     ghosts.most = most
-    return make_slots(ghosts, FIRST_SLOTS)
+
+
+cdef bint hash_images(Ghosts *ghosts) noexcept nogil:
+    """Make the table that number_of needs, if there is none; False if memory is short."""
+    cdef int64_t n_slots = FIRST_SLOTS
+    while n_slots <= 2 * ghosts.n:
+        n_slots *= 4
+    return ghosts.slots != NULL or make_slots(ghosts, n_slots)
 
 
 cdef void free_ghosts(Ghosts *ghosts) noexcept nogil:
@@ -28,9 +35,20 @@ cdef int64_t number_of(Ghosts *ghosts, Image image) noexcept nogil:
     """Number of an image, a new one if it was not met before; -1 if there is no room for it."""
     cdef int64_t slot = slot_of(ghosts, image)
     cdef int64_t number = ghosts.slots[slot]
-    cdef Image *images
     if number >= 0:
         return number
+    number = add_image(ghosts, image)
+    if number < 0:
+        return -1
+    ghosts.slots[slot] = <int32_t> number
+    if 2 * ghosts.n > ghosts.n_slots and not make_slots(ghosts, 4 * ghosts.n_slots):
+        return -1
+    return number
+
+
+cdef int64_t add_image(Ghosts *ghosts, Image image) noexcept nogil:
+    """Number of an image that was not met before; -1 if there is no room for it."""
+    cdef Image *images
     if ghosts.n >= ghosts.most:
         ghosts.too_many = True
         return -1
@@ -40,13 +58,9 @@ cdef int64_t number_of(Ghosts *ghosts, Image image) noexcept nogil:
             return -1
         ghosts.images = images
         ghosts.capacity = 2 * ghosts.n + 64
-    number = ghosts.n
-    ghosts.images[number] = image
-    ghosts.slots[slot] = <int32_t> number
+    ghosts.images[ghosts.n] = image
     ghosts.n += 1
-    if 2 * ghosts.n > ghosts.n_slots and not make_slots(ghosts, 4 * ghosts.n_slots):
-        return -1
-    return number
+    return ghosts.n - 1
 
 
 cdef int64_t slot_of(const Ghosts *ghosts, Image image) noexcept nogil:

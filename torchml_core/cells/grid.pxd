@@ -48,6 +48,7 @@ cdef struct Grid:
     float near, far           # squares: all pairs below one, and none above the other are neighbors
     double[3][4] cell         # the user's vectors in Å and a zero each; zeros where not periodic
     # memory that is used again
+    void *points_block        # that the points are in
     Span[3] spans
     Place *places             # (n_atoms,)
     int64_t *cell_of          # (n_atoms,)

@@ -11,11 +11,13 @@ cdef struct Criterion:
     bint half                 # of each pair and its reverse, one
     bint selves               # an atom is its own neighbor too
     bint ordered              # rows sorted by atom, then shift
+    # no structure may need more points with its images, or have more pairs (roughly)
+    double most_points, most_pairs
 
 
 # The rows of cells around one: `offset` cells away, each from -reach to reach along x.
 cdef struct Surroundings:
-    int64_t n_rows
+    int64_t n_rows, capacity
     int64_t *offset
     int64_t *reach
 

@@ -31,17 +31,23 @@ cdef enum:
 
 
 cdef bint find_surroundings(const Grid *grid, Surroundings *out) noexcept nogil:
-    """Rows of cells that can hold a neighbor of a cell's atoms; False if memory is short."""
+    """Rows of cells that can hold a neighbor of a cell's atoms; False if memory is short.
+
+    out : IN zeros or older ones, whose memory is used; OUT to be freed by free_surroundings
+    """
     cdef int64_t most = (2 * grid.reach[1] + 1) * (2 * grid.reach[2] + 1)
     cdef int64_t y, z
     cdef double gap_y, gap_z, left
     out.n_rows = 0
     if grid.n_cells == 0:
         return True
-    out.offset = <int64_t *> malloc(most * sizeof(int64_t))
-    out.reach = <int64_t *> malloc(most * sizeof(int64_t))
-    if out.offset == NULL or out.reach == NULL:
-        return False
+    if most > out.capacity:
+        free(out.offset)
+        out.offset = <int64_t *> malloc(2 * most * sizeof(int64_t))
+        out.capacity = most if out.offset != NULL else 0
+        if out.offset == NULL:
+            return False
+    out.reach = out.offset + most
     for z in range(-grid.reach[2], grid.reach[2] + 1):
         gap_z = max(llabs(z) - 1, 0) * grid.width[2]
         for y in range(-grid.reach[1], grid.reach[1] + 1):
@@ -61,7 +67,6 @@ cdef bint find_surroundings(const Grid *grid, Surroundings *out) noexcept nogil:
 
 cdef void free_surroundings(Surroundings *surroundings) noexcept nogil:
     free(surroundings.offset)
-    free(surroundings.reach)
 
 
 cdef double candidates(const Grid *grid, const Surroundings *around) noexcept nogil:

@@ -1,0 +1,256 @@
+"""The particles of a configuration: images of a search numbered as ghosts, and their positions.
+
+A ghost is numbered where it is first met, in the order of the atoms and of their neighbors. Each of
+several threads numbers those of some atoms that follow each other; then the sets are joined in the
+order of the atoms, so that the numbers are those that one thread would give.
+"""
+
+from libc.stdlib cimport free
+from libc.string cimport memset
+
+from torchml_core._parallel cimport share
+from torchml_core.cells.distances cimport is_in_cell
+from torchml_core.cells.ghosts cimport (
+    Image, add_image, add_shift, free_ghosts, hash_images, number_of, start_ghosts,
+)
+from torchml_core.cells.grid cimport Point
+from torchml_core.cells.grid_memory cimport grown, renewed
+from torchml_core.cells.structures cimport row_of
+from torchml_core.signals cimport interrupted
+
+cdef enum:
+    MOST_PARTS = 64
+    WORTH_A_PART = 100000     # pairs
+
+
+# Some atoms that follow each other, and the ghosts that they meet.
+cdef struct Part:
+    int64_t first, end
+    Ghosts ghosts
+    int32_t *number_at        # (n_points,) the ghost that each point is for atoms in the cell, or -1
+    int32_t *joined           # (ghosts.n,) their numbers among those of all parts; NULL: the same
+    bint done
+
+
+# What threads share.
+cdef struct Parts:
+    Search *search
+    int32_t *neighbors
+    bint in_cell              # all atoms are in the cell: a point is the same image for all
+    int n
+    Part[MOST_PARTS] part
+
+
+cdef bint number_ghosts(
+    Search *search, int64_t n_layers, int64_t most, Ghosts *ghosts, int32_t *neighbors
+) noexcept nogil:
+    """Number the images that are neighbors of atoms, and those of further layers.
+
+    search : of one structure
+    most : ghosts there may be
+    ghosts : OUT to be freed by free_ghosts
+    neighbors : OUT (n_pairs,) the particle that each pair's neighbor is: an atom, or a ghost,
+        counted after them
+
+    Returns False if memory is short, if there are too many, or if it was interrupted.
+    """
+    cdef Parts parts
+    cdef bint enough
+    cdef int k
+    memset(&parts, 0, sizeof(Parts))
+    parts.search = search
+    parts.neighbors = neighbors
+    parts.in_cell = all_in_cell(search)
+    split(search, &parts)
+    for k in range(parts.n):
+        start_ghosts(&parts.part[k].ghosts, most)
+    share(parts.n, parts.n, 1, number_some_parts, &parts, &search.watch)
+    enough = not search.watch.stopped and join(&parts)
+    if enough and parts.n > 1:
+        share(parts.n, parts.n, 1, renumber_some_parts, &parts, &search.watch)
+        enough = not search.watch.stopped
+    ghosts[0] = parts.part[0].ghosts
+    for k in range(parts.n):
+        free(parts.part[k].number_at)
+        free(parts.part[k].joined)
+        if k > 0:
+            ghosts.too_many = ghosts.too_many or parts.part[k].ghosts.too_many
+            free_ghosts(&parts.part[k].ghosts)
+    return enough and add_layers(search, n_layers, ghosts)
+
+
+cdef bint all_in_cell(const Search *search) noexcept nogil:
+    cdef int64_t atom
+    for atom in range(search.n_atoms):
+        if not is_in_cell(search.grids[0].points + search.home[atom]):
+            return False
+    return True
+
+
+cdef void split(const Search *search, Parts *parts) noexcept nogil:
+    """Parts of about as many pairs, one for each thread."""
+    cdef int64_t n_pairs = search.offsets[search.n_atoms], atom = 0, target
+    cdef int k
+    parts.n = <int> max(min(search.n_threads, n_pairs // WORTH_A_PART, MOST_PARTS), 1)
+    for k in range(parts.n):
+        parts.part[k].first = atom
+        target = n_pairs * (k + 1) // parts.n
+        while atom < search.n_atoms and (search.offsets[atom + 1] <= target or k == parts.n - 1):
+            atom += 1
+        parts.part[k].end = atom
+
+
+cdef void number_some_parts(
+    void *context, Py_ssize_t first, Py_ssize_t end, int thread
+) noexcept nogil:
+    cdef Parts *parts = <Parts *> context
+    cdef int64_t k
+    for k in range(first, end):
+        parts.part[k].done = number_part(parts, &parts.part[k])
+
+
+cdef bint number_part(const Parts *parts, Part *part) noexcept nogil:
+    """Write the particle that each pair's neighbor is; False if that cannot be done.
+
+    A point is the same image for all atoms that are in the cell, so its number is looked up once;
+    for the others each time.
+    """
+    cdef:
+        Search *search = parts.search
+        const Point *points = search.grids[0].points
+        const Point *here
+        const Point *there
+        const int32_t *row
+        int32_t *neighbors = parts.neighbors
+        int64_t atom, k, number, n_points = search.grids[0].n_points
+        bint in_cell
+    if part.first == part.end:
+        return True
+    if not renewed(<void **> &part.number_at, (n_points + 1) * sizeof(int32_t)):
+        return False
+    memset(part.number_at, 0xFF, n_points * sizeof(int32_t))
+    if not parts.in_cell and not hash_images(&part.ghosts):
+        return False
+    for atom in range(part.first, part.end):
+        neighbors = parts.neighbors + search.offsets[atom]
+        here = points + search.home[atom]
+        in_cell = is_in_cell(here)
+        row = row_of(search, atom)
+        if interrupted(&search.watch, 4 * search.n_hits[atom]):
+            return False
+        for k in range(search.n_hits[atom]):
+            there = points + row[k]
+            number = there.atom
+            if (there.a - here.a) | (there.b - here.b) | (there.c - here.c):
+                number = part.number_at[row[k]] if in_cell else -1
+                if number < 0:
+                    if parts.in_cell:
+                        number = add_image(&part.ghosts, image_of(here, there))
+                    else:
+                        number = number_of(&part.ghosts, image_of(here, there))
+                    if number < 0:
+                        return False
+                    if in_cell:
+                        part.number_at[row[k]] = <int32_t> number
+                number += search.n_atoms
+            neighbors[k] = <int32_t> number
+    return True
+
+
+cdef inline Image image_of(const Point *here, const Point *there) noexcept nogil:
+    """A point as an image relative to where an atom is."""
+    cdef Image image
+    image.atom = there.atom
+    image.a = there.a - here.a
+    image.b = there.b - here.b
+    image.c = there.c - here.c
+    return image
+
+
+cdef bint join(Parts *parts) noexcept nogil:
+    """Add the ghosts of all parts to those of the first; False if that cannot be done."""
+    cdef Ghosts *ghosts = &parts.part[0].ghosts
+    cdef Part *part
+    cdef int64_t k, number
+    for k in range(parts.n):
+        if not parts.part[k].done:
+            return False
+    if parts.n > 1 and not hash_images(ghosts):
+        return False
+    for p in range(1, parts.n):
+        part = &parts.part[p]
+        if not renewed(<void **> &part.joined, (part.ghosts.n + 1) * sizeof(int32_t)):
+            return False
+        for k in range(part.ghosts.n):
+            number = number_of(ghosts, part.ghosts.images[k])
+            if number < 0:
+                return False
+            part.joined[k] = <int32_t> number
+    return True
+
+
+cdef void renumber_some_parts(
+    void *context, Py_ssize_t first, Py_ssize_t end, int thread
+) noexcept nogil:
+    cdef const Parts *parts = <const Parts *> context
+    cdef const Part *part
+    cdef int64_t n_atoms = parts.search.n_atoms, p, k
+    cdef int32_t *neighbors = parts.neighbors
+    for p in range(first, end):
+        part = &parts.part[p]
+        if part.joined == NULL:
+            continue
+        for k in range(parts.search.offsets[part.first], parts.search.offsets[part.end]):
+            if neighbors[k] >= n_atoms:
+                neighbors[k] = <int32_t> (n_atoms + part.joined[neighbors[k] - n_atoms])
+
+
+cdef bint add_layers(Search *search, int64_t n_layers, Ghosts *ghosts) noexcept nogil:
+    """Add images until all within so many hops of an atom are there."""
+    cdef int64_t n_known = 0, end, _
+    if n_layers > 1 and ghosts.n and not hash_images(ghosts):
+        return False
+    for _ in range(1, n_layers):
+        if n_known == ghosts.n:
+            break
+        end = ghosts.n
+        if not grow(search, ghosts, n_known, end):
+            return False
+        n_known = end
+    return True
+
+
+cdef bint grow(Search *search, Ghosts *ghosts, int64_t first, int64_t end) noexcept nogil:
+    """Add the images that are neighbors of some ghosts; False if that cannot be done."""
+    cdef int64_t ghost, k
+    cdef const int32_t *row
+    cdef const Point *points = search.grids[0].points
+    cdef Image here, image
+    for ghost in range(first, end):
+        here = ghosts.images[ghost]
+        row = row_of(search, here.atom)
+        if interrupted(&search.watch, 10 * search.n_hits[here.atom]):
+            return False
+        for k in range(search.n_hits[here.atom]):
+            image = image_of(points + search.home[here.atom], points + row[k])
+            if not add_shift(&image, &here):
+                ghosts.too_many = True
+                return False
+            if (image.a or image.b or image.c) and number_of(ghosts, image) < 0:
+                return False
+    return True
+
+
+cdef void place_images(
+    const double *atoms, const double *cell, const int32_t *parents, const int32_t *shifts,
+    int64_t n, double *out,
+) noexcept nogil:
+    """Positions of n images: ``atoms[parents] + shifts @ cell``."""
+    cdef int64_t p
+    cdef int k
+    for p in range(n):
+        for k in range(3):
+            out[3 * p + k] = atoms[3 * parents[p] + k] + (
+                shifts[3 * p] * cell[k] + shifts[3 * p + 1] * cell[3 + k]
+                + shifts[3 * p + 2] * cell[6 + k]
+            )
