@@ -221,3 +221,19 @@ def test_a_text_that_is_too_large_is_not_read(tmp_path):
         file.truncate(10**12)  # which takes no place
     with pytest.raises(tm.FileFormatError, match="1000000000000 bytes; a .param file of at most"):
         read_parameters(path)
+
+
+def test_files_are_replaced_in_one_step(tmp_path):
+    """A link stays one, permissions are kept, nothing else is left in the folder."""
+    path, link = tmp_path / "file", tmp_path / "link"
+    path.write_bytes(b"old")
+    path.chmod(0o640)
+    link.symlink_to(path)
+    files.replace_bytes("checkpoint", str(link), b"new")
+    assert link.is_symlink()
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"new", 0o640)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "link"]
+    with pytest.raises(tm.MissingFileError, match="does not exist"):
+        files.replace_bytes("checkpoint", tmp_path / "no" / "file", b"new")
+    with pytest.raises(tm.FileAccessError, match="a folder, pipe or device"):
+        files.replace_bytes("checkpoint", tmp_path, b"new")

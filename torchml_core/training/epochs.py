@@ -1,0 +1,176 @@
+"""The epochs of a training, which can be interrupted after each of them."""
+
+from __future__ import annotations
+
+import copy
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from torchml_core.errors import InputError
+from torchml_core.training.losses import Totals
+from torchml_core.training.steps import Best, diverged
+
+if TYPE_CHECKING:
+    from typing import Any
+
+TIMED = 3  # epochs at most, before the number of all of them is fixed
+TIMED_SECONDS = 2.0
+SPARE = 0.05  # of a time limit, for epochs that take longer than the first ones
+OVERDUE = 1.25  # of a time limit, after which a training ends before its last epoch
+
+
+class Epoch(NamedTuple):
+    """What :meth:`Trainer.fit` tells of an epoch.
+
+    Attributes
+    ----------
+    number : int
+        From 1.
+    learning_rate : float
+        Of its last step.
+    loss : float
+        Mean of the training set while the weights changed.
+    errors : dict of str to float
+        Root mean square errors of the training set during the epoch: "energy" in eV/atom, "forces"
+        in eV/Å, "stress" in eV/Å³.
+    validation_loss : float or None
+        At its end, of the averaged weights if there are any; None without validation structures.
+    validation_errors : dict of str to float
+    seconds : float
+    """
+
+    number: int
+    learning_rate: float
+    loss: float
+    errors: dict[str, float]
+    validation_loss: float | None
+    validation_errors: dict[str, float]
+    seconds: float
+
+
+class Epochs:
+    """A training: its steps, the best weights, its history, and how many epochs there will be.
+
+    All that changes from one epoch to the next is in :meth:`state_dict`, so that a training that
+    was killed goes on as if nothing had happened.
+
+    Parameters
+    ----------
+    model : DescriptorModel
+    loss : Loss
+    steps : Steps
+    batches, held_out : Batches
+    most : int
+        Epochs.
+    time_limit : float or None
+        In seconds since ``began``. The number of epochs is fixed after the first ones have been
+        timed; it then no longer depends on the time.
+    began : float
+        Of ``time.monotonic()``.
+    """
+
+    def __init__(self, model, loss, steps, batches, held_out, most, time_limit, began):
+        self._model, self._loss, self._steps = model, loss, steps
+        self._batches, self._held_out = batches, held_out
+        self._most, self._limit, self._began = most, time_limit, began
+        self._before = 0.0  # seconds of earlier processes
+        self._number = most if time_limit is None else None
+        self._took, self._last = [], time.monotonic()  # of each epoch, with callbacks and all
+        self._best, self.history = Best(), []
+        self.finished = False
+        self._validated = copy.copy(model)
+        self._validated._modules = {"network": steps.averaged}  # a copy shares the dict of modules
+
+    @property
+    def waited(self):
+        """Epochs since the best one."""
+        return self._best.waited
+
+    def next(self):
+        """Train for one epoch and return it."""
+        start, totals = time.monotonic(), Totals(self._loss)
+        done = len(self.history)
+        self._model.train()
+        n_steps = (self._number or self._most) * len(self._batches)
+        for k, batch in enumerate(self._batches.of_epoch(done)):
+            self._steps.at((done * len(self._batches) + k) / n_steps)
+            loss = totals.add(results(self._model, batch, self._loss), batch)
+            if loss is not None:  # it is None if no structure of the batch has a label
+                self._steps.step(loss)
+        evaluated = evaluated_totals(self._validated, self._held_out, self._loss)
+        found = Epoch(
+            done + 1,
+            self._steps.rate,
+            totals.loss(),
+            totals.errors(),
+            evaluated.loss(),
+            evaluated.errors(),
+            time.monotonic() - start,
+        )
+        self.history.append(found)
+        self._best.offer(found.validation_loss, self._steps.averaged)
+        self._look_at_the_clock()
+        return found
+
+    def end(self):
+        """Give the network its best weights."""
+        self._model.network.load_state_dict(self._best.weights)
+        self._model.eval()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "network": self._model.network.state_dict(),
+            "steps": self._steps.state_dict(),
+            "best": self._best.state_dict(),
+            "history": [tuple(epoch) for epoch in self.history],
+            "random": torch.get_rng_state(),
+            "number": self._number,
+            "seconds": self._before + time.monotonic() - self._began,
+            "finished": self.finished,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._model.network.load_state_dict(state["network"])
+        self._steps.load_state_dict(state["steps"])
+        self._best.load_state_dict(state["best"])
+        self.history[:] = [Epoch(*epoch) for epoch in state["history"]]
+        torch.set_rng_state(state["random"])
+        self._number, self._before = state["number"], state["seconds"]
+        self.finished = state["finished"]
+
+    def _look_at_the_clock(self):
+        done, now, left = len(self.history), time.monotonic(), 0.0
+        self._took.append(now - self._last)
+        self._last = now
+        if self._limit is not None:
+            left = self._limit - self._before - (now - self._began)
+        timed = sum(self._took) >= TIMED_SECONDS or done >= TIMED or left <= 0
+        if self._number is None and timed:
+            more = left * (1 - SPARE) / min(self._took)  # the first one is slow
+            self._number = done + max(0, min(int(more), self._most - done))
+        overdue = self._limit is not None and left < self._limit * (1 - OVERDUE)
+        self.finished = overdue or (self._number is not None and done >= self._number)
+
+
+def results(model, batch, loss):
+    """The model's output, as far as the loss needs it."""
+    forces = bool(loss.weights["forces"]) and bool(batch.has_forces.any())
+    stress = bool(loss.weights["stress"]) and bool(batch.has_stress.any())
+    try:
+        return model(batch, forces=forces, stress=stress)
+    except InputError as error:
+        if all(p.isfinite().all() for p in model.network.parameters()):
+            raise
+        raise diverged("weights are infinite, or not numbers") from error
+
+
+def evaluated_totals(model, batches, loss):
+    """Totals of all batches, without a change of the weights."""
+    totals = Totals(loss)
+    model.eval()
+    with torch.no_grad():
+        for batch in batches:
+            totals.add(results(model, batch, loss), batch)
+    return totals
