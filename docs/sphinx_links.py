@@ -1,8 +1,9 @@
 """A Sphinx extension for links to files of the project that are not pages of the site.
 
 The pages are also read on GitHub, where such links work. README, CONTRIBUTING and CHANGELOG are
-pages of the site under other names. Other files are linked to at ``SOURCE_URL`` in the environment
-(such as ``https://github.com/OWNER/torchml_core/blob/main``); without it, only their names are shown.
+pages of the site under other names. Other files are linked to at ``SOURCE_URL``, from the
+environment (``https://github.com/OWNER/torchml_core/blob/main``); without it, only their names are
+shown.
 """
 
 import os

@@ -40,7 +40,7 @@ _HOME = {
     "training_range": "portable.training_range",
 }
 _HOME |= _DESCRIPTORS
-_MODULES = ("ase", "autograd", "convert", "dataset", "nn", "testing", "training")
+_MODULES = ("ase", "autograd", "convert", "dataset", "nn", "plots", "testing", "training")
 
 __version__ = "0.1.0"
 __all__ = [*_HOME, *_MODULES]

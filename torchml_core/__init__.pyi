@@ -3,6 +3,7 @@ from torchml_core import autograd as autograd
 from torchml_core import convert as convert
 from torchml_core import dataset as dataset
 from torchml_core import nn as nn
+from torchml_core import plots as plots
 from torchml_core import testing as testing
 from torchml_core import training as training
 from torchml_core._memory import set_kept_memory as set_kept_memory

@@ -14,7 +14,7 @@ from ase.io import read, write
 from requirements import has_shared_data
 
 import torchml_core as tm
-from torchml_core.cli.parity import check_plot_file
+from torchml_core.plots.pictures import check_picture_file
 from torchml_core.threads import MOST_THREADS
 
 
@@ -517,7 +517,7 @@ def test_plot(run, model_folder, reference_file, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["parity.png", "parity.PNG", "parity.svg"])
 def test_names_of_plots(name, tmp_path):
-    check_plot_file(tmp_path / name)
+    check_picture_file("--plot", tmp_path / name)
 
 
 def test_plot_without_matplotlib(run, model_folder, reference_file, monkeypatch):

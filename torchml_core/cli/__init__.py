@@ -9,7 +9,7 @@ import errno
 import click
 
 from torchml_core import __version__
-from torchml_core.cli import convert, evaluate, inspect, kim
+from torchml_core.cli import convert, evaluate, inspect, kim, plot
 from torchml_core.errors import TorchMLError
 
 
@@ -55,3 +55,4 @@ main.add_command(convert.group)
 main.add_command(evaluate.command)
 main.add_command(inspect.command)
 main.add_command(kim.group)
+main.add_command(plot.command)

@@ -94,9 +94,9 @@ def command(ctx, model, structures, output, resume, keep_going, device, trust, t
     _check_options(output, resume, options)
     _check_output(output, structures)
     if options["plot"] is not None:  # an empty name is refused like any other
-        from torchml_core.cli.parity import check_plot_file
+        from torchml_core.plots.pictures import check_picture_file
 
-        check_plot_file(options["plot"])
+        check_picture_file("--plot", options["plot"])
     portable = _load(models, device, trust, threads)
 
     from torchml_core.cli.output import Writer

@@ -1,29 +1,10 @@
 """Parity plots: predicted against reference values, one panel per quantity."""
 
-from pathlib import Path
-
 import numpy as np
 
-from torchml_core import files
 from torchml_core.cli.comparison import UNITS
-from torchml_core.errors import InputError, UnsupportedError
 
 AXIS_UNITS = {"energy": "eV/atom", "forces": "eV/Å", "stress": "eV/Å³"}
-
-
-def check_plot_file(path):
-    """Raise an error before the work, not after it, if a plot cannot be drawn or written."""
-    try:
-        from matplotlib.backend_bases import FigureCanvasBase
-    except ImportError as error:
-        raise UnsupportedError(
-            "--plot needs matplotlib: pip install torchml_core[plots]"
-        ) from error
-    path = Path(path)
-    kinds = sorted(FigureCanvasBase.get_supported_filetypes())
-    if path.suffix[1:].lower() not in kinds:
-        raise InputError(f"--plot {path}: its name must end in one of .{', .'.join(kinds)}")
-    files.require_place("--plot", path)
 
 
 def write_parity_plot(comparison, path):
