@@ -100,6 +100,28 @@ def test_arrays_instead_of_atoms():
     np.testing.assert_array_equal(c.positions, tm.Configuration.from_atoms(atoms, 4.0).positions)
 
 
+def test_particles_of_large_structures_do_not_depend_on_threads():
+    """Nor on whether atoms are in the cell: threads number ghosts of their own, then join them."""
+    atoms = rattled_silicon(12, amplitude=0.2)
+    assert len(atoms) * 28 > 2 * 100_000  # enough pairs for two parts
+    outside = atoms.copy()
+    outside.positions += np.random.default_rng(0).integers(-2, 3, (len(atoms), 3)) @ atoms.cell
+    inside = atoms.copy()
+    inside.wrap()
+    for structure in (atoms, inside, outside):
+        one, two = (tm.Configuration.from_atoms(structure, 5.0, n_threads=n) for n in (1, 2))
+        for name in ("positions", "parents", "shifts", "offsets", "neighbors", "contributing"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
+
+
+def test_species_in_any_sequence_give_the_same_codes():
+    atoms = Atoms("SiCH", np.eye(3) * 2)
+    for species in (["H", "C", "Si"], ("H", "C", "Si"), np.array(["H", "C", "Si"])):
+        c = tm.Configuration.from_atoms(atoms, 4.0, species)
+        assert c.species.tolist() == [2, 1, 0]
+        assert c.species_names == ("H", "C", "Si")
+
+
 def test_threads_change_nothing():
     atoms = rattled_silicon(6)
     one, two = (tm.Configuration.from_atoms(atoms, 5.0, n_threads=n) for n in (1, 2))

@@ -314,6 +314,34 @@ def test_arrays_instead_of_atoms():
         np.testing.assert_array_equal(mine, theirs)
 
 
+def test_what_needs_a_conversion_gives_the_same():
+    """Arguments that are right as they are take another way than those that are converted."""
+    atoms = rattled_silicon(1)
+    positions, cell = atoms.positions.copy(), np.array(atoms.cell)
+    expected = tm.neighbor_list("ijSDd", positions=positions, cell=cell, pbc=True, cutoff=4.0)
+    for change in (
+        {"positions": positions.tolist()},
+        {"positions": np.asfortranarray(positions)},
+        {"positions": positions.astype(">f8")},
+        {"cell": cell.tolist()},
+        {"cell": cell.diagonal()},
+        {"pbc": [1, 1, 1]},
+        {"pbc": np.ones(6, bool)[::2]},
+        {"cutoff": np.float32(4)},
+        {"cutoff": 4},
+        {"half": 0, "n_threads": np.int64(1)},
+    ):
+        given = {"positions": positions, "cell": cell, "pbc": True, "cutoff": 4.0, **change}
+        for mine, theirs in zip(tm.neighbor_list("ijSDd", **given), expected, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+    whole = {"positions": positions.astype(np.float32), "cell": cell, "pbc": True, "cutoff": 4.0}
+    rounded = {**whole, "positions": whole["positions"].astype(float)}
+    for mine, theirs in zip(
+        tm.neighbor_list("ijSDd", **whole), tm.neighbor_list("ijSDd", **rounded), strict=True
+    ):
+        np.testing.assert_array_equal(mine, theirs)
+
+
 def test_types_and_order_of_what_is_returned():
     d, j, D, i, S = tm.neighbor_list("djDiS", rattled_silicon(1), 3.0)
     assert (d.dtype, j.dtype, D.dtype, i.dtype, S.dtype) == ("f8", "i4", "f8", "i4", "i4")

@@ -179,11 +179,14 @@ def test_signal_handlers_run_within_each_long_step():
         calls[linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()] += 1
 
     with timer(note, 0.01, 0.01):
-        tm.neighbor_list("j", atoms, 6.0, n_threads=1)
-        c = tm.Configuration.from_atoms(atoms, 6.0, n_threads=1)
+        for structure in (atoms, as_structure(atoms)):  # the second takes another way
+            tm.neighbor_list("j", structure, 6.0, n_threads=1)
+            c = tm.Configuration.from_atoms(structure, 6.0, n_threads=1)
         c.all_rows = c.centers, c.offsets, c.neighbors
         c.staged_graph(5.0, 1)
-    for step in ("found.run(", "search.fill(", "search.particles(", "near_rows(", "staged_edges("):
+    one_step = ("plain_lists(", "plain_particles(")
+    steps = ("found.run(", "search.fill(", "search.particles(", "near_rows(", "staged_edges(")
+    for step in (*one_step, *steps):
         assert max((n for line, n in calls.items() if step in line), default=0) > 2, (step, calls)
 
 
@@ -211,7 +214,7 @@ def test_handlers_may_search():
 def test_memory_is_asked_for_before_a_search(monkeypatch):
     atoms = rattled_silicon(6)
     n_pairs = len(tm.neighbor_list("i", atoms, 12.0))
-    for module in ("pairs", "_neighbors"):
+    for module in ("pairs", "_one_step"):
         monkeypatch.setattr(f"torchml_core.{module}.available_memory", lambda: 20 * n_pairs)
     assert len(tm.neighbor_list("i", atoms, 12.0)) == n_pairs
     with pytest.raises(tm.InputError, match="cutoff = 12 is far too large for this cell"):

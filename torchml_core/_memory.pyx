@@ -8,6 +8,7 @@ it is given back when the last of them is gone.
 
 import numpy as np
 
+cimport numpy as cnp
 from cpython.buffer cimport PyBuffer_FillInfo
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free
@@ -17,6 +18,8 @@ from torchml_core import checks
 
 cdef extern from "huge_pages.h" nogil:
     void *large_block(size_t size)
+
+cnp.import_array()
 
 cdef enum:
     SLOTS = 32                    # blocks that are kept at most
@@ -105,6 +108,17 @@ def empty(shape, dtype):
     if size < WORTH_KEEPING:
         return np.empty(shape, dtype)
     return np.frombuffer(Block(size), dtype).reshape(shape)
+
+
+cdef new_array(int n_dims, cnp.npy_intp *shape, int number):
+    """An array without contents; a large one in memory that was used before, if there is some."""
+    cdef int64_t size = cnp.PyArray_DescrFromType(number).itemsize
+    cdef int k
+    for k in range(n_dims):
+        size *= shape[k]
+    if size < WORTH_KEEPING:
+        return cnp.PyArray_EMPTY(n_dims, shape, number, 0)
+    return empty([shape[k] for k in range(n_dims)], cnp.PyArray_DescrFromType(number))
 
 
 def set_kept_memory(n_bytes):

@@ -1,4 +1,4 @@
-"""Searches for pairs as Python objects, and lists in one step where arguments are plain.
+"""Searches for pairs as Python objects.
 
 What is searched and found is in cells/structures.pyx, particles in cells/particles.pyx.
 """
@@ -7,8 +7,7 @@ cimport numpy as cnp
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy, memset
 
-from torchml_core._memory cimport WORTH_KEEPING
-from torchml_core._plain cimport PlainStructure, are_plain_numbers, is_plain
+from torchml_core._memory cimport new_array
 from torchml_core.cells.faults cimport (
     FINE, NO_MEMORY, TOO_FAR, TOO_LARGE, TOO_MANY_IMAGES, TOO_OBLIQUE, Fault,
 )
@@ -21,10 +20,8 @@ from torchml_core.cells.structures cimport (
 )
 from torchml_core.signals cimport raise_interruption, watch_signals
 
-from torchml_core import _memory
-from torchml_core.available_memory import available_memory
 from torchml_core.errors import InputError
-from torchml_core.threads import in_main_thread, resolve_n_threads
+from torchml_core.threads import in_main_thread
 
 cnp.import_array()
 
@@ -57,10 +54,6 @@ cdef class PairSearch:
     For one user at a time, ``with search: ...`` from ``run`` to the last ``fill``: other threads,
     signal handlers and finalizers run in between.
     """
-
-    cdef:
-        bint in_use
-        Search search
 
     def __cinit__(self):
         memset(&self.search, 0, sizeof(Search))
@@ -215,6 +208,12 @@ cdef class PairSearch:
         dict, or None if there would be more than the most
             Arrays of a configuration: atoms, followed by ghosts in the order in which they are met.
         """
+        return self.number_particles(&positions[0, 0], &cell[0, 0], &codes[0], n_layers, most)
+
+    cdef dict number_particles(
+        self, const double *positions, const double *cell, const int32_t *codes, int64_t n_layers,
+        double most,
+    ):
         cdef:
             Ghosts ghosts
             int64_t n_atoms = self.search.n_atoms
@@ -233,9 +232,7 @@ cdef class PairSearch:
                 return None
             if not enough:
                 raise MemoryError("neighbor search")
-            made = particle_arrays(
-                &ghosts, n_atoms, &positions[0, 0], &cell[0, 0], &codes[0]
-            )
+            made = particle_arrays(&ghosts, n_atoms, positions, cell, codes)
         finally:
             free_ghosts(&ghosts)
         made["offsets"] = self.offsets
@@ -291,14 +288,14 @@ cdef dict particle_arrays(
 # ---- searches that are kept
 
 
-def take_idle(n_atoms):
+cpdef PairSearch take_idle(n_atoms):
     """Return a search that is not in use: the last one, whose memory may still be in the cache."""
     if n_atoms <= KEPT_ATOMS and idle:
         return idle.pop()
     return PairSearch()
 
 
-def keep_idle(PairSearch search):
+cpdef keep_idle(PairSearch search):
     """Put a search back, if it was small; not after an error, which may leave it inconsistent."""
     if (
         search.search.n_atoms <= KEPT_ATOMS
@@ -306,160 +303,3 @@ def keep_idle(PairSearch search):
         and len(idle) < MOST_IDLE
     ):
         idle.append(search)
-
-
-# ---- lists in one step
-
-
-def plain_lists(
-    quantities, structure, cutoff, positions, cell, pbc, half, self_interaction, sorted_rows, out,
-    n_threads,
-):
-    """Do what :func:`torchml_core.neighbor_list` does, where all arguments are right as they are.
-
-    Returns
-    -------
-    tuple of arrays, array, or None
-        None: the arguments are to be checked, or the fault of the structure is to be found out.
-    """
-    cdef:
-        PlainStructure given
-        Structures structures
-        Criterion criterion
-        PairSearch search
-        int64_t[2] offsets
-        int64_t faulty
-        double memory
-    if structure is not None:
-        if positions is not None or cell is not None or pbc is not None:
-            return None
-        try:
-            positions, pbc = structure.positions, structure.pbc
-            cell, numbers = structure.cell.array, structure.numbers
-        except AttributeError:
-            return None
-        if cell is None or not are_plain_numbers(numbers):
-            return None
-    elif (cell is None) != (pbc is None):
-        return None
-    if not is_plain(positions, cell, pbc, &given) or given.n_atoms > MOST_POINTS:
-        return None
-    if type(cutoff) is int and 0 < cutoff < 2**32:
-        cutoff = float(cutoff)
-    if not isinstance(cutoff, float) or not 0 < <double> cutoff < 1e300:
-        return None
-    if not (is_flag(half) and is_flag(self_interaction) and is_flag(sorted_rows)):
-        return None
-    if not (n_threads is None or (type(n_threads) is int and n_threads >= 1)):
-        return None
-    n_bytes = bytes_per_pair(quantities)
-    if n_bytes == 0:
-        return None
-    kept = None if out is None else getattr(out, "_search", None)
-    if type(kept) is not PairSearch and out is not None:
-        return None
-    memory = available_memory()
-    criterion.limit = cutoff
-    criterion.half = half
-    criterion.selves = self_interaction
-    criterion.ordered = sorted_rows
-    criterion.most_points = min(memory / BYTES_PER_POINT, <double> MOST_POINTS)
-    criterion.most_pairs = memory / (BYTES_PER_HIT + n_bytes)
-    offsets[0], offsets[1] = 0, given.n_atoms
-    structures.n = 1
-    structures.atom_offsets = offsets
-    structures.positions = given.positions
-    structures.cells = given.cell
-    structures.periodic = given.periodic
-    search = take_idle(given.n_atoms) if out is None else kept
-    search.take()
-    try:
-        if search.find(&structures, &criterion, threads_for(n_threads, given.n_atoms), &faulty):
-            return None
-        lists = written(search, quantities, out)
-    finally:
-        search.in_use = False
-    if out is None:
-        keep_idle(search)
-    return lists
-
-
-cdef inline bint is_flag(value):
-    return value is True or value is False
-
-
-cdef int threads_for(n_threads, int64_t n_atoms) except -1:
-    """The number of threads of a search of one structure."""
-    if n_atoms < 2 * WORTH_A_THREAD:
-        return 1
-    return resolve_n_threads(n_threads, n_atoms // WORTH_A_THREAD)
-
-
-cdef int bytes_per_pair(quantities) except -1:
-    """How many bytes the lists take for each pair; 0 if the quantities are not known ones."""
-    cdef int n = 0
-    cdef int seen = 0, bit
-    if type(quantities) is not str:
-        return 0
-    for letter in <str> quantities:
-        bit, size = 0, 0
-        if letter == "i":
-            bit, size = 1, 4
-        elif letter == "j":
-            bit, size = 2, 4
-        elif letter == "S":
-            bit, size = 4, 12
-        elif letter == "D":
-            bit, size = 8, 24
-        elif letter == "d":
-            bit, size = 16, 8
-        if bit == 0 or seen & bit:
-            return 0
-        seen |= bit
-        n += size
-    return n
-
-
-cdef written(PairSearch search, str quantities, out):
-    """The lists, as arrays: one, or a tuple of them in the order that is asked for."""
-    cdef Lists lists
-    cdef list arrays = []
-    cdef int64_t n = pairs_of(&search.search)
-    memset(&lists, 0, sizeof(Lists))
-    for letter in quantities:
-        array = list_array(letter, n) if out is None else out._array(letter, n)
-        if letter == "i":
-            lists.i = <int32_t *> cnp.PyArray_DATA(array)
-        elif letter == "j":
-            lists.j = <int32_t *> cnp.PyArray_DATA(array)
-        elif letter == "S":
-            lists.S = <int32_t *> cnp.PyArray_DATA(array)
-        elif letter == "D":
-            lists.D = <double *> cnp.PyArray_DATA(array)
-        else:
-            lists.d = <double *> cnp.PyArray_DATA(array)
-        arrays.append(array)
-    if n:
-        search.write(&lists, 0)
-    return arrays[0] if len(arrays) == 1 else tuple(arrays)
-
-
-cdef list_array(Py_UCS4 letter, int64_t n):
-    """An array for n pairs of a quantity."""
-    cdef cnp.npy_intp[2] shape = [n, 3]
-    return new_array(
-        2 if letter in "SD" else 1,
-        shape,
-        cnp.NPY_DOUBLE if letter in "Dd" else cnp.NPY_INT32,
-    )
-
-
-cdef new_array(int n_dims, cnp.npy_intp *shape, int number):
-    """An array without contents; a large one in memory that was used before, if there is some."""
-    cdef int64_t size = cnp.PyArray_DescrFromType(number).itemsize
-    cdef int k
-    for k in range(n_dims):
-        size *= shape[k]
-    if size < WORTH_KEEPING:
-        return cnp.PyArray_EMPTY(n_dims, shape, number, 0)
-    return _memory.empty([shape[k] for k in range(n_dims)], cnp.PyArray_DescrFromType(number))

@@ -6,7 +6,7 @@ wrong: it goes to the checks in Python, which convert it, or say what is wrong w
 
 cimport numpy as cnp
 from libc.math cimport fabs, sqrt
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy, memset
 
 cdef extern from "plain.h" nogil:

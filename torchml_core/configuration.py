@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from torchml_core import checks
+from torchml_core._one_step import plain_particles
 from torchml_core.configuration_checks import (
     check_all_rows,
     check_cell,
@@ -21,7 +22,7 @@ from torchml_core.configuration_checks import (
 from torchml_core.errors import InputError
 from torchml_core.graph import MOST_LAYERS, graph_of_checked
 from torchml_core.pairs import most_particles, search_pairs
-from torchml_core.structure import as_structure
+from torchml_core.structure import as_structure, kinds_of
 from torchml_core.torch_threads import settle_torch
 
 if TYPE_CHECKING:
@@ -196,6 +197,13 @@ class Configuration:
             No atoms, a symbol that is not in species, a cutoff that is not positive and finite,
             or a structure that :func:`torchml_core.structure.as_structure` refuses.
         """
+        if structure is not None and positions is cell is pbc is symbols is None:
+            arrays = plain_particles(
+                structure, cutoff, species, n_layers, n_threads, _codes_of, most_particles
+            )
+            if arrays is not None:
+                return cls.unchecked(**arrays)
+        # something has to be converted, or is wrong
         structure = as_structure(
             structure, positions=positions, cell=cell, pbc=pbc, symbols=symbols
         )
@@ -449,6 +457,29 @@ def _species_codes(structure, species):
             f"species: atom {atom} is {symbol}, not one of {checks.shown(list(names))}"
         )
     return codes, names
+
+
+def _codes_of(numbers, species):
+    """Codes of atomic numbers, and the names that they are indices into; None if they are wrong."""
+    if type(species) is list:
+        species = tuple(species)
+    if species is not None and type(species) is not tuple:
+        return None
+    try:
+        return _codes_of_elements(numbers, species)
+    except (InputError, TypeError):  # which the checks say with the atom's number
+        return None
+
+
+@functools.lru_cache(maxsize=128)
+def _codes_of_elements(numbers, species):
+    """(119,) int32, of elements that are not among the numbers too; and the names."""
+    table, kind_names = kinds_of(numbers)
+    names = kind_names if species is None else check_species(species)
+    codes = _code_of_kinds(kind_names, names)
+    if len(codes) and codes.min() < 0:
+        return None
+    return codes[table], names
 
 
 @functools.lru_cache(maxsize=128)

@@ -18,6 +18,11 @@ def at_cutoff(cutoff):
     return min(cutoff * (1 + ROUNDING), np.finfo(np.float64).max)
 
 
+def inclusive_limit(cutoff):
+    """Return a number that all distances which count as within the cutoff are less than."""
+    return math.nextafter(at_cutoff(cutoff), math.inf)
+
+
 def scale_for(length):
     """Return a power of two: lengths like this one, multiplied by it, can be squared."""
     return math.ldexp(1.0, min(max(-math.frexp(length)[1], -1000), 1000))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from torchml_core import _memory, checks
-from torchml_core._neighbors import PairSearch, plain_lists
+from torchml_core._neighbors import PairSearch
+from torchml_core._one_step import plain_lists
 from torchml_core.batch import as_batch
 from torchml_core.errors import InputError
 from torchml_core.pairs import search_pairs

@@ -19,7 +19,7 @@ from torchml_core._neighbors import (
     take_idle,
 )
 from torchml_core.available_memory import available_memory
-from torchml_core.distances import at_cutoff
+from torchml_core.distances import inclusive_limit
 from torchml_core.errors import InputError
 from torchml_core.threads import resolve_n_threads
 
@@ -79,7 +79,7 @@ def search_pairs(
             atom_offsets,
             cells,
             pbc.astype(np.int32),
-            math.nextafter(at_cutoff(cutoff), math.inf) if inclusive else cutoff,
+            inclusive_limit(cutoff) if inclusive else cutoff,
             half=half,
             selves=self_interaction,
             ordered=sorted_rows,

@@ -163,13 +163,19 @@ def _sine(vectors):
 
 def _kinds(numbers):
     """Kinds and their names, of atomic numbers."""
-    table, names = _kinds_of(present(numbers))
+    table, names = kinds_of(present(numbers))
     return table[numbers], names
 
 
 @functools.lru_cache(maxsize=128)
-def _kinds_of(numbers):
-    """The kind of each element, those that do not occur too, and the names of all kinds."""
+def kinds_of(numbers):
+    """Return (119,) int64, the kind of each element, and the names of the kinds that occur.
+
+    Parameters
+    ----------
+    numbers : tuple of int
+        The atomic numbers that occur.
+    """
     from ase.data import chemical_symbols  # whoever has Atoms has loaded it already
 
     names = sorted(chemical_symbols[number] for number in numbers)

@@ -6,7 +6,6 @@ from torchml_core.cells.ghosts cimport Ghosts
 from torchml_core.cells.structures cimport Search
 
 
-
 cdef bint number_ghosts(
     Search *search, int64_t n_layers, int64_t most, Ghosts *ghosts, int32_t *neighbors
 ) noexcept nogil

@@ -14,7 +14,7 @@ from torchml_core.cells.ghosts cimport (
     Image, add_image, add_shift, free_ghosts, hash_images, number_of, start_ghosts,
 )
 from torchml_core.cells.grid cimport Point
-from torchml_core.cells.grid_memory cimport grown, renewed
+from torchml_core.cells.grid_memory cimport renewed
 from torchml_core.cells.structures cimport row_of
 from torchml_core.signals cimport interrupted
 
@@ -27,7 +27,7 @@ cdef enum:
 cdef struct Part:
     int64_t first, end
     Ghosts ghosts
-    int32_t *number_at        # (n_points,) the ghost that each point is for atoms in the cell, or -1
+    int32_t *number_at        # (n_points,) the particle that each is for atoms in the cell, or -1
     int32_t *joined           # (ghosts.n,) their numbers among those of all parts; NULL: the same
     bint done
 
@@ -110,50 +110,71 @@ cdef void number_some_parts(
 
 
 cdef bint number_part(const Parts *parts, Part *part) noexcept nogil:
-    """Write the particle that each pair's neighbor is; False if that cannot be done.
-
-    A point is the same image for all atoms that are in the cell, so its number is looked up once;
-    for the others each time.
-    """
+    """Write the particle that each pair's neighbor is; False if that cannot be done."""
     cdef:
         Search *search = parts.search
         const Point *points = search.grids[0].points
         const Point *here
-        const Point *there
         const int32_t *row
-        int32_t *neighbors = parts.neighbors
-        int64_t atom, k, number, n_points = search.grids[0].n_points
-        bint in_cell
+        int32_t *neighbors
+        int64_t atom, k, number
     if part.first == part.end:
         return True
-    if not renewed(<void **> &part.number_at, (n_points + 1) * sizeof(int32_t)):
-        return False
-    memset(part.number_at, 0xFF, n_points * sizeof(int32_t))
-    if not parts.in_cell and not hash_images(&part.ghosts):
+    if not start_numbers(search, part) or not (parts.in_cell or hash_images(&part.ghosts)):
         return False
     for atom in range(part.first, part.end):
         neighbors = parts.neighbors + search.offsets[atom]
         here = points + search.home[atom]
-        in_cell = is_in_cell(here)
         row = row_of(search, atom)
         if interrupted(&search.watch, 4 * search.n_hits[atom]):
             return False
+        if not is_in_cell(here):
+            if not number_row(search, part, here, row, search.n_hits[atom], neighbors):
+                return False
+            continue
+        # a point is the same image for all atoms that are in the cell: it is numbered once
         for k in range(search.n_hits[atom]):
-            there = points + row[k]
-            number = there.atom
-            if (there.a - here.a) | (there.b - here.b) | (there.c - here.c):
-                number = part.number_at[row[k]] if in_cell else -1
+            number = part.number_at[row[k]]
+            if number < 0:
+                if parts.in_cell:
+                    number = add_image(&part.ghosts, image_of(here, points + row[k]))
+                else:
+                    number = number_of(&part.ghosts, image_of(here, points + row[k]))
                 if number < 0:
-                    if parts.in_cell:
-                        number = add_image(&part.ghosts, image_of(here, there))
-                    else:
-                        number = number_of(&part.ghosts, image_of(here, there))
-                    if number < 0:
-                        return False
-                    if in_cell:
-                        part.number_at[row[k]] = <int32_t> number
+                    return False
                 number += search.n_atoms
+                part.number_at[row[k]] = <int32_t> number
             neighbors[k] = <int32_t> number
+    return True
+
+
+cdef bint start_numbers(const Search *search, Part *part) noexcept nogil:
+    """The particle that each point is, where it is an atom; False if memory is short."""
+    cdef const Point *points = search.grids[0].points
+    cdef int64_t n_points = search.grids[0].n_points, p
+    if not renewed(<void **> &part.number_at, (n_points + 1) * sizeof(int32_t)):
+        return False
+    for p in range(n_points):
+        part.number_at[p] = points[p].atom if is_in_cell(points + p) else -1
+    return True
+
+
+cdef bint number_row(
+    const Search *search, Part *part, const Point *here, const int32_t *row, int64_t n,
+    int32_t *neighbors,
+) noexcept nogil:
+    """Number the neighbors of an atom that is outside of the cell."""
+    cdef int64_t k, number
+    cdef Image image
+    for k in range(n):
+        image = image_of(here, search.grids[0].points + row[k])
+        number = image.atom
+        if image.a | image.b | image.c:
+            number = number_of(&part.ghosts, image)
+            if number < 0:
+                return False
+            number += search.n_atoms
+        neighbors[k] = <int32_t> number
     return True
 
 

@@ -17,6 +17,8 @@ from torchml_core.signals cimport interrupted
 from torchml_core.simd.fours cimport store4d
 
 cdef extern from "near_points.h" nogil:
+    enum:
+        LANES
     int64_t near_points(
         const float *x, const float *y, const float *z, int32_t first, int64_t n, int64_t n_read,
         float hx, float hy, float hz, float near, float far, int32_t self, int32_t *out,
@@ -137,27 +139,29 @@ cdef inline bint find_runs(
             return False
     hits.used_runs = around.n_rows
     if grid.keys == NULL:
-        find_all_cells(grid, around, cell, hits.runs)
+        hits.used_runs = find_all_cells(grid, around, cell, hits.runs)
     else:
         find_listed_cells(grid, around, cell, cell < hits.last_cell, hits.runs)
     hits.last_cell = cell
     hits.longest_run = 0
     hits.points_around = 0
-    for row in range(around.n_rows):
+    for row in range(hits.used_runs):
         hits.longest_run = max(hits.longest_run, hits.runs[row].n)
         hits.points_around += hits.runs[row].n
     return True
 
 
-cdef inline void find_all_cells(
+cdef inline int64_t find_all_cells(
     const Grid *grid, const Surroundings *around, int64_t cell, Run *runs
 ) noexcept nogil:
-    """Runs where all cells are there."""
-    cdef int64_t row, middle
+    """Runs where all cells are there; returns how many are not empty, the first of those given."""
+    cdef int64_t row, middle, n = 0
     for row in range(around.n_rows):
         middle = cell + around.offset[row]
-        runs[row].first = grid.starts[middle - around.reach[row]]
-        runs[row].n = grid.starts[middle + around.reach[row] + 1] - runs[row].first
+        runs[n].first = grid.starts[middle - around.reach[row]]
+        runs[n].n = grid.starts[middle + around.reach[row] + 1] - runs[n].first
+        n += runs[n].n > 0
+    return n
 
 
 cdef void find_listed_cells(
@@ -206,7 +210,7 @@ cdef inline int64_t points_near(
 ) noexcept nogil:
     """Write the points of the runs around that may be near point p."""
     cdef int64_t k, first, n_read, found = 0
-    cdef int64_t at_once = (hits.longest_run + 7) // 8 * 8
+    cdef int64_t at_once = (hits.longest_run + LANES - 1) // LANES * LANES
     for k in range(hits.used_runs):
         first = hits.runs[k].first
         n_read = at_once
