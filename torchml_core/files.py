@@ -60,6 +60,15 @@ def require_file(path, what):
     return found.st_size
 
 
+def require_readable(path, what):
+    """Raise an error of ours unless a file is there and may be read."""
+    require_file(path, what)
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise _told(error, path, what) from None
+
+
 def is_folder(path, what="file or folder"):
     """Return whether a path leads to a folder; raise our error if it does not exist or is closed.
 

@@ -9,7 +9,7 @@ import errno
 import click
 
 from torchml_core import __version__
-from torchml_core.cli import convert, evaluate, inspect, kim, plot
+from torchml_core.cli import convert, evaluate, featurize, inspect, kim, plot
 from torchml_core.errors import TorchMLError
 
 
@@ -53,6 +53,7 @@ def main(debug):
 
 main.add_command(convert.group)
 main.add_command(evaluate.command)
+main.add_command(featurize.command)
 main.add_command(inspect.command)
 main.add_command(kim.group)
 main.add_command(plot.command)

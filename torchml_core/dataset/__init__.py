@@ -3,5 +3,7 @@
 from torchml_core.dataset.combined import combined as combined
 from torchml_core.dataset.dataset import Dataset as Dataset
 from torchml_core.dataset.example import Example as Example
+from torchml_core.dataset.feature_file import FeatureFile as FeatureFile
+from torchml_core.dataset.feature_run import featurize as featurize
 
-__all__ = ["Dataset", "Example", "combined"]
+__all__ = ["Dataset", "Example", "FeatureFile", "combined", "featurize"]

@@ -6,6 +6,7 @@ structures, which takes little time beside the kernels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
@@ -19,11 +20,12 @@ from torchml_core.descriptors.base import Descriptor
 from torchml_core.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from typing import Any
 
     from torchml_core.configuration import Configuration
     from torchml_core.dataset.dataset import Dataset
+    from torchml_core.dataset.feature_file import FeatureFile
 
 ATOMS_AT_ONCE = 2000  # whose values are computed in one call
 
@@ -127,6 +129,7 @@ class Batches:
         dtype: object = "float64",
         species: Sequence[str] | None = None,
         n_threads: int | None = None,
+        features: FeatureFile | None = None,
     ) -> None:
         if not isinstance(descriptor, Descriptor):
             checks.refuse("descriptor", descriptor, "a Descriptor")
@@ -147,9 +150,13 @@ class Batches:
             dtype = str(dtype).removeprefix("torch.")
         self._dtype = checks.real_dtype("dtype", dtype)
         self._epoch = 0
-        self._values: list[np.ndarray] = []  # of each example
-        for part in _parts(range(len(data)), self._n_atoms(), ATOMS_AT_ONCE):
-            self._values += self._computed(part, n_threads)
+        self._values: Sequence[np.ndarray] = []  # of each example
+        if features is not None:
+            features.require(descriptor, self._dtype)
+            self._values = _Stored(features, data, self._dtype)
+        else:
+            for part in _parts(range(len(data)), self._n_atoms(), ATOMS_AT_ONCE):
+                self._values += self._computed(part, n_threads)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -209,10 +216,11 @@ class Batches:
     def values(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the values of all atoms (n, width), and their species codes int64 (n,)."""
         codes = [self._configuration(k).species for k in range(len(self.data))]
-        own = [c[: len(rows)].astype(np.int64) for c, rows in zip(codes, self._values, strict=True)]
+        sizes = self._n_atoms()
+        own = [c[:n].astype(np.int64) for c, n in zip(codes, sizes, strict=True)]
         if not own:
             return np.zeros((0, self.descriptor.width)), np.zeros(0, dtype=np.int64)
-        return np.concatenate(self._values), np.concatenate(own)
+        return np.concatenate(list(self._values)), np.concatenate(own)
 
     def __repr__(self):
         per = f"{self._size} {self._by}"
@@ -238,6 +246,21 @@ class Batches:
             order = np.random.default_rng([self._seed, epoch]).permutation(order)
         sizes = self._n_atoms() if self._by == "atoms" else [1] * len(order)
         return _parts(order.tolist(), sizes, self._size)
+
+
+class _Stored(Sequence):
+    """Values of each example, read from a file of features when they are used."""
+
+    def __init__(self, features, data, dtype):
+        self._features, self._dtype = features, dtype
+        self._places = [features.place_of(example) for example in data]
+        features.require_complete()
+
+    def __len__(self):
+        return len(self._places)
+
+    def __getitem__(self, k):
+        return self._features.values(self._places[k]).astype(self._dtype, copy=False)
 
 
 def _parts(order, sizes, most):

@@ -9,7 +9,9 @@ from ase.data import atomic_numbers
 
 from torchml_core import checks, files
 from torchml_core.configuration import Configuration
-from torchml_core.dataset.example import NAMES, Example, example_from_atoms
+from torchml_core.dataset.example import NAMES, Example
+from torchml_core.dataset.feature_file import as_features
+from torchml_core.dataset.labels import Labels
 from torchml_core.errors import InputError, MissingFileError, TorchMLError
 from torchml_core.structure_files.structures import read_structures
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from torchml_core.annotations import PathLike
     from torchml_core.dataset.batches import Batches
+    from torchml_core.dataset.feature_file import FeatureFile
     from torchml_core.descriptors.base import Descriptor
 
 
@@ -50,6 +53,7 @@ class Dataset:
         self.species = tuple(sorted(symbols, key=atomic_numbers.__getitem__))
         self.kinds = tuple(sorted({example.kind for example in self.examples}))
         self._configurations: dict[tuple, Configuration] = {}
+        self._features: FeatureFile | None = None
 
     @classmethod
     def read(
@@ -60,6 +64,7 @@ class Dataset:
         forces_key: str | None = None,
         stress_key: str | None = None,
         kind_key: str | None = None,
+        weight_key: str | None = None,
         weights: Mapping[str, float] | None = None,
     ) -> Dataset:
         """Read files that ASE can read.
@@ -76,8 +81,11 @@ class Dataset:
         kind_key : str, optional
             The name of the kind of structure. None: ``config_type``, or else ``name`` with all its
             numbers replaced by ``#``.
+        weight_key : str, optional
+            The name of the weight of each structure, 1 for those that have none. None: all are 1.
         weights : dict of str to float, optional
-            The weight of each kind, 1 for those that are not named.
+            The weight of each kind, 1 for those that are not named; it is multiplied by that of the
+            structure.
 
         Raises
         ------
@@ -85,11 +93,10 @@ class Dataset:
             If there is no such file.
         InputError
             If a structure cannot be read, or a label is not finite or has the wrong shape (the
-            message begins with ``file@index``); if no structure has a label that a key names, or
-            weights name a kind that does not occur.
+            message begins with ``file@index``); if no structure has what a key names, or weights
+            name a kind that does not occur.
         """
-        keys = dict(zip(NAMES, (energy_key, forces_key, stress_key), strict=True))
-        weights = _check_weights(weights)
+        labels = Labels(energy_key, forces_key, stress_key, kind_key, weight_key, weights)
         sources = paths if isinstance(paths, (list, tuple)) else [paths]
         examples = []
         for item in read_structures([str(files.as_path("paths", path)) for path in sources]):
@@ -97,9 +104,9 @@ class Dataset:
                 missing = isinstance(item.structure, MissingFileError)
                 kind = MissingFileError if missing else InputError
                 raise kind(f"{item.place}: {item.structure}")
-            examples.append(_labeled(item.structure, item.place, keys, kind_key, weights))
+            examples.append(_labeled(labels, item.structure, item.place))
         data = cls(examples)
-        data._check_keys(keys, weights)
+        labels.require_used(data.kinds)
         return data
 
     @classmethod
@@ -107,24 +114,27 @@ class Dataset:
         cls,
         structures: Iterable[ase.Atoms],
         *,
+        energy_key: str | None = None,
+        forces_key: str | None = None,
+        stress_key: str | None = None,
         kind_key: str | None = None,
+        weight_key: str | None = None,
         weights: Mapping[str, float] | None = None,
     ) -> Dataset:
-        """Take the results of the calculators of ase.Atoms objects as labels.
+        """Take ase.Atoms objects, with the results of their calculators as labels.
 
         Parameters
         ----------
         structures : iterable of ase.Atoms
-        kind_key, weights : optional
+        energy_key, forces_key, stress_key, kind_key, weight_key, weights : optional
             As for :meth:`read`.
         """
-        weights, keys = _check_weights(weights), dict.fromkeys(NAMES)
-        return cls(
-            [
-                _labeled(atoms, f"structures[{k}]", keys, kind_key, weights)
-                for k, atoms in enumerate(structures)
-            ]
+        labels = Labels(energy_key, forces_key, stress_key, kind_key, weight_key, weights)
+        data = cls(
+            [_labeled(labels, atoms, f"structures[{k}]") for k, atoms in enumerate(structures)]
         )
+        labels.require_used(data.kinds)
+        return data
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -154,8 +164,31 @@ class Dataset:
     def select(self, indices: Iterable[int]) -> Dataset:
         """Return a Dataset of some of the examples; neighbor lists are shared."""
         chosen = Dataset([self.examples[k] for k in indices])
-        chosen._configurations = self._configurations
+        chosen._configurations, chosen._features = self._configurations, self._features
         return chosen
+
+    def with_features(self, features: FeatureFile | PathLike | None) -> Dataset:
+        """Return a Dataset of the same examples, whose batches use stored values.
+
+        So everything that makes batches uses them, such as :class:`~torchml_core.training.Trainer`;
+        its descriptor must be that of the file.
+
+        Parameters
+        ----------
+        features : FeatureFile or path-like, or None
+            None: values are computed.
+
+        Raises
+        ------
+        InputError
+            If the file does not have all of the examples.
+        """
+        found = None if features is None else as_features(features)
+        for example in self.examples if found is not None else ():
+            found.place_of(example)
+        made = self.select(range(len(self)))
+        made._features = found
+        return made
 
     def split(self, fraction: float, *, seed: int = 0) -> tuple[Dataset, Dataset]:
         """Split into a large and a small part.
@@ -219,6 +252,7 @@ class Dataset:
         dtype: object = "float64",
         species: Sequence[str] | None = None,
         n_threads: int | None = None,
+        features: FeatureFile | PathLike | None = None,
     ) -> Batches:
         """Return batches of examples, each of them one configuration with the descriptor's values.
 
@@ -243,6 +277,10 @@ class Dataset:
             that of the data.
         n_threads : int, optional
             For the values.
+        features : FeatureFile or path-like, optional
+            A file with the values of this descriptor for these structures (:func:`featurize`),
+            which are then read when a batch is made, and not kept in memory. None: that of
+            :meth:`with_features`, if there is one.
 
         Returns
         -------
@@ -252,7 +290,8 @@ class Dataset:
         Raises
         ------
         InputError
-            If an argument cannot be used.
+            If an argument cannot be used; if features are of another descriptor, lack a structure,
+            or are less precise than dtype.
 
         Examples
         --------
@@ -274,6 +313,7 @@ class Dataset:
             dtype=dtype,
             species=species,
             n_threads=n_threads,
+            features=self._features if features is None else as_features(features),
         )
 
     def reference_energies(self, isolated: Mapping[str, float] | None = None) -> dict[str, float]:
@@ -318,34 +358,9 @@ class Dataset:
         fitted = np.linalg.lstsq(counts, energies, rcond=1e-8)[0]
         return dict(zip(self.species, fitted.tolist(), strict=True))
 
-    def _check_keys(self, keys, weights):
-        for name, key in keys.items():
-            if key is not None and not self.count(name):
-                raise InputError(
-                    f"{name}_key = {checks.shown(key)}: no structure has a value of this name; one"
-                    " that the files have is needed"
-                )
-        for kind in weights or {}:
-            if kind not in self.kinds:
-                raise InputError(
-                    f"weights: kind {checks.shown(kind)} does not occur; one of"
-                    f" {', '.join(map(repr, self.kinds))} is needed"
-                )
 
-
-def _labeled(atoms, label, keys, kind_key, weights):
+def _labeled(labels, atoms, place):
     try:
-        return example_from_atoms(atoms, label, keys, kind_key, weights)
+        return labels.of(atoms, place)
     except InputError as error:
-        raise InputError(f"{label}: {error}") from None
-
-
-def _check_weights(weights):
-    if weights is None:
-        return None
-    if not isinstance(weights, dict):
-        checks.refuse("weights", weights, "a dict of weights by kind")
-    for kind, weight in weights.items():
-        if checks.number(f"weights[{kind!r}]", weight) < 0:
-            checks.refuse(f"weights[{kind!r}]", weight, "at least 0")
-    return {kind: float(weight) for kind, weight in weights.items()}
+        raise InputError(f"{place}: {error}") from None
