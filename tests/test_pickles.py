@@ -18,11 +18,12 @@ import pytest
 import small_models
 import torch
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import write
 from structures import rattled_silicon
 
 import torchml_core as tm
 from torchml_core.ase import TorchMLCalculator
-from torchml_core.dataset import Dataset, Example
+from torchml_core.dataset import Dataset, Example, FeatureFile, featurize
 from torchml_core.dataset.batches import Batch, Batches
 from torchml_core.descriptors.element_symmetry_functions import Function
 from torchml_core.descriptors.symmetry_functions.functions import CompactFunction
@@ -78,6 +79,11 @@ def small_data():
     for k, atoms in enumerate(structures):
         atoms.calc = SinglePointCalculator(atoms, energy=-1.0 * k, forces=0.1 * atoms.positions)
     return Dataset.from_atoms(structures)
+
+
+def small_features(folder):
+    write(folder / "data.extxyz", rattled_silicon(1))
+    return featurize(descriptor(), folder / "data.extxyz", folder / "features.h5")
 
 
 def descriptor_model():
@@ -167,6 +173,7 @@ MADE = {
     Example: lambda folder: small_data()[0],
     Batches: lambda folder: small_data().batches(descriptor(), 2, seed=0),
     Batch: lambda folder: small_data().batches(descriptor(), 2).batch([2, 0]),
+    FeatureFile: lambda folder: small_features(folder),
     LinearFit: lambda folder: fit_linear(descriptor(), small_data(), ridge=1e-6),
     tm.ZBL: lambda folder: tm.ZBL(["Si"], 1.0, 3.0),
     tm.VerletList: lambda folder: used_verlet_list(),
@@ -234,6 +241,7 @@ WITHIN = {
 NOT_MADE = {"Ranges", "Descriptor", "Storable", "DensityDescriptor", "Results", "ExportedExecutor"}
 NOT_MADE |= {"ElementNetwork", "Layer", "MeanNetwork"}  # parts of ElementNetworks
 NOT_MADE |= {"Epochs"}  # of a Trainer that runs
+NOT_MADE |= {"Block", "FeatureWork", "FeatureWriter", "Labels", "Rows", "SafeFile"}  # of featurize
 
 
 def public_classes():
@@ -275,6 +283,8 @@ def equal(a, b, above=()):
         return a.__func__ is b.__func__ and same(a.__self__, b.__self__)
     if isinstance(a, Dataset):
         return same(a.examples, b.examples)  # neighbor lists are made again
+    if isinstance(a, FeatureFile):
+        return same((a.path, a.settings, a.offsets), (b.path, b.settings, b.offsets))
     if isinstance(a, _Executor):
         return (a.path, a.content, a.device) == (b.path, b.content, b.device)
     if isinstance(a, tm.NeighborWorkspace):

@@ -256,10 +256,10 @@ def test_files_of_other_kinds(whole, tmp_path):
     path = tmp_path / "f.h5"
     good = (whole[0] / "whole.h5").read_bytes()
     for content, message in (
-        (b"", "not a complete HDF5 file"),
-        (b"text", "not a complete HDF5 file"),
-        (good[: len(good) // 2], "not a complete HDF5 file"),
-        (good[:-1], "not a complete HDF5 file"),
+        (b"", "cannot be opened as an HDF5 file"),
+        (b"text", "cannot be opened as an HDF5 file"),
+        (good[: len(good) // 2], "cannot be opened as an HDF5 file"),
+        (good[:-1], "cannot be opened as an HDF5 file"),
     ):
         path.write_bytes(content)
         with pytest.raises(tm.FileFormatError, match=f"^{path}: {message}"):

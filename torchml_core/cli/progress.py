@@ -35,7 +35,7 @@ class Stages:
         if not self._bar:
             return
         if what not in self._tasks:
-            self._tasks[what] = self._bar.add_task(what)
+            self._tasks[what] = self._bar.add_task(what, total=total)
         self._bar.update(self._tasks[what], completed=done, total=total)
 
 

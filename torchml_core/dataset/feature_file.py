@@ -269,11 +269,10 @@ class FeatureFile:
         import h5py
 
         try:
-            # no lock: whoever writes does not use the HDF5 library
-            self._file = h5py.File(self.path, "r", locking=False)
+            self._file = h5py.File(self.path, "r")
         except OSError as error:
             files.require_readable(self.path, WHAT)
-            raise self._error(f"not a complete HDF5 file ({error})") from None
+            raise self._error(f"cannot be opened as an HDF5 file ({error})") from None
         try:
             self._read_head()
         except TorchMLError:

@@ -248,8 +248,8 @@ class _Run:
         free = shutil.disk_usage(self.path.absolute().parent).free
         if needed > free:
             raise FileAccessError(
-                f"{self.path}: the values need {needed / 1e9:.3g} GB; {free / 1e9:.3g} GB of the disk"
-                " are free"
+                f"{self.path}: the values need {needed / 1e9:.3g} GB; {free / 1e9:.3g} GB of the"
+                " disk are free"
             )
 
 
