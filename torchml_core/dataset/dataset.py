@@ -184,8 +184,9 @@ class Dataset:
             If the file does not have all of the examples.
         """
         found = None if features is None else as_features(features)
-        for example in self.examples if found is not None else ():
-            found.place_of(example)
+        if found is not None:
+            for example in self.examples:
+                found.place_of(example)
         made = self.select(range(len(self)))
         made._features = found
         return made

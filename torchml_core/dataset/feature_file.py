@@ -87,6 +87,8 @@ class FeatureFile:
     def __init__(self, path: PathLike) -> None:
         self.path = files.as_path("path", path)
         files.require_file(self.path, WHAT)
+        self._descriptor: Descriptor | None = None
+        self._places: dict[bytes, int] | None = None
         self._open()
 
     @property
@@ -173,7 +175,7 @@ class FeatureFile:
         )
         energy, weight = float(found["energies"]), float(found["weights"])
         forces, stress = found["forces"], found["stresses"]
-        known = label_checksum(atoms, forces, stress, np.float64([energy, weight]))
+        known = label_checksum(atoms, forces, stress, np.array([energy, weight]))
         if known != found["label_checksums"]:
             raise self._error(f"structure {k} ({self.names[k]}) is damaged")
         return Example(
@@ -265,7 +267,7 @@ class FeatureFile:
 
     # ----
 
-    def _open(self):
+    def _open(self) -> None:
         import h5py
 
         try:
@@ -282,7 +284,7 @@ class FeatureFile:
             self.close()
             raise self._error(f"damaged ({type(error).__name__}: {error})") from None
 
-    def _read_head(self):
+    def _read_head(self) -> None:
         file = self._file
         found, version = file.attrs.get("format"), file.attrs.get("version")
         if found != FORMAT:
@@ -296,8 +298,6 @@ class FeatureFile:
         if settings_checksum(text, self.descriptor_text) != file.attrs["settings_checksum"]:
             raise self._error("settings do not have the checksum that the file says")
         self.settings: dict[str, Any] = json.loads(text)
-        self._descriptor: Descriptor | None = None
-        self._places: dict[bytes, int] | None = None
         self.names, self.kinds = self._text("names"), self._text("kinds")
         self.labels, self.skipped = self._text("labels"), self._text("skipped")
         self.species = tuple(self._text("species"))

@@ -51,13 +51,13 @@ def digest(atoms) -> bytes:
     pbc = np.asarray(atoms.pbc, dtype=np.uint8)
     cell = np.asarray(atoms.cell, dtype="<f8") * pbc[:, None] + 0.0  # no -0
     for array in (np.asarray(atoms.numbers, dtype="<i4"), atoms.positions.astype("<f8"), cell, pbc):
-        found.update(np.ascontiguousarray(array))
+        found.update(array.tobytes())
     return found.digest()
 
 
 def checksum(rows) -> int:
     """Return the CRC-32 of an array."""
-    return zlib.crc32(np.ascontiguousarray(rows))
+    return zlib.crc32(np.ascontiguousarray(rows).data)
 
 
 def label_checksum(atoms, forces, *others) -> int:

@@ -52,7 +52,7 @@ class Rows:
             If they cannot be read, or the file ends before.
         """
         out = np.empty((end - first, *self.shape[1:]), self.dtype)
-        flat = out.reshape(-1).view(np.uint8)
+        flat = out.data.cast("B") if out.size else memoryview(b"")
         for begin, stop, place in self._pieces(first, end):
             while begin < stop:
                 n = os.preadv(fd, [flat[begin:stop]], place)
@@ -63,7 +63,7 @@ class Rows:
 
     def write(self, fd: int, first: int, rows: np.ndarray) -> None:
         """Write rows, the first of which is number first."""
-        flat = np.ascontiguousarray(rows, self.dtype).reshape(-1).view(np.uint8)
+        flat = np.ascontiguousarray(rows, self.dtype).tobytes()
         for begin, stop, place in self._pieces(first, first + len(rows)):
             while begin < stop:  # what is written may be less than what was asked for
                 n = os.pwrite(fd, flat[begin:stop], place)

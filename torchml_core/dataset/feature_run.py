@@ -109,7 +109,8 @@ def featurize(
     labels = Labels(energy_key, forces_key, stress_key, kind_key, weight_key)
     run = _Run(descriptor, structures, path, dtype, labels)
     run.skip_bad = checks.flag("skip_bad", skip_bad)
-    run.complain, run.progress = complain or _ignore, progress or _ignore
+    run.complain = complain or run.complain
+    run.progress = progress or run.progress
     if checks.flag("resume", resume) and path.exists():
         run.require_same_settings()
     else:
@@ -121,7 +122,11 @@ def featurize(
 class _Run:
     """The two stages: structures are gathered in a file, then their values computed."""
 
+    skip_bad = False
+
     def __init__(self, descriptor, sources, path, dtype, labels):
+        self.complain: Callable[..., Any] = _ignore
+        self.progress: Callable[..., Any] = _ignore
         if not isinstance(descriptor, Descriptor):
             checks.refuse("descriptor", descriptor, "a Descriptor")
         self.descriptor, self.path = descriptor, path

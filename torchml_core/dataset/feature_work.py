@@ -136,7 +136,7 @@ class FeatureWork:
         FileAccessError
             If they cannot be written, such as to a full disk.
         """
-        errors, row = [], self.offsets[first]
+        errors = []
         records = np.zeros(len(values), dtype="<u8")
         for k, found in enumerate(values):
             if isinstance(found, TorchMLError):
@@ -145,10 +145,10 @@ class FeatureWork:
                 records[k] = self._record(found)
         try:
             if errors:
-                for k in np.flatnonzero(records):
+                for k in np.flatnonzero(records).tolist():
                     self._values.write(self._fd, self.offsets[first + k], values[k])
             else:
-                self._values.write(self._fd, row, np.concatenate(values))
+                self._values.write(self._fd, self.offsets[first], np.concatenate(values))
             self._checksums.write(self._fd, first, records)
         except OSError as error:
             raise FileAccessError(

@@ -41,7 +41,8 @@ def computed(work: FeatureWork, blocks: list, workers: int, n_threads: int | Non
         yield from _by_processes(work, blocks, min(workers, len(blocks)), n_threads or 1)
     else:
         for block in blocks:
-            yield block, work.compute(*block, n_threads)
+            first, end = block
+            yield block, work.compute(first, end, n_threads)
 
 
 # ---- processes of this machine, which write to the file themselves
