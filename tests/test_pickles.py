@@ -23,7 +23,7 @@ from structures import rattled_silicon
 
 import torchml_core as tm
 from torchml_core.ase import TorchMLCalculator
-from torchml_core.dataset import Dataset, Example, FeatureFile, featurize
+from torchml_core.dataset import Dataset, Example, FeatureFile, Finding, featurize
 from torchml_core.dataset.batches import Batch, Batches
 from torchml_core.descriptors.element_symmetry_functions import Function
 from torchml_core.descriptors.symmetry_functions.functions import CompactFunction
@@ -171,6 +171,7 @@ MADE = {
     tm.Xi: lambda folder: tm.Xi(2, 3.0),
     Dataset: lambda folder: small_data(),
     Example: lambda folder: small_data()[0],
+    Finding: lambda folder: Finding("duplicates", "one occurs twice", ("a.xyz@1", "a.xyz@2")),
     Batches: lambda folder: small_data().batches(descriptor(), 2, seed=0),
     Batch: lambda folder: small_data().batches(descriptor(), 2).batch([2, 0]),
     FeatureFile: lambda folder: small_features(folder),
@@ -197,6 +198,7 @@ WITHIN = {
     "cells",
     "cli",
     "convert",
+    "dataset.look",
     "descriptors.bispectrum.coupling",
     "descriptors.bispectrum.packing",
     "descriptors.data_lines",
@@ -230,6 +232,7 @@ WITHIN = {
     "structure_files",
     "threads",
     "training.checkpoint",
+    "training.choose",
     "training.expected_errors",
     "training.features",
     "training.least_squares",

@@ -5,5 +5,7 @@ from torchml_core.dataset.dataset import Dataset as Dataset
 from torchml_core.dataset.example import Example as Example
 from torchml_core.dataset.feature_file import FeatureFile as FeatureFile
 from torchml_core.dataset.feature_run import featurize as featurize
+from torchml_core.dataset.findings import Finding as Finding
+from torchml_core.dataset.findings import look_at as look_at
 
-__all__ = ["Dataset", "Example", "FeatureFile", "combined", "featurize"]
+__all__ = ["Dataset", "Example", "FeatureFile", "Finding", "combined", "featurize", "look_at"]
