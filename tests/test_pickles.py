@@ -44,7 +44,14 @@ from torchml_core.portable.precision import Choice, Precision
 from torchml_core.portable.species_input import SpeciesInput
 from torchml_core.structure import Structure, as_structure
 from torchml_core.torch_neighbors import NeighborGraph
-from torchml_core.training import Epoch, LinearFit, Trainer, fit_linear
+from torchml_core.training import (
+    Epoch,
+    KalmanFilter,
+    LevenbergMarquardt,
+    LinearFit,
+    Trainer,
+    fit_linear,
+)
 
 FUNCTIONS = [("g2", [[0.1, 0.0], [0.5, 1.0]]), ("g4", [[1, -1, 0.01]])]
 CUTOFF = small_models.CUTOFF
@@ -153,6 +160,8 @@ MADE = {
     tm.nn.ModelOutput: lambda folder: tm.nn.ModelOutput(*(torch.ones(1),) * 3),
     tm.nn.WithLinear: lambda folder: with_linear(),
     Trainer: lambda folder: Trainer(descriptor(), with_linear(), schedule="constant"),
+    KalmanFilter: lambda folder: KalmanFilter(0.1, 2.0),
+    LevenbergMarquardt: lambda folder: LevenbergMarquardt(0.1),
     Epoch: lambda folder: Epoch(1, 0.1, 2.0, {"energy": 0.1}, None, {}, 3.0),
     tm.nn.ElementPolynomials: lambda folder: tm.nn.ElementPolynomials(descriptor()),
     Extrapolations: lambda folder: Extrapolations(),
@@ -238,6 +247,9 @@ WITHIN = {
     "training.least_squares",
     "training.losses",
     "training.normal_equations",
+    "training.optimizers",
+    "training.second_order.jacobians",
+    "training.second_order.rows",
     "training.steps",
 }
 # Classes that are bases of others, results of C's kind, or tried elsewhere.

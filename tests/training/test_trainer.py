@@ -306,6 +306,7 @@ def test_what_is_refused(data):
     d = descriptor()
     for arguments, message in (
         ({"optimizer": 3}, "optimizer = 3: a class of torch.optim"),
+        ({"optimizer": "moon"}, "optimizer = 'moon'"),
         ({"optimizer": lambda parameters, lr: None}, "returns a torch.optim.Optimizer is needed"),
         ({"learning_rate": 0}, "learning_rate = 0"),
         ({"schedule": "linear"}, "schedule = 'linear'"),

@@ -4,6 +4,16 @@ from torchml_core.training.choose.descriptor import choose_descriptor as choose_
 from torchml_core.training.epochs import Epoch as Epoch
 from torchml_core.training.linear import LinearFit as LinearFit
 from torchml_core.training.linear import fit_linear as fit_linear
+from torchml_core.training.second_order import KalmanFilter as KalmanFilter
+from torchml_core.training.second_order import LevenbergMarquardt as LevenbergMarquardt
 from torchml_core.training.trainer import Trainer as Trainer
 
-__all__ = ["Epoch", "LinearFit", "Trainer", "choose_descriptor", "fit_linear"]
+__all__ = [
+    "Epoch",
+    "KalmanFilter",
+    "LevenbergMarquardt",
+    "LinearFit",
+    "Trainer",
+    "choose_descriptor",
+    "fit_linear",
+]

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from torchml_core.errors import InputError
-from torchml_core.training.losses import Totals
-from torchml_core.training.steps import Best, diverged
+from torchml_core.training.steps import Best, evaluated_totals
 
 if TYPE_CHECKING:
     from typing import Any
@@ -29,7 +27,8 @@ class Epoch(NamedTuple):
     number : int
         From 1.
     learning_rate : float
-        Of its last step.
+        Of its last step; with LevenbergMarquardt the damping, with KalmanFilter the forgetting
+        factor at its end.
     loss : float
         Mean of the training set while the weights changed.
     errors : dict of str to float
@@ -90,15 +89,9 @@ class Epochs:
 
     def next(self):
         """Train for one epoch and return it."""
-        start, totals = time.monotonic(), Totals(self._loss)
-        done = len(self.history)
-        self._model.train()
+        start, done = time.monotonic(), len(self.history)
         n_steps = (self._number or self._most) * len(self._batches)
-        for k, batch in enumerate(self._batches.of_epoch(done)):
-            self._steps.at((done * len(self._batches) + k) / n_steps)
-            loss = totals.add(results(self._model, batch, self._loss), batch)
-            if loss is not None:  # it is None if no structure of the batch has a label
-                self._steps.step(loss)
+        totals = self._steps.epoch(self._batches, done, n_steps)
         evaluated = evaluated_totals(self._validated, self._held_out, self._loss)
         found = Epoch(
             done + 1,
@@ -152,25 +145,3 @@ class Epochs:
             self._number = done + max(0, min(int(more), self._most - done))
         overdue = self._limit is not None and left < self._limit * (1 - OVERDUE)
         self.finished = overdue or (self._number is not None and done >= self._number)
-
-
-def results(model, batch, loss):
-    """The model's output, as far as the loss needs it."""
-    forces = bool(loss.weights["forces"]) and bool(batch.has_forces.any())
-    stress = bool(loss.weights["stress"]) and bool(batch.has_stress.any())
-    try:
-        return model(batch, forces=forces, stress=stress)
-    except InputError as error:
-        if all(p.isfinite().all() for p in model.network.parameters()):
-            raise
-        raise diverged("weights are infinite, or not numbers") from error
-
-
-def evaluated_totals(model, batches, loss):
-    """Totals of all batches, without a change of the weights."""
-    totals = Totals(loss)
-    model.eval()
-    with torch.no_grad():
-        for batch in batches:
-            totals.add(results(model, batch, loss), batch)
-    return totals

@@ -114,10 +114,22 @@ class Loss:
         scaled = values if scale is None else values * scale.to(values.dtype)
         return scaled * self.weights[name] ** 0.5
 
+    def factors(self, name, scaled):
+        """The penalty of scaled residuals relative to their squares' slope: 1 but for outliers.
+
+        With these factors as weights of squares, the gradient is that of the penalty.
+        """
+        if not self._huber:
+            return torch.ones_like(scaled)
+        return (self._delta_of(name) / scaled.abs().clamp_min(1e-300)).clamp_max(1.0)
+
+    def _delta_of(self, name):
+        return self._delta * (self.weights[name] ** 0.5 if self._relative else 1.0)
+
     def _penalty(self, scaled, name):
         if not self._huber:
             return scaled**2
-        delta = self._delta * (self.weights[name] ** 0.5 if self._relative else 1.0)
+        delta = self._delta_of(name)
         zero = torch.zeros_like(scaled)
         return 2 * torch.nn.functional.huber_loss(scaled, zero, reduction="none", delta=delta)
 

@@ -9,7 +9,8 @@ import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from torchml_core import checks
-from torchml_core.errors import ModelError
+from torchml_core.errors import InputError, ModelError
+from torchml_core.training.losses import Totals
 
 LAST_RATE = 1e-3  # of the cosine schedule, relative to the first
 
@@ -19,7 +20,8 @@ class Steps:
 
     Parameters
     ----------
-    network : torch.nn.Module
+    model : DescriptorModel
+    loss : Loss
     optimizer : callable
         ``optimizer(parameters, lr=rate)``.
     rate : float
@@ -31,8 +33,9 @@ class Steps:
         Of the average.
     """
 
-    def __init__(self, network, optimizer, rate, schedule, most, decay):
-        self._network, self._most, self._schedule = network, most, schedule
+    def __init__(self, model, loss, optimizer, rate, schedule, most, decay):
+        self._model, self._loss, self._most, self._schedule = model, loss, most, schedule
+        network = self._network = model.network
         self._parameters = trained_parameters(network)
         self._optimizer = optimizer(self._parameters, lr=rate)
         if not isinstance(self._optimizer, torch.optim.Optimizer):
@@ -51,12 +54,22 @@ class Steps:
     def rate(self):
         return float(self._optimizer.param_groups[0]["lr"])
 
-    def at(self, progress):
-        """Set the rate of the next step."""
+    def epoch(self, batches, number, n_steps):
+        """Take a step for each batch of an epoch; return the Totals of these."""
+        totals, first = Totals(self._loss), number * len(batches)
+        self._model.train()
+        for k, batch in enumerate(batches.of_epoch(number)):
+            self._at((first + k) / n_steps)
+            loss = totals.add(results(self._model, batch, self._loss), batch)
+            if loss is not None:  # it is None if no structure of the batch has a label
+                self._step(loss)
+        return totals
+
+    def _at(self, progress):
         for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * self._schedule(min(progress, 1.0))
 
-    def step(self, loss):
+    def _step(self, loss):
         if not math.isfinite(loss.item()):
             raise diverged(f"the loss is {loss.item()}")
         self._optimizer.zero_grad()
@@ -103,6 +116,28 @@ def trained_parameters(network):
     if not found:
         checks.refuse("network", network, "a network with parameters to train")
     return found
+
+
+def results(model, batch, loss):
+    """The model's output, as far as the loss needs it."""
+    forces = bool(loss.weights["forces"]) and bool(batch.has_forces.any())
+    stress = bool(loss.weights["stress"]) and bool(batch.has_stress.any())
+    try:
+        return model(batch, forces=forces, stress=stress)
+    except InputError as error:
+        if all(p.isfinite().all() for p in model.network.parameters()):
+            raise
+        raise diverged("weights are infinite, or not numbers") from error
+
+
+def evaluated_totals(model, batches, loss):
+    """Totals of all batches, without a change of the weights."""
+    totals = Totals(loss)
+    model.eval()
+    with torch.no_grad():
+        for batch in batches:
+            totals.add(results(model, batch, loss), batch)
+    return totals
 
 
 def diverged(what):

@@ -23,7 +23,7 @@ from torchml_core.training.checkpoint import (
     network_text,
     setting_text,
 )
-from torchml_core.training.epochs import Epoch, Epochs, evaluated_totals
+from torchml_core.training.epochs import Epoch, Epochs
 from torchml_core.training.expected_errors import (
     ExpectedErrors,
     check_expected_errors,
@@ -31,7 +31,9 @@ from torchml_core.training.expected_errors import (
     find_expected_errors,
 )
 from torchml_core.training.losses import Loss
-from torchml_core.training.steps import SCHEDULES, Steps
+from torchml_core.training.optimizers import LEARNING_RATE, OPTIMIZERS
+from torchml_core.training.second_order import KalmanFilter, LevenbergMarquardt
+from torchml_core.training.steps import SCHEDULES, Steps, evaluated_totals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -61,10 +63,13 @@ class Trainer:
         Energies of free atoms, which the network does not learn. None: those of the data, see
         :meth:`Dataset.reference_energies`, unless the network has its own (WithLinear,
         ElementNetworks with reference_energies).
-    optimizer : callable
-        ``optimizer(parameters, lr=learning_rate)`` returns a torch.optim.Optimizer: a class of
-        torch.optim, or a function of your own.
-    learning_rate : float
+    optimizer : str, callable, LevenbergMarquardt or KalmanFilter
+        "adam", "adamw", or "muon" (for matrices, and Adam for the rest);
+        ``optimizer(parameters, lr=learning_rate)``, which returns a torch.optim.Optimizer: a class
+        of torch.optim, or a function of your own; or one of our optimizers of second order, which
+        have neither learning rate, schedule, clipping nor averages.
+    learning_rate : float, optional
+        None: 0.003.
     schedule : {"cosine", "constant"} or callable
         The learning rate of each step, relative to the first: down to 0.001 along a cosine, or
         ``schedule(progress)`` with progress from 0 to 1.
@@ -130,8 +135,11 @@ class Trainer:
         network: torch.nn.Module,
         *,
         reference_energies: Mapping[str, float] | None = None,
-        optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
-        learning_rate: float = 3e-3,
+        optimizer: str
+        | Callable[..., torch.optim.Optimizer]
+        | LevenbergMarquardt
+        | KalmanFilter = "adam",
+        learning_rate: float | None = None,
         schedule: str | Callable[[float], float] = "cosine",
         batch_size: int = 16,
         expected_errors: str | Mapping[str, float | Mapping[str, float]] | None = "fit",
@@ -171,12 +179,17 @@ class Trainer:
         self._expected = expected_errors
         if expected_errors != "fit":
             self._expected = check_expected_errors(expected_errors)
-        if not callable(optimizer):
-            checks.refuse("optimizer", optimizer, "a class of torch.optim, or a function,")
         self._callbacks = tuple(checks.sequence("callbacks", callbacks, "a sequence of functions"))
         if not all(map(callable, self._callbacks)):
             checks.refuse("callbacks", callbacks, "a sequence of functions")
-        self._optimizer = optimizer
+        self._second_order = isinstance(optimizer, (LevenbergMarquardt, KalmanFilter))
+        self._optimizer = optimizer if self._second_order else _first_order(optimizer)
+        if self._second_order:
+            for name in ("learning_rate", "max_gradient_norm", "average"):
+                if self._settings[name] is not None:
+                    checks.refuse(name, self._settings[name], f"None, with {optimizer!r},")
+        if learning_rate is None:
+            learning_rate = LEARNING_RATE
         self._learning_rate = checks.positive("learning_rate", learning_rate)
         if not callable(schedule):
             schedule = SCHEDULES[checks.one_of("schedule", schedule, tuple(SCHEDULES))]
@@ -263,14 +276,7 @@ class Trainer:
             torch.manual_seed(self._seed)
             batches = self._batches(train, self._batch_size, seed=self._seed)
             self._prepare(train, batches, state)
-            steps = Steps(
-                self.network,
-                self._optimizer,
-                self._learning_rate,
-                self._schedule,
-                self._norm,
-                self._average,
-            )
+            steps = self._steps()
             evaluated = self._batches(held_out, EVALUATED_AT_ONCE)
             running = Epochs(
                 self.model, self._loss, steps, batches, evaluated, epochs, time_limit, began
@@ -384,6 +390,19 @@ class Trainer:
             self._loss.expected = ExpectedErrors(errors_by_kind(self._expected, train))
         self._fitted = train
 
+    def _steps(self):
+        if self._second_order:
+            return self._optimizer.steps(self.model, self._loss)
+        return Steps(
+            self.model,
+            self._loss,
+            self._optimizer,
+            self._learning_rate,
+            self._schedule,
+            self._norm,
+            self._average,
+        )
+
     def _state(self, running):
         return {
             "epochs": running.state_dict(),
@@ -416,6 +435,20 @@ def check_dataset(data):
     """Raise InputError for what is not a Dataset."""
     if not isinstance(data, Dataset):
         checks.refuse("data", data, "a Dataset")
+
+
+def _first_order(optimizer):
+    """The function that makes a torch.optim.Optimizer."""
+    if isinstance(optimizer, str):
+        return OPTIMIZERS[checks.one_of("optimizer", optimizer, tuple(OPTIMIZERS))]
+    if not callable(optimizer) or optimizer in (LevenbergMarquardt, KalmanFilter):
+        checks.refuse(
+            "optimizer",
+            optimizer,
+            f"a class of torch.optim, a function, one of {', '.join(OPTIMIZERS)}, or"
+            " LevenbergMarquardt() or KalmanFilter()",
+        )
+    return optimizer
 
 
 def _or_none(check, name, value):

@@ -1,0 +1,129 @@
+"""Levenberg's and Marquardt's method, on all structures at a time."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from torchml_core import checks
+from torchml_core.training.losses import Totals
+from torchml_core.training.second_order.rows import Rows
+from torchml_core.training.steps import diverged
+
+TRIED = 8  # dampings in an epoch
+SMALLEST, LARGEST = 1e-15, 1e15
+
+
+class LevenbergMarquardt:
+    """An optimizer of :class:`Trainer`: damped least squares, one step in each epoch.
+
+    With the Jacobian J of the residuals r of all structures with respect to the n parameters,
+    weighted as in the loss, the step δ solves
+
+        ``(JᵀJ + damping diag(JᵀJ)) δ = -Jᵀr``
+
+    It is taken if the loss becomes lower, and the damping is then divided by ``decrease``; else the
+    damping is multiplied with ``increase``, and another step is tried. Only JᵀJ (n²) is kept: J is
+    made in blocks of rows.
+
+    Parameters
+    ----------
+    damping : float
+        At first.
+    increase, decrease : float
+        Above 1.
+
+    Raises
+    ------
+    InputError
+        If an argument cannot be used.
+
+    Notes
+    -----
+    Made for networks of up to some thousand parameters. Any network of torch's functions will do
+    whose energies of atoms depend on the atom's own values; it is in evaluation mode, without
+    dropout.
+
+    References
+    ----------
+    D. W. Marquardt, J. Soc. Ind. Appl. Math. 11, 431 (1963).
+    """
+
+    def __init__(self, damping: float = 1e-3, increase: float = 4.0, decrease: float = 3.0) -> None:
+        self.damping = checks.positive("damping", damping)
+        self.increase, self.decrease = (
+            checks.number(name, value)
+            for name, value in (("increase", increase), ("decrease", decrease))
+        )
+        for name in ("increase", "decrease"):
+            if getattr(self, name) <= 1:
+                checks.refuse(name, getattr(self, name), "a number above 1")
+
+    def __repr__(self):
+        return f"LevenbergMarquardt({self.damping!r}, {self.increase!r}, {self.decrease!r})"
+
+    def steps(self, model, loss):
+        return _Steps(self, model, loss)
+
+
+class _Steps:
+    """The method on one model."""
+
+    def __init__(self, settings, model, loss):
+        self._settings, self._loss = settings, loss
+        self._rows = Rows(model, loss, n_matrices=3)
+        self._damping = settings.damping
+        self.averaged = model.network
+
+    @property
+    def rate(self):
+        return self._damping
+
+    def epoch(self, batches, number, n_steps):
+        """Take one step for all batches; return Totals of the weights before it."""
+        rows, totals = self._rows, Totals(self._loss)
+        matrix = torch.zeros(rows.n, rows.n, dtype=torch.float64)
+        right = torch.zeros(rows.n, dtype=torch.float64)
+        numbers = _numbers(batches, self._loss)
+        for batch in batches.of_epoch(number):
+            for own, residuals in rows.of_batch(batch, totals, numbers):
+                matrix.addmm_(own.T, own)
+                right += own.T @ residuals
+        if not math.isfinite(totals.loss() or 0.0):
+            raise diverged(f"the loss is {totals.loss()}")
+        self._take(matrix, right, totals.loss(), batches)
+        return totals
+
+    def _take(self, matrix, right, loss, batches):
+        start = self._rows.get()
+        diagonal = matrix.diagonal().clone()
+        scale = torch.where(diagonal > 0, diagonal, 1.0).rsqrt()
+        matrix *= scale[:, None] * scale
+        unit = torch.eye(len(matrix), dtype=torch.float64)
+        for _ in range(TRIED):
+            factor, failed = torch.linalg.cholesky_ex(matrix + self._damping * unit)
+            if not failed:
+                step = torch.cholesky_solve((scale * right)[:, None], factor)[:, 0] * scale
+                self._rows.set(start - step)
+                if self._rows.loss(batches) < loss:
+                    self._damping = max(self._damping / self._settings.decrease, SMALLEST)
+                    return
+            self._damping = min(self._damping * self._settings.increase, LARGEST)
+        self._rows.set(start)
+
+    def state_dict(self):
+        return {"damping": self._damping}
+
+    def load_state_dict(self, state):
+        self._damping = state["damping"]
+
+
+def _numbers(batches, loss):
+    """How many residuals there are of each label."""
+    numbers = {"energy": 0, "forces": 0, "stress": 0}
+    for example in batches.data:
+        numbers["energy"] += example.energy is not None
+        numbers["forces"] += 3 * example.n_atoms * (example.forces is not None)
+        numbers["stress"] += 6 * (example.stress is not None)
+    return {name: n for name, n in numbers.items() if n and loss.weights[name]}
