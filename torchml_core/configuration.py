@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import functools
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from torchml_core import checks
+from torchml_core._folding import atoms_of, fold_rows
 from torchml_core._one_step import plain_particles
 from torchml_core.configuration_checks import (
     check_all_rows,
@@ -347,6 +349,11 @@ class Configuration:
             raise InputError(
                 f"per_particle has shape {values.shape}; ({self.n_particles}, ...) is needed"
             )
+        if values.dtype == np.float64 and self.parents is not None:  # as results are
+            rows = np.ascontiguousarray(values).reshape(len(values), math.prod(values.shape[1:]))
+            atoms = atoms_of(self.parents, self.contributing)
+            folded = fold_rows(rows, atoms, self.n_centers)
+            return folded.reshape(self.n_centers, *values.shape[1:])
         folded = np.zeros((self.n_centers, *values.shape[1:]), dtype=values.dtype)
         np.add.at(folded, self.atoms_of_particles(), values)
         return folded

@@ -297,7 +297,9 @@ class _Group:
         terms = AddedTerms(first.pair_terms, c, n_threads, derivatives=gradient)
         found = [
             # a copy: a model may work in place
-            model._outcome(c, None if D is None else D.copy(), gradient=gradient)
+            model._outcome(
+                c, None if D is None else D.copy(), gradient=gradient, n_threads=n_threads
+            )
             for _, model in self.members
         ]
         mean = _Derivatives(first, c, _mean_outcome(found), terms, asked)

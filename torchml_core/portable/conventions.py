@@ -199,8 +199,12 @@ class DescriptorConvention:
         values = torch.from_numpy(values).to(device, dtype)
         if not self._takes_species:
             return Inputs((values,), values, c.centers, True)
-        species = self._species_input().numbers(self._species)[c.codes(self._species)[c.centers]]
-        return Inputs((values, torch.from_numpy(species).to(device)), values, c.centers, True)
+        species = torch.from_numpy(self.species(c)).to(device)
+        return Inputs((values, species), values, c.centers, True)
+
+    def species(self, c):
+        """Return what the model is given for the species of each contributing particle."""
+        return self._species_input().numbers(self._species)[c.codes(self._species)[c.centers]]
 
     def derivatives(self, c, inputs, gradient, *, virial, n_threads=None):
         """Turn dE/dD into Derivatives."""

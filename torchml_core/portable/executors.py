@@ -24,6 +24,7 @@ from torchml_core.portable.device import execution_device
 from torchml_core.portable.forward import Forward
 from torchml_core.portable.linear_model import linear_function
 from torchml_core.portable.model_file import content_to_load
+from torchml_core.portable.plain_network import plain_network
 from torchml_core.portable.torchscript_file import refuse_compiled
 from torchml_core.torch_threads import settle_torch
 
@@ -173,6 +174,8 @@ class TorchScriptExecutor(_Executor):
         gradients, also when the caller asks for none.
     linear : LinearFunction or None
         The function that the model is, if it is known to be linear.
+    plain : PlainNetwork or None
+        The same model for our own kernel, if it is one of our networks.
     not_frozen_because : str or None
         torch's reason, for the few models that cannot be frozen; these run as they are, which
         gives the same results a little slower.
@@ -199,7 +202,7 @@ class TorchScriptExecutor(_Executor):
         if not trust:
             refuse_compiled(path, module)
         weights = [list(module.parameters()), list(module.buffers())]
-        self.linear = linear_function(module)
+        self.linear, self.plain = linear_function(module), plain_network(module)
         self.forward = forward_of(module)
         self.arguments = self.forward.arguments
         self.not_frozen_because = None
@@ -231,7 +234,7 @@ class ExportedExecutor(_Executor):
     """
 
     uses_autograd = False  # an exported program has only the operators that it called
-    linear = None
+    linear = plain = None
 
     def __init__(self, path, content, device, trust, default_dtype):
         super().__init__(path, content, device, trust, default_dtype)

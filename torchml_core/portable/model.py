@@ -120,6 +120,9 @@ class PortableModel:
             place=place,
         )
         dtype = told.get("dtype") or parameters.dtype or getattr(card, "dtype", None)
+        self._is_plain = self._find_plain(dtype)
+        if self._is_plain:  # its type is known
+            dtype = str(executor.plain.dtype).removeprefix("torch.")
         self._precision = Precision(executor.weights_dtype, dtype)
         self._other_executor = None  # for another default type, if the model needs it
         self._calling = conventions.BY_NAME[parameters.convention](
@@ -469,7 +472,7 @@ class PortableModel:
                 return self._linear.values(c, codes, **asked), None
         descriptor_values = self._calling.values(c, n_threads)
         outside = outside_of([self._limits], c, descriptor_values)
-        found = self._outcome(c, descriptor_values, gradient=forces or virial)
+        found = self._outcome(c, descriptor_values, gradient=forces or virial, n_threads=n_threads)
         values = self._energies(c, found)
         values.update(self._derivatives(c, found, forces, virial, n_threads))
         return values, outside
@@ -486,14 +489,33 @@ class PortableModel:
         linear = LinearModel(function, self.descriptor, self.species)
         return linear if linear.fits else None
 
-    def _outcome(self, c, values, *, gradient):
+    def _find_plain(self, dtype):
+        """Whether the model is a PlainNetwork that takes the descriptor's values."""
+        if self.descriptor is None or self.device.type != "cpu" or self._executor.plain is None:
+            return False
+        plain = self._executor.plain
+        asked = dtype is None or getattr(torch, dtype) == plain.dtype
+        return asked and plain.width == self.descriptor.width
+
+    def _outcome(self, c, values, *, gradient, n_threads=None):
         """The Outcome for a configuration and the values of its descriptor; checked."""
-        with evaluation.own_state(self.device):
-            found = self._run(c, values, gradient)
+        found = self._run_plain(c, values, gradient, n_threads) if self._is_plain else None
+        if found is None:
+            with evaluation.own_state(self.device):
+                found = self._run(c, values, gradient)
         evaluation.check_finite(
             found.energies, found.gradient, self._executor.path, partial(self._hint, c)
         )
         return found
+
+    def _run_plain(self, c, values, gradient, n_threads):
+        """The Outcome of a PlainNetwork; None if it has no network for one of the species."""
+        plain = self._executor.plain
+        codes = self._calling.species(c) if self.parameters.takes_species else None
+        if not plain.takes(codes):
+            return None  # torch says what is wrong
+        results = plain.evaluate(values, codes, gradient=gradient, n_threads=n_threads)
+        return evaluation.Outcome(conventions.Inputs((), None, c.centers, True), *results)
 
     def _run(self, c, values, gradient):
         """The Outcome for a configuration; if the model needs it, from a larger configuration."""

@@ -12,16 +12,17 @@ cdef inline vec horner(vec sum, vec x, double coefficient) noexcept nogil:
     return sum * x + splat(coefficient, &x)
 
 
-cdef inline vec vexp(vec x) noexcept nogil:
-    """exp(x) for x < 700 (float32: 87); where it would be below 1e-307 (1e-37), about that.
+cdef inline vec exp_series(vec x, vec *rest, vec *shifted) noexcept nogil:
+    """(exp(r) - 1)/r, where x = n ln 2 + r with |r| <= ln(2)/2; r and n, for simd_scale.
 
-    x = n ln 2 + r with |r| <= ln(2)/2: exp(r) by a Chebyshev fit (relative error 3e-18, float32
-    2e-9), times 2^n. ln 2 comes in two parts, the first short enough that n times it is exact.
+    A Chebyshev fit (relative error 3e-18, float32 2e-9). ln 2 comes in two parts, the first short
+    enough that n times it is exact. Of x below -707 (float32: -86) r and n are those of that; NaN
+    stays NaN.
     """
-    cdef vec n, shifted, r, p
+    cdef vec n, r, p
     if vec is vfloat:
-        x = vmax(x, splat(-86.0, &x))
-        n = simd_round_f(x * splat(1.4426950408889634, &x), &shifted)
+        x = vmax(splat(-86.0, &x), x)
+        n = simd_round_f(x * splat(1.4426950408889634, &x), shifted)
         r = x - n * splat(0.693359375, &x)
         r = r - n * splat(-2.12194440054690583e-4, &x)
         p = splat(0.0013941108434, &x)
@@ -30,11 +31,9 @@ cdef inline vec vexp(vec x) noexcept nogil:
         p = horner(p, r, 0.166664155147)
         p = horner(p, r, 0.500000004712)
         p = horner(p, r, 1.00000003772)
-        p = horner(p, r, 1.0)
-        return simd_scale_f(p, shifted)
     else:
-        x = vmax(x, splat(-707.0, &x))
-        n = simd_round_d(x * splat(1.4426950408889634, &x), &shifted)
+        x = vmax(splat(-707.0, &x), x)
+        n = simd_round_d(x * splat(1.4426950408889634, &x), shifted)
         r = x - n * splat(0.6931471803691238, &x)
         r = r - n * splat(1.9082149292705877e-10, &x)
         p = splat(2.5110037605963777712e-8, &x)
@@ -48,8 +47,29 @@ cdef inline vec vexp(vec x) noexcept nogil:
         p = horner(p, r, 0.16666666666666680806)
         p = horner(p, r, 0.50000000000000183855)
         p = horner(p, r, 0.99999999999999999976)
-        p = horner(p, r, 0.99999999999999999693)
-        return simd_scale_d(p, shifted)
+    rest[0] = r
+    return p
+
+
+cdef inline vec vexp(vec x) noexcept nogil:
+    """exp(x) for x < 700 (float32: 87); where it would be below 1e-307 (1e-37), about that."""
+    cdef vec r, shifted
+    cdef vec p = exp_series(x, &r, &shifted)
+    if vec is vfloat:
+        return simd_scale_f(horner(p, r, 1.0), shifted)
+    else:
+        return simd_scale_d(horner(p, r, 0.99999999999999999693), shifted)
+
+
+cdef inline vec vexpm1(vec x) noexcept nogil:
+    """exp(x) - 1 for x < 700 (float32: 87), good to the last digits near 0 too."""
+    cdef vec r, shifted, power
+    cdef vec p = exp_series(x, &r, &shifted)
+    if vec is vfloat:
+        power = simd_scale_f(splat(1, &x), shifted)
+    else:
+        power = simd_scale_d(splat(1, &x), shifted)
+    return power * (p * r) + (power - 1)
 
 
 cdef inline vec whole_power(vec x, int n) noexcept nogil:
