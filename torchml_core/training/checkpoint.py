@@ -133,6 +133,8 @@ def setting_text(value: Any) -> str:
         return ", ".join(f"{name}: {setting_text(own)}" for name, own in sorted(value.items()))
     if isinstance(value, (list, tuple)):
         return ", ".join(map(setting_text, value))
+    if isinstance(value, str):
+        return value
     name = getattr(value, "__qualname__", None)
     return repr(value) if name is None else f"{value.__module__}.{name}"
 
