@@ -1,0 +1,1 @@
+"""Long runs that say how reliable the package is; docs/reliability.md has their figures."""
