@@ -4,8 +4,8 @@
 
 Each evaluation searches neighbors and computes values, vjp and jvp of one of the descriptors, for
 one of 50 structures. Memory is that of the process after a tenth of the evaluations, and at the
-end. Then threads of Python evaluate the same structures at once; each result must be equal, to the last
-bit, to that of one thread.
+end. Then threads of Python evaluate the same structures at once; each result must be equal, to the
+last bit, to that of one thread.
 """
 
 import argparse
