@@ -9,7 +9,7 @@ import errno
 import click
 
 from torchml_core import __version__
-from torchml_core.cli import convert, evaluate, featurize, inspect, kim, plot
+from torchml_core.cli import convert, evaluate, featurize, inspect, kim, plot, train
 from torchml_core.errors import TorchMLError
 
 
@@ -48,7 +48,7 @@ class _Group(click.Group):
     help="Show the whole traceback of an error.",
 )
 def main(debug):
-    """Evaluate and inspect portable machine-learning models of atoms."""
+    """Train, evaluate and inspect portable machine-learning models of atoms."""
 
 
 main.add_command(convert.group)
@@ -57,3 +57,4 @@ main.add_command(featurize.command)
 main.add_command(inspect.command)
 main.add_command(kim.group)
 main.add_command(plot.command)
+main.add_command(train.command)

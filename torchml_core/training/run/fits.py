@@ -1,0 +1,242 @@
+"""The stages of a run: least squares, and a network on top of them. Finished ones are stored."""
+
+from __future__ import annotations
+
+import copy
+import time
+
+import torch
+
+from torchml_core.training.linear import fit_linear
+from torchml_core.training.run.candidates import Candidate, network, polynomials
+from torchml_core.training.run.errors import errors_of
+from torchml_core.training.run.recipe import batch_size
+from torchml_core.training.run.screen import in_words
+from torchml_core.training.trainer import Trainer
+
+PUBLISHED_EVERY = 20.0  # seconds at least, while a network is trained
+LEAST_TIME = 3.0  # seconds, for which a network is worth a try
+MANY_EPOCHS = 100_000
+
+
+class Fits:
+    """The stages of one member of a run.
+
+    Parameters
+    ----------
+    run : Run
+    structures : Structures
+        Those of this member.
+    seed : int
+    prefix : str
+        Of the names of its files.
+    """
+
+    def __init__(self, run, structures, seed, prefix):
+        self.run, self.structures, self._seed, self._prefix = run, structures, seed, prefix
+        self.candidates: list[Candidate] = []
+        self.history: list = []
+
+    @property
+    def best(self):
+        return min(self.candidates, key=lambda candidate: candidate.score)
+
+    @property
+    def expected(self):
+        """Errors by label and kind, which scores are relative to: those of the first fit."""
+        return self.candidates[0].facts["expected"]
+
+    def fit(self, stage, deadline, improved):
+        """Fit a stage, or take it from the folder; call ``improved()`` if it is the best."""
+        key = f"{self._prefix}{stage.name}"
+        known = self.run.folder.state["stages"].get(key)
+        before = self.best if self.candidates else None
+        if stage.degree:
+            self._linear(stage, key, known)
+        else:
+            self._network(key, known, deadline, improved)
+        if known is None:
+            self._tell(stage)
+        if self.candidates and self.best is not before:
+            improved()
+
+    def _linear(self, stage, key, known):
+        run, data = self.run, self.structures
+        if known is None:
+            start = time.monotonic()
+            fit = fit_linear(
+                run.descriptor,
+                data.train,
+                degree=stage.degree,
+                components=stage.components,
+                validation=data.validation,
+                isolated=data.reference_energies,
+                n_threads=run.n_threads,
+            )
+            final = fit.refitted if data.held_out else fit.module
+            facts = {
+                "expected": fit.expected_errors,
+                "n_parameters": fit.n_coefficients,
+                "ridge": fit.ridge,
+                "degree": stage.degree,
+                "components": stage.components,
+            }
+            run.folder.save_tensors(
+                f"{key}.pt", {"module": fit.module.state_dict(), "final": final.state_dict()}
+            )
+            found = self._scored(fit.module, facts)
+            known = {**facts, **found, "seconds": time.monotonic() - start}
+            run.finish_stage(key, known)
+        stored = run.folder.load_tensors(f"{key}.pt")
+        module, final = (
+            polynomials(run.descriptor, run.species, stage.degree, stored[name])
+            for name in ("module", "final")
+        )
+        self.candidates.append(Candidate(stage.name, module, final, known["score"], known))
+
+    def _scored(self, module, facts):
+        expected = self.candidates[0].facts["expected"] if self.candidates else facts["expected"]
+        errors = self._errors(module)
+        return {"score": errors.score(expected), "validation": _plain(errors)}
+
+    def _errors(self, module):
+        run = self.run
+        return errors_of(
+            module, run.descriptor, self.structures.validation, None, n_threads=run.n_threads
+        )
+
+    def _network(self, key, known, deadline, improved):
+        run, own = self.run, self.run.settings.network
+        base = self.best.module
+        module = network(run.settings, run.descriptor, base, self._seed)
+        checkpoint = run.folder.part(f"{key}.checkpoint")
+        if known is None:
+            start = time.monotonic()
+            limit = None if own.epochs else deadline - time.monotonic()
+            if limit is not None and limit < LEAST_TIME and not checkpoint.exists():
+                run.screen.say("no time is left for a network")
+                run.finish_stage(key, {"skipped": True})
+                return
+            self._train(module, checkpoint, limit, improved)
+            n = sum(p.numel() for p in module.network.parameters())
+            facts = {
+                "n_parameters": n,
+                "epochs": len(self.history),
+                "history": [_epoch(epoch) for epoch in self.history],
+                **self._scored(module, {}),
+                "seconds": time.monotonic() - start,
+            }
+            run.folder.save_tensors(f"{key}.pt", module.state_dict())
+            run.finish_stage(key, facts)
+            known = facts
+            checkpoint.unlink(missing_ok=True)
+        if known.get("skipped"):
+            return
+        module.load_state_dict(run.folder.load_tensors(f"{key}.pt"))
+        module.eval()
+        self.candidates.append(Candidate("network", module, module, known["score"], known))
+
+    def _train(self, module, checkpoint, limit, improved):
+        run, own = self.run, self.run.settings.network
+        watch = _Watch(self, module, limit, own.epochs, improved)
+        trainer = Trainer(
+            run.descriptor,
+            module,
+            optimizer=OPTIMIZERS[own.optimizer],
+            learning_rate=own.learning_rate,
+            batch_size=batch_size(run.settings, self.structures.train),
+            expected_errors=self.expected,
+            weights=run.settings.weights.model_dump(),
+            max_gradient_norm=own.max_gradient_norm,
+            seed=self._seed,
+            callbacks=[watch],
+            n_threads=run.n_threads,
+        )
+        with run.screen.epochs():
+            try:
+                self.history = trainer.fit(
+                    self.structures.train,
+                    validation=self.structures.validation,
+                    epochs=own.epochs or MANY_EPOCHS,
+                    time_limit=None if limit is None else max(limit, 0.1),
+                    checkpoint=checkpoint,
+                )
+            except KeyboardInterrupt:
+                watch.offer()
+                raise
+
+    def offer(self, module):
+        """Take a network in the middle of its training for a candidate; True if it is the best."""
+        found = self._scored(module, {})
+        if found["score"] >= self.best.score:
+            return False
+        self.candidates = [c for c in self.candidates if c.stage != "unfinished network"]
+        self.candidates.append(
+            Candidate("unfinished network", module, module, found["score"], found)
+        )
+        return True
+
+    def _tell(self, stage):
+        if not self.candidates:
+            return
+        last = self.candidates[-1]
+        if not (last.stage == stage.name and "seconds" in last.facts):
+            return
+        errors = {label: x for label, (x, _) in last.facts["validation"]["all"].items()}
+        self.run.screen.say(
+            f"{stage.name}: {last.facts['n_parameters']} parameters in"
+            f" {last.facts['seconds']:.1f} s; {in_words(errors)} on validation structures"
+        )
+
+
+class _Watch:
+    """Looks at each epoch, and publishes better networks now and then."""
+
+    def __init__(self, fits, module, limit, epochs, improved):
+        self._fits, self._module, self._improved = fits, module, improved
+        self._limit, self._epochs = limit, epochs
+        self._best, self._weights = float("inf"), None
+        self._began = self._last = time.monotonic()
+
+    def __call__(self, trainer, epoch):
+        now = time.monotonic()
+        done = epoch.number / self._epochs if self._epochs else (now - self._began) / self._limit
+        self._fits.run.screen.epoch(epoch, min(done, 1.0))
+        if epoch.validation_loss is not None and epoch.validation_loss < self._best:
+            self._best = epoch.validation_loss
+            self._weights = copy.deepcopy(self._module.state_dict())
+        if now - self._last > PUBLISHED_EVERY:
+            self._last = now
+            self.offer()
+
+    def offer(self):
+        """Publish the best weights since the last time, if they are the best model so far."""
+        if self._weights is None:
+            return
+        module = copy.deepcopy(self._module)
+        module.load_state_dict(self._weights)
+        self._weights = None
+        if self._fits.offer(module.eval()):
+            self._improved()
+
+
+def _muon(parameters, lr):
+    from torchml_core.training.run.optimizers import Muon
+
+    return Muon(parameters, lr=lr)
+
+
+OPTIMIZERS = {"adam": torch.optim.Adam, "muon": _muon}
+
+
+def _plain(errors):
+    return errors.by_kind
+
+
+def _epoch(epoch):
+    return {
+        "number": epoch.number,
+        "loss": epoch.loss,
+        "errors": epoch.errors,
+        "validation_errors": epoch.validation_errors,
+    }
