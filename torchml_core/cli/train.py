@@ -45,6 +45,8 @@ def command(ctx, config, resume, print_config, output, **given):
         train(settings, resume=resume)
     except KeyboardInterrupt:
         model = settings.path(settings.output) / "model"
-        there = f"{model} has the best model so far" if model.exists() else "no model was fitted yet"
+        there = "no model has been fitted yet"
+        if model.exists():
+            there = f"{model} has the best model so far"
         click.echo(f"\ninterrupted: {there}; --resume goes on from here", err=True)
         ctx.exit(130)

@@ -76,7 +76,7 @@ def choose(data, cutoff, size):
 
 
 def cutoff_of(data):
-    """Return a cutoff that has the second shell of neighbors in a crystal, and some of the third."""
+    """Return a cutoff that reaches the second shell of neighbors in a crystal, or the third."""
     nearest = []
     step = max(1, len(data) // 50)
     for example in list(data)[::step]:

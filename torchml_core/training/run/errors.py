@@ -1,4 +1,4 @@
-"""Errors of a model on a data set, by kind of structure and by element, and parity plots' values."""
+"""Errors of a model on a data set, by kind and by element, and the values for plots."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ import torch
 from torchml_core.training.linear import fit_linear
 from torchml_core.training.run.candidates import Candidate, network, polynomials
 from torchml_core.training.run.errors import errors_of
+from torchml_core.training.run.muon import MuonAndAdam
 from torchml_core.training.run.recipe import batch_size
 from torchml_core.training.run.screen import in_words
 from torchml_core.training.trainer import Trainer
@@ -220,13 +221,7 @@ class _Watch:
             self._improved()
 
 
-def _muon(parameters, lr):
-    from torchml_core.training.run.optimizers import Muon
-
-    return Muon(parameters, lr=lr)
-
-
-OPTIMIZERS = {"adam": torch.optim.Adam, "muon": _muon}
+OPTIMIZERS = {"adam": torch.optim.Adam, "muon": MuonAndAdam}
 
 
 def _plain(errors):

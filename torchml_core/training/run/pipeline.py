@@ -17,7 +17,7 @@ from torchml_core.training.run.folder import RunFolder, digest
 from torchml_core.training.run.screen import Screen, in_words
 from torchml_core.training.run.structures import paths_of, read_all
 
-# Of the time limit, for what comes after the last stage: the check, errors of all structures, plots.
+# Of the time limit, for what comes after the last stage: the check, errors, plots.
 RESERVE, RESERVE_SECONDS = 0.05, 5.0
 
 

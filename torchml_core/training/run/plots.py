@@ -34,9 +34,7 @@ def _parity(errors, path):
 
     labels = [x for x in UNITS if any(x in own.pairs for own in errors.values())]
     figure = Figure(figsize=(4.6 * len(labels), 4.6), layout="constrained")
-    for axes, label in zip(
-        figure.subplots(1, len(labels), squeeze=False)[0], labels, strict=True
-    ):
+    for axes, label in zip(figure.subplots(1, len(labels), squeeze=False)[0], labels, strict=True):
         shown = {name: own.pairs[label] for name, own in errors.items() if label in own.pairs}
         every = np.concatenate([x for pair in shown.values() for x in pair])
         limits = float(every.min()), float(every.max())
@@ -61,9 +59,7 @@ def _learning_curve(history, path):
 
     labels = [x for x in UNITS if x in history[0]["errors"]]
     figure = Figure(figsize=(4.6 * len(labels), 3.6), layout="constrained")
-    for axes, label in zip(
-        figure.subplots(1, len(labels), squeeze=False)[0], labels, strict=True
-    ):
+    for axes, label in zip(figure.subplots(1, len(labels), squeeze=False)[0], labels, strict=True):
         for key, name in (("errors", "train"), ("validation_errors", "validation")):
             known = [(k + 1, e[key][label]) for k, e in enumerate(history) if label in e[key]]
             if known:

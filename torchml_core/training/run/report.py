@@ -101,7 +101,9 @@ def _data(run):
         counts = [data.count(label) for label in LABELS]
         rows.append([name, len(data), n_atoms, *counts])
     text = table(["", "structures", "atoms", "energies", "forces", "stresses"], rows)
-    files = [f"- `{name}`, SHA-256 {digest}..." for name, digest in run.folder.state["files"].items()]
+    files = [
+        f"- `{name}`, SHA-256 {digest}..." for name, digest in run.folder.state["files"].items()
+    ]
     text += "\n" + "\n".join(files) + "\n"
     references = run.structures[0].reference_energies
     text += "\n" + table(
@@ -118,7 +120,9 @@ def findings_text(findings):
     for finding in findings:
         shown = ", ".join(finding.labels[:10])
         more = f" and {len(finding.labels) - 10} more" if len(finding.labels) > 10 else ""
-        lines.append(f"- **{finding.kind}**: {finding.message}" + (f" ({shown}{more})" if shown else ""))
+        lines.append(
+            f"- **{finding.kind}**: {finding.message}" + (f" ({shown}{more})" if shown else "")
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -140,11 +144,15 @@ def _stages(run):
         )
     head = ["model", "parameters", *(f"{label}, {unit}" for label, unit in LABELS.items())]
     text = table([*head, "score", "seconds"], [row + [""] * (7 - len(row)) for row in rows])
-    return text + (
-        "\nErrors on the validation structures. The score is the sum over labels of the mean square"
-        " of errors relative to those expected for their label and kind, which the first fit found;"
-        " the model with the lowest score is taken.\n\n"
-    ) + _expected(run)
+    return (
+        text
+        + (
+            "\nErrors on the validation structures. The score is the sum over labels of the mean"
+            " square of errors relative to those expected for their label and kind, which the first"
+            " fit found; the model with the lowest score is taken.\n\n"
+        )
+        + _expected(run)
+    )
 
 
 def _expected(run):
@@ -158,7 +166,9 @@ def _expected(run):
 
 def _descriptor(run, finished):
     d = run.descriptor
-    text = f"`{d!r}`: {d.width} values, cutoff {d.cutoff:g} Å. Its file is in the model's folder.\n\n"
+    text = (
+        f"`{d!r}`: {d.width} values, cutoff {d.cutoff:g} Å. Its file is in the model's folder.\n\n"
+    )
     ranges = finished.model.card.training_range
     rows = []
     for element, (low, high) in ranges.items():
@@ -167,7 +177,7 @@ def _descriptor(run, finished):
             [element, label, f"{a:.6g}", f"{b:.6g}"]
             for label, a, b in zip(d.labels, low, high, strict=False)
         ]
-    text += "Training range of each value (evaluations outside of it are warned of):\n\n"
+    text += "\nTraining range of each value (evaluations outside of it are warned of):\n\n"
     head = ["element", "value", "smallest", "largest"]
     shown = 40
     text += table(head, rows[:shown])

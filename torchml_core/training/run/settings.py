@@ -175,7 +175,7 @@ def _told(error):
     place, kind, value = tuple(error["loc"]), error["type"], error["input"]
     name = ".".join(map(str, place))
     if kind == "missing":
-        return f"{name}: there is no such key; it is needed", place[:-1]
+        return f"{name} is not given; it is needed", place[:-1]
     if kind == "extra_forbidden":
         return f"{name}: there is no such setting; {_nearest(place)} is needed", place
     return f"{name} = {shown(value)}: {_requirement(kind, error)} is needed", place

@@ -55,6 +55,8 @@ def read_yaml(path):
         loader = _Loader(text)
         node = loader.get_single_node()
         content = {} if node is None else _value(loader, node, (), lines, path)
+    except FileFormatError:
+        raise
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = None if mark is None else mark.line + 1
