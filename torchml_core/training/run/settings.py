@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -219,6 +219,3 @@ def _requirement(kind, error):
     if kind in limits:
         return f"a number of {limits[kind]} {next(iter(context.values()))}"
     return REQUIREMENTS.get(kind, error["msg"][:1].lower() + error["msg"][1:])
-
-
-SIZES = get_args(Settings.model_fields["size"].annotation)
