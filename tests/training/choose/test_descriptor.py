@@ -1,5 +1,7 @@
 """Descriptors that are chosen from the data."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -17,15 +19,30 @@ def test_cutoffs_are_twice_the_distance_of_neighbors():
     assert tm.training.choose_descriptor(data, cutoff=6).cutoff == 6
 
 
-def test_sizes_and_elements():
+@pytest.mark.parametrize("kind", ["SOAP", "SymmetryFunctions"])
+def test_sizes_and_elements(kind):
     one = Dataset.from_atoms([bulk("Si")])
-    widths = [
-        tm.training.choose_descriptor(one, size=s).width for s in ("small", "medium", "large")
-    ]
+    choose = partial(tm.training.choose_descriptor, kind=kind)
+    widths = [choose(one, size=s).width for s in ("small", "medium", "large")]
     assert widths == sorted(set(widths))
-    d = tm.training.choose_descriptor(Dataset.from_atoms([molecule("CH3OH")]))
+    d = choose(Dataset.from_atoms([molecule("CH3OH")]))
+    assert isinstance(d, getattr(tm, kind))
     assert d.species == ("H", "C", "O")
     assert "[H-C]" in " ".join(d.labels)
+
+
+def test_many_elements_are_mixed_in_channels():
+    five = Dataset.from_atoms([bulk(s, "fcc", a=4.0) for s in ("Ni", "Cu", "Pd", "Ag", "Au")])
+    four = five.select(range(4))
+    assert tm.training.choose_descriptor(five).width == tm.training.choose_descriptor(four).width
+    atoms = bulk("Ni", "fcc", a=4.0, cubic=True)
+    others = atoms.copy()
+    others.symbols[1] = "Au"
+    d = tm.training.choose_descriptor(five)
+    values = [
+        d.compute(tm.Configuration.from_atoms(a, d.cutoff, d.species)) for a in (atoms, others)
+    ]
+    assert np.abs(values[0] - values[1])[0].max() > 1e-3
 
 
 def test_values_tell_structures_apart_that_stretch_one_bond():

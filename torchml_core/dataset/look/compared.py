@@ -37,7 +37,7 @@ def compare(data, n_threads):
     """Findings that need neighbors: of structures, energies and stresses."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ModelWarning)
-        descriptor = choose_descriptor(data, size="small")
+        descriptor = choose_descriptor(data, size="small", kind="SymmetryFunctions")
     looked = _Looked(data, descriptor, n_threads)
     found = looked.distances.findings()
     found += structures.duplicates(data, looked.fingerprints.groups())

@@ -8,6 +8,7 @@ import numpy as np
 
 from torchml_core import checks
 from torchml_core.dataset import Dataset
+from torchml_core.descriptors.density.soap import SOAP
 from torchml_core.descriptors.symmetry_functions import SymmetryFunctions
 from torchml_core.errors import InputError
 from torchml_core.training.choose.distances import Distances
@@ -21,12 +22,21 @@ SIZES = {
     "medium": (48, 12, (0.3, 2.0), (1, 2, 4, 16)),
     "large": (80, 16, (0.3, 2.0, 5.0), (1, 2, 4, 8, 16)),
 }
+# SOAP's (n_max, l_max) of each size, for 1, 2, 3, and more elements
+SOAP_SIZES = {
+    "small": ((6, 4), (4, 4), (4, 3), (3, 3)),
+    "medium": ((8, 6), (6, 5), (5, 4), (4, 4)),
+    "large": ((10, 8), (8, 6), (6, 5), (5, 4)),
+}
+CHANNELS = 4  # of SOAP, in which the densities of more elements than that are mixed
+KINDS = ("SOAP", "SymmetryFunctions")
 # The cutoff in multiples of the distance of nearest neighbors, and the limits of it in Å
-SHELLS, SHORTEST, LONGEST = 2.0, 4.5, 7.0
+SHELLS = 2.0
+LIMITS = {"SOAP": (4.0, 6.0), "SymmetryFunctions": (4.5, 7.0)}
 
 
 def choose_descriptor(
-    data: Dataset, *, cutoff: float | None = None, size: str = "medium"
+    data: Dataset, *, cutoff: float | None = None, size: str = "medium", kind: str = "SOAP"
 ) -> Descriptor:
     """Return a good default descriptor, chosen from the elements and distances of the data.
 
@@ -35,16 +45,21 @@ def choose_descriptor(
     data : Dataset
         Labels are not looked at.
     cutoff : float, optional
-        In Å. None: twice the median distance of nearest neighbors, at least 4.5 and at most 7.
+        In Å. None: twice the median distance of nearest neighbors, at least 4 and at most 6 (for
+        symmetry functions 4.5 and 7).
     size : {"small", "medium", "large"}
-        Of the descriptor: more functions are more accurate, and slower.
+        Of the descriptor: more values are more accurate, and slower.
+    kind : {"SOAP", "SymmetryFunctions"}
+        SOAP has several times as many values, and its linear models are the most accurate ones;
+        see the table in docs/training.md. Symmetry functions are faster in simulations.
 
     Returns
     -------
-    SymmetryFunctions
-        Radial functions (g2) centered at distances from the smallest one in the data up to the
-        cutoff, and angular functions g4 and g5; for several elements, separate values for each of
-        them (and each pair).
+    SOAP or SymmetryFunctions
+        SOAP has fewer radial functions and angular momenta where there are more elements; more
+        than four elements are mixed in four channels. Symmetry functions are radial functions (g2)
+        centered at distances from the smallest one in the data up to the cutoff, and angular
+        functions g4 and g5; for several elements, separate values for each of them (and each pair).
 
     Raises
     ------
@@ -56,12 +71,14 @@ def choose_descriptor(
     if not data.species:
         raise InputError("data: structures are needed")
     checks.one_of("size", size, tuple(SIZES))
+    checks.one_of("kind", kind, KINDS)
     distances = Distances(data)
     if cutoff is None:
-        cutoff = float(np.clip(SHELLS * distances.nearest, SHORTEST, LONGEST))
-        cutoff = round(cutoff, 2)
+        cutoff = round(float(np.clip(SHELLS * distances.nearest, *LIMITS[kind])), 2)
     else:
         cutoff = checks.positive("cutoff", cutoff)
+    if kind == "SOAP":
+        return _soap(data.species, cutoff, size)
     first = min(distances.closest, cutoff / 2)
     _, n_radial, etas, zetas = SIZES[size]
     if len(data.species) > 1:
@@ -72,6 +89,24 @@ def choose_descriptor(
         functions.append(("g4", angular))
     mode = "resolved" if len(data.species) > 1 else "pooled"
     return SymmetryFunctions(data.species, cutoff, functions, species_mode=mode)
+
+
+def _soap(species, cutoff, size):
+    n_max, l_max = SOAP_SIZES[size][min(len(species), CHANNELS) - 1]
+    weights = None
+    if len(species) > CHANNELS:
+        # directions that are as different as possible, the same for the same number of elements
+        random = np.random.default_rng(0).normal(size=(len(species), CHANNELS))
+        weights = np.linalg.qr(random)[0]
+    return SOAP(
+        species,
+        cutoff,
+        n_max,
+        l_max,
+        sigma=round(0.1 * cutoff, 3),
+        smoothing_width=round(0.3 * cutoff, 3),
+        species_weights=weights,
+    )
 
 
 def radial_rows(n, first, cutoff):

@@ -5,19 +5,18 @@ from __future__ import annotations
 import copy
 import time
 
-import torch
-
 from torchml_core.training.linear import fit_linear
 from torchml_core.training.run.candidates import Candidate, network, polynomials
 from torchml_core.training.run.errors import errors_of
-from torchml_core.training.run.muon import MuonAndAdam
 from torchml_core.training.run.recipe import batch_size
 from torchml_core.training.run.screen import in_words
+from torchml_core.training.second_order import KalmanFilter, LevenbergMarquardt
 from torchml_core.training.trainer import Trainer
 
 PUBLISHED_EVERY = 20.0  # seconds at least, while a network is trained
 LEAST_TIME = 3.0  # seconds, for which a network is worth a try
 MANY_EPOCHS = 100_000
+SECOND_ORDER = {"levenberg-marquardt": LevenbergMarquardt, "kalman": KalmanFilter}
 
 
 class Fits:
@@ -98,7 +97,7 @@ class Fits:
     def _scored(self, module, facts):
         expected = self.candidates[0].facts["expected"] if self.candidates else facts["expected"]
         errors = self._errors(module)
-        return {"score": errors.score(expected), "validation": _plain(errors)}
+        return {"score": errors.score(expected), "validation": errors.by_kind}
 
     def _errors(self, module):
         run = self.run
@@ -143,12 +142,9 @@ class Fits:
         trainer = Trainer(
             run.descriptor,
             module,
-            optimizer=OPTIMIZERS[own.optimizer],
-            learning_rate=own.learning_rate,
-            batch_size=batch_size(run.settings, self.structures.train),
+            **_optimizer(own, batch_size(run.settings, self.structures.train)),
             expected_errors=self.expected,
             weights=run.settings.weights.model_dump(),
-            max_gradient_norm=own.max_gradient_norm,
             seed=self._seed,
             callbacks=[watch],
             n_threads=run.n_threads,
@@ -221,11 +217,16 @@ class _Watch:
             self._improved()
 
 
-OPTIMIZERS = {"adam": torch.optim.Adam, "muon": MuonAndAdam}
-
-
-def _plain(errors):
-    return errors.by_kind
+def _optimizer(own, n_structures):
+    """Arguments of the Trainer; optimizers of second order find their steps by themselves."""
+    if own.optimizer in SECOND_ORDER:
+        return {"optimizer": SECOND_ORDER[own.optimizer]()}
+    return {
+        "optimizer": own.optimizer,
+        "learning_rate": own.learning_rate,
+        "batch_size": n_structures,
+        "max_gradient_norm": own.max_gradient_norm,
+    }
 
 
 def _epoch(epoch):

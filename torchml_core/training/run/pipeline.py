@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
+from torchml_core.dataset.findings import look_at
 from torchml_core.portable.model import PortableModel
 from torchml_core.portable.training_range import Ranges
 from torchml_core.training.run import recipe, report
@@ -81,7 +82,9 @@ class Run:
         self.structures = [read_all(settings, member) for member in range(settings.members)]
         first = self.structures[0]
         self._tell(first)
-        self.findings = report.look_at_data(first, screen)
+        self.findings = look_at(first.together(), n_threads=self.n_threads)
+        for finding in self.findings:
+            screen.say(f"note: {finding}")
         self.descriptor = descriptor_of(settings, first.train)
         self.species = tuple(self.descriptor.species) or first.species
         screen.say(f"descriptor: {self.descriptor!r}")
@@ -102,6 +105,10 @@ class Run:
         }
         finished = Finished(model, errors, stage, self.seconds())
         report.write(self, finished, checked)
+        self.folder.state["result"] = {
+            "stage": stage,
+            "errors": {name: own.by_kind for name, own in errors.items()},
+        }
         self.folder.save_state()
         for name, own in errors.items():
             found = {label: own.of(label) for label in ("energy", "forces", "stress")}

@@ -13,11 +13,6 @@ from torchml_core.training.run import plots
 LABELS = {"energy": "meV/atom", "forces": "meV/Å", "stress": "meV/Å³"}
 
 
-def look_at_data(structures, screen):
-    """Return what is noticed about the data, and print it."""
-    return []
-
-
 def write(run, finished, checked) -> None:
     """Write report.md and its pictures into the folder of the run."""
     pictures = plots.write(run, finished)

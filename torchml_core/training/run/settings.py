@@ -95,7 +95,7 @@ class Network(_Strict):
     use: bool = True
     hidden: list[Annotated[int, Field(ge=1, le=100_000)]] = [32, 32]
     activation: str = "tanh"
-    optimizer: Literal["adam", "muon"] = "muon"
+    optimizer: Literal["adam", "adamw", "muon", "levenberg-marquardt", "kalman"] = "muon"
     learning_rate: Positive = 0.003
     batch_size: Annotated[int, Field(ge=1)] | None = None
     epochs: Annotated[int, Field(ge=1)] | None = None

@@ -27,6 +27,10 @@ class Structures(NamedTuple):
     reference_energies: dict[str, float]
     held_out: bool
 
+    def together(self) -> Dataset:
+        """Return all of them that models are fitted to or chosen with."""
+        return Dataset([*self.train, *(self.validation if self.held_out else ())])
+
     @property
     def species(self):
         return self.train.species

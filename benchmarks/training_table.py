@@ -1,0 +1,96 @@
+"""Errors that ``torchml-core train`` reaches with its defaults, in a given time.
+
+Run it as ``python benchmarks/training_table.py si=si.extxyz.gz Mo=train.xyz,test.xyz ...``: each
+data set is ``NAME=TRAIN[,TEST][:MINUTES[:SEEDS]]``. Without a file of tests, a fifth of the
+structures is kept out, of each kind. Each run is a process of its own, which is timed as a whole.
+The table is printed in Markdown; ``--json FILE`` stores it with the errors of each kind.
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HEAD = ("data", "limit", "seed", "time", "model", "energies", "forces", "stresses")
+UNITS = ("", "min", "", "s", "", "meV/atom", "meV/Å", "meV/Å³")
+
+
+def cases(text):
+    """Yield (name, training file, test file or None, minutes, seed) of an argument."""
+    match = re.fullmatch(r"(\w+)=([^,:]+)(?:,([^:]+))?(?::([\d.]+))?(?::(\d+))?", text)
+    if match is None:
+        raise SystemExit(f"{text}: NAME=TRAIN[,TEST][:MINUTES[:SEEDS]] is needed")
+    name, train, test, minutes, seeds = match.groups()
+    for seed in range(int(seeds or 1)):
+        yield name, train, test, float(minutes or 5), seed
+
+
+def measured(name, train, test, minutes, seed):
+    """Train a model; return a row of the table, with the errors of each kind."""
+    with tempfile.TemporaryDirectory() as place:
+        config = Path(place, "config.yaml")
+        data = {"train": str(Path(train).absolute()), "test": 0.2}
+        if test is not None:
+            data["test"] = str(Path(test).absolute())
+        settings = {"data": data, "output": "out", "seed": seed, "time_limit": 60 * minutes}
+        config.write_text(json.dumps(settings))  # JSON is YAML
+        command = [sys.executable, "-m", "torchml_core.cli", "train", str(config)]
+        start = time.perf_counter()
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+        seconds = time.perf_counter() - start
+        if done.returncode:
+            raise SystemExit(f"{name}: the command failed")
+        state = json.loads(Path(place, "out", "run", "run.json").read_text())
+    found = state["result"]
+    return {
+        "data": name,
+        "minutes": minutes,
+        "seed": seed,
+        "seconds": round(seconds, 1),
+        "model": found["stage"],
+        "errors": found["errors"],
+        "stages": {
+            key: {k: facts.get(k) for k in ("seconds", "n_parameters", "score")}
+            for key, facts in state["stages"].items()
+        },
+    }
+
+
+def table(rows):
+    """The lines of a table in Markdown; of test structures, all kinds together."""
+    head = [f"{name}, {unit}" if unit else name for name, unit in zip(HEAD, UNITS, strict=True)]
+    lines = [head, ["---"] * len(HEAD)]
+    for row in rows:
+        of_all = row["errors"]["test"]["all"]
+        errors = (
+            f"{1e3 * of_all[label][0]:.3g}" if label in of_all else ""
+            for label in ("energy", "forces", "stress")
+        )
+        first = row["data"], f"{row['minutes']:g}", row["seed"], f"{row['seconds']:.0f}"
+        lines.append([*first, row["model"], *errors])
+    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", nargs="+", metavar="NAME=TRAIN[,TEST][:MINUTES[:SEEDS]]")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    rows = []
+    for text in arguments.data:
+        for case in cases(text):
+            rows.append(measured(*case))
+            print(json.dumps({k: v for k, v in rows[-1].items() if k != "errors"}), file=sys.stderr)
+            if arguments.json is not None:
+                content = {"processors": os.cpu_count(), "rows": rows}
+                arguments.json.write_text(json.dumps(content, indent=1) + "\n")
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
