@@ -2,7 +2,7 @@
 
 import pytest
 
-SLOW = {"bring_your_model.md", "training.md"}
+SLOW = {"bring_your_model.md", "training.md", "tutorial_training.md"}
 
 
 def pytest_collection_modifyitems(items):

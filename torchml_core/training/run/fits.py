@@ -15,6 +15,8 @@ from torchml_core.training.trainer import Trainer
 
 PUBLISHED_EVERY = 20.0  # seconds at least, while a network is trained
 LEAST_TIME = 3.0  # seconds, for which a network is worth a try
+UNFINISHED = "unfinished network"
+OVERDUE = 1.05  # of the time for a network, where other processes slow it down
 MANY_EPOCHS = 100_000
 SECOND_ORDER = {"levenberg-marquardt": LevenbergMarquardt, "kalman": KalmanFilter}
 
@@ -134,6 +136,7 @@ class Fits:
             return
         module.load_state_dict(run.folder.load_tensors(f"{key}.pt"))
         module.eval()
+        self._forget_unfinished()
         self.candidates.append(Candidate("network", module, module, known["score"], known))
 
     def _train(self, module, checkpoint, limit, improved):
@@ -167,11 +170,12 @@ class Fits:
         found = self._scored(module, {})
         if found["score"] >= self.best.score:
             return False
-        self.candidates = [c for c in self.candidates if c.stage != "unfinished network"]
-        self.candidates.append(
-            Candidate("unfinished network", module, module, found["score"], found)
-        )
+        self._forget_unfinished()
+        self.candidates.append(Candidate(UNFINISHED, module, module, found["score"], found))
         return True
+
+    def _forget_unfinished(self):
+        self.candidates = [c for c in self.candidates if c.stage != UNFINISHED]
 
     def _tell(self, stage):
         if not self.candidates:
@@ -205,6 +209,7 @@ class _Watch:
         if now - self._last > PUBLISHED_EVERY:
             self._last = now
             self.offer()
+        return self._limit is not None and now - self._began > OVERDUE * self._limit
 
     def offer(self):
         """Publish the best weights since the last time, if they are the best model so far."""
