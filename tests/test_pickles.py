@@ -45,10 +45,12 @@ from torchml_core.portable.species_input import SpeciesInput
 from torchml_core.structure import Structure, as_structure
 from torchml_core.torch_neighbors import NeighborGraph
 from torchml_core.training import (
+    CSVFile,
     Epoch,
     KalmanFilter,
     LevenbergMarquardt,
     LinearFit,
+    TensorBoard,
     Trainer,
     fit_linear,
 )
@@ -160,6 +162,8 @@ MADE = {
     tm.nn.ModelOutput: lambda folder: tm.nn.ModelOutput(*(torch.ones(1),) * 3),
     tm.nn.WithLinear: lambda folder: with_linear(),
     Trainer: lambda folder: Trainer(descriptor(), with_linear(), schedule="constant"),
+    CSVFile: lambda folder: CSVFile(folder / "x.csv"),
+    TensorBoard: lambda folder: TensorBoard(folder),
     KalmanFilter: lambda folder: KalmanFilter(0.1, 2.0),
     LevenbergMarquardt: lambda folder: LevenbergMarquardt(0.1),
     Epoch: lambda folder: Epoch(1, 0.1, 2.0, {"energy": 0.1}, None, {}, 3.0),

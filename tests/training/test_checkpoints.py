@@ -8,47 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from ase.build import bulk
-from ase.calculators.singlepoint import SinglePointCalculator
+from training_sets import descriptor, silicon
 
 import torchml_core as tm
-from torchml_core.dataset import Dataset
 from torchml_core.training import Trainer, epochs
 from torchml_core.training import trainer as trainer_module
 
+PATHS = [str(path) for path in Path(__file__).parents[:2]]
 SCRIPT = """
 import sys, time, torch
-sys.path.insert(0, {tests!r})
+sys.path[:0] = {tests!r}
 import test_checkpoints as t
 trainer = t.trainer(callbacks=[lambda *_: print(flush=True) or time.sleep({sleep})])
 trainer.fit(t.silicon(), epochs=6, checkpoint={path!r})
 """
-
-
-def descriptor():
-    return tm.SymmetryFunctions(["Si"], 3.2, [("g2", [[0.3, 0.0], [0.8, 1.9], [2.0, 2.4]])])
-
-
-def silicon(n=9, shift=0.0, kinds=("cold",)):
-    """Labels of a linear model; energies of the last kind are shifted by that in eV/atom."""
-    d = descriptor()
-    truth = tm.nn.ElementPolynomials(d)
-    with torch.no_grad():
-        truth.linear.copy_(torch.tensor([[0.4, -0.3, 0.8]]))
-    made = []
-    for k in range(n):
-        atoms = bulk("Si", a=5.2 + 0.03 * k).repeat(2)
-        atoms.rattle(0.05 + 0.01 * k, seed=k)
-        atoms.info["config_type"] = kinds[k % len(kinds)]
-        (batch,) = Dataset.from_atoms([atoms]).batches(d, 1)
-        out = tm.nn.DescriptorModel(d, truth)(batch)
-        energy = out.energy.item()
-        if kinds[k % len(kinds)] == kinds[-1]:
-            energy += shift * (1 + k / n) * len(atoms)
-        forces = out.forces.detach().numpy()
-        atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=forces)
-        made.append(atoms)
-    return Dataset.from_atoms(made)
 
 
 class Noisy(torch.nn.Module):
@@ -126,7 +99,7 @@ def test_an_interrupted_training_ends_the_same(tmp_path):
 @pytest.mark.slow
 def test_a_process_that_is_killed(tmp_path):
     path = tmp_path / "state"
-    script = SCRIPT.format(tests=str(Path(__file__).parent), sleep=0.05, path=str(path))
+    script = SCRIPT.format(tests=PATHS, sleep=0.05, path=str(path))
     child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
     try:
         for _ in range(3):

@@ -12,6 +12,7 @@ from torchml_core import autograd, checks
 from torchml_core.configuration_checks import check_species
 from torchml_core.descriptors.base import Descriptor
 from torchml_core.errors import InputError
+from torchml_core.nn.compiled import energies_and_gradient, is_compiled, uncompiled
 from torchml_core.voigt import VOIGT
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ class DescriptorModel(nn.Module):
     network : torch.nn.Module
         ``forward(descriptor)`` or ``forward(descriptor, species)``, the energies of atoms from
         values (n, width) and species codes: :class:`ElementNetworks`, :class:`ElementPolynomials`
-        or any other module; a shape of (n, 1) is taken as well. Its parameters are shared.
+        or any other module, also one that torch.compile returned; a shape of (n, 1) is taken as
+        well. Its parameters are shared.
     reference_energies : dict of str to float, optional
         An energy of each atom of an element, in eV, which is added in float64: the network then
         learns the rest, which float32 is precise enough for. None: zeros.
@@ -143,12 +145,18 @@ class DescriptorModel(nn.Module):
         values = batch.descriptor.detach()
         if not forces and not stress:
             return ModelOutput(self._energy(batch, self.atom_energies(values, batch)), None, None)
-        values.requires_grad_(True)
-        with torch.enable_grad():
-            energies = self.atom_energies(values, batch)
-            (dE_dD,) = torch.autograd.grad(energies.sum(), values, create_graph=with_graph)
-        if not with_graph:
-            energies = energies.detach()
+        if is_compiled(self.network):
+            energies, dE_dD = energies_and_gradient(
+                self.network, values, batch.species, self.takes_species
+            )
+            energies = _of_atoms(energies, values)
+        else:
+            values.requires_grad_(True)
+            with torch.enable_grad():
+                energies = self.atom_energies(values, batch)
+                (dE_dD,) = torch.autograd.grad(energies.sum(), values, create_graph=with_graph)
+            if not with_graph:
+                energies = energies.detach()
         g = autograd.vjp(self.descriptor, batch.configuration, dE_dD, n_threads=self._n_threads)
         return ModelOutput(
             self._energy(batch, energies),
@@ -159,13 +167,7 @@ class DescriptorModel(nn.Module):
     def atom_energies(self, values: Tensor, batch: Batch) -> Tensor:
         """Return the network's energies of the atoms (n_atoms,), without reference energies."""
         found = self.network(values, batch.species) if self.takes_species else self.network(values)
-        if not isinstance(found, Tensor) or found.numel() != len(values):
-            shape = getattr(found, "shape", type(found).__name__)
-            raise InputError(
-                f"network: it returned {checks.shown(shape)}; an energy for each of the"
-                f" {len(values)} atoms is needed"
-            )
-        return found.reshape(-1)
+        return _of_atoms(found, values)
 
     def _energy(self, batch, energies):
         references = energies.new_tensor(
@@ -200,8 +202,20 @@ class DescriptorModel(nn.Module):
         return f"{self.descriptor!r}"
 
 
+def _of_atoms(found, values):
+    """Energies (n_atoms,) from what a network returned."""
+    if not isinstance(found, Tensor) or found.numel() != len(values):
+        shape = getattr(found, "shape", type(found).__name__)
+        raise InputError(
+            f"network: it returned {checks.shown(shape)}; an energy for each of the"
+            f" {len(values)} atoms is needed"
+        )
+    return found.reshape(-1)
+
+
 def takes_species(network: nn.Module) -> bool:
     """Whether a network is called with species: the arguments without a default value decide."""
+    network = uncompiled(network)
     if isinstance(network, torch.jit.ScriptModule):
         forward: Any = network.forward
         arguments = forward.schema.arguments[1:]

@@ -12,9 +12,9 @@ from torchml_core.dataset import Dataset
 from torchml_core.descriptors.base import Descriptor
 from torchml_core.errors import InputError
 from torchml_core.nn import ElementPolynomials
-from torchml_core.nn.portable_form import OfOneElement
 from torchml_core.training.expected_errors import check_expected_errors
 from torchml_core.training.least_squares import LeastSquares
+from torchml_core.training.saving import save_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -204,16 +204,13 @@ class LinearFit:
             With one element its ``forward`` takes the descriptor alone, as the original driver
             calls it.
         """
-        from torchml_core.portable.model import PortableModel
-
-        one = len(self._species) == 1
-        return PortableModel.create(
+        return save_model(
             folder,
-            model=OfOneElement(self.module) if one else self.module,
-            species=self._species,
-            descriptor=self.descriptor,
-            training_range=self.training_range,
-            reference_energies=self.reference_energies,
+            self.module,
+            self.descriptor,
+            self._species,
+            self.training_range,
+            self.reference_energies,
             **arguments,
         )
 

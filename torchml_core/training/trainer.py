@@ -12,8 +12,9 @@ from torchml_core import checks
 from torchml_core.dataset import Dataset
 from torchml_core.errors import InputError
 from torchml_core.nn import DescriptorModel, ElementNetworks, ElementPolynomials, WithLinear
+from torchml_core.nn.compiled import uncompiled
 from torchml_core.nn.element_networks import SCALINGS
-from torchml_core.nn.portable_form import OfOneElement, WithReferences
+from torchml_core.nn.portable_form import WithReferences
 from torchml_core.portable.training_range import Ranges
 from torchml_core.torch_threads import torch_threads as so_many_torch_threads
 from torchml_core.training.checkpoint import (
@@ -32,6 +33,7 @@ from torchml_core.training.expected_errors import (
 )
 from torchml_core.training.losses import Loss
 from torchml_core.training.optimizers import LEARNING_RATE, OPTIMIZERS
+from torchml_core.training.saving import save_model
 from torchml_core.training.second_order import KalmanFilter, LevenbergMarquardt
 from torchml_core.training.steps import SCHEDULES, Steps, evaluated_totals
 
@@ -155,9 +157,6 @@ class Trainer:
         torch_threads: int = 1,
         n_threads: int | None = None,
     ) -> None:
-        self.model = DescriptorModel(
-            descriptor, network, reference_energies=reference_energies, n_threads=n_threads
-        )
         self.history: list[Epoch] = []
         self._settings = {
             "optimizer": optimizer,
@@ -183,6 +182,11 @@ class Trainer:
         if not all(map(callable, self._callbacks)):
             checks.refuse("callbacks", callbacks, "a sequence of functions")
         self._second_order = isinstance(optimizer, (LevenbergMarquardt, KalmanFilter))
+        if self._second_order and isinstance(network, torch.nn.Module):
+            network = uncompiled(network)  # many derivatives at a time are not compiled
+        self.model = DescriptorModel(
+            descriptor, network, reference_energies=reference_energies, n_threads=n_threads
+        )
         self._optimizer = optimizer if self._second_order else _first_order(optimizer)
         if self._second_order:
             for name in ("learning_rate", "max_gradient_norm", "average"):
@@ -322,21 +326,19 @@ class Trainer:
             With one element its ``forward`` takes the descriptor alone, as the original driver
             calls it.
         """
-        from torchml_core.portable.model import PortableModel
-
         species, references = self.model.species, self.model.reference_energies
-        module: torch.nn.Module = WithReferences(
-            copy.deepcopy(self.network).eval(),
+        module = WithReferences(
+            copy.deepcopy(uncompiled(self.network)).eval(),
             [references[s] for s in species],
             self.model.takes_species,
         )
-        return PortableModel.create(
+        return save_model(
             folder,
-            model=OfOneElement(module) if len(species) == 1 else module,
-            species=species,
-            descriptor=self.descriptor,
-            training_range=self._training_range(),
-            reference_energies=references if any(references.values()) else None,
+            module,
+            self.descriptor,
+            species,
+            self._training_range(),
+            references,
             **arguments,
         )
 
@@ -457,6 +459,7 @@ def _or_none(check, name, value):
 
 def _has_references(network):
     """Whether the network's own energies contain those of free atoms."""
+    network = uncompiled(network)
     if isinstance(network, WithLinear):
         network = network.linear
     if isinstance(network, ElementPolynomials):
