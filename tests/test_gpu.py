@@ -4,12 +4,14 @@ Each test also runs on the processor, where it needs no GPU, so that the tests a
 right; those for a GPU are marked ``gpu``. ``make test-gpu`` runs them.
 """
 
+import copy
 import warnings
 
 import numpy as np
 import pytest
 import torch
 from ase.build import bulk
+from ase.calculators.singlepoint import SinglePointCalculator
 from devices import DEVICES
 from small_models import CUTOFF, DescriptorNet, ElementNet, GraphNet, PairNet
 from structures import rattled_silicon
@@ -120,6 +122,36 @@ def test_models_of_others(convention, device, models_of_others, monkeypatch):
     folder, atoms = models_of_others[convention], rattled_silicon(1)[:5]
     expected = tm.PortableModel.load(folder, device="cpu").evaluate(atoms)
     check(tm.PortableModel.load(folder, device=device).evaluate(atoms), expected)
+
+
+# --- training -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+def test_networks_learn_on_a_device(dtype, device, atoms):
+    """A loss on energies, forces and stresses, and its gradient; all tensors of a batch move."""
+    atoms.calc = SinglePointCalculator(
+        atoms, energy=1.0, forces=np.ones((len(atoms), 3)), stress=np.ones(6)
+    )
+    data = tm.dataset.Dataset.from_atoms([atoms, atoms])
+    (batch,) = data.batches(DESCRIPTOR, 2, dtype=dtype)
+    torch.manual_seed(0)
+    networks = tm.nn.ElementNetworks(DESCRIPTOR, hidden=(4,), dtype=dtype)
+    found = []
+    for place in ("cpu", device):
+        moved = batch.to(place)
+        tensors = [value for value in vars(moved).values() if isinstance(value, torch.Tensor)]
+        assert {value.device.type for value in tensors} == {place}
+        assert len(tensors) == 14
+        network = copy.deepcopy(networks).to(place)
+        out = tm.nn.DescriptorModel(DESCRIPTOR, network)(moved)
+        loss = (out.energy - moved.energy).pow(2).sum() + (out.forces - moved.forces).pow(2).sum()
+        loss = loss + (out.stress - moved.stress).pow(2).sum()
+        loss.backward()
+        gradients = [p.grad.cpu().double() for p in network.parameters()]
+        found.append(torch.cat([loss.detach().cpu()[None], *(g.reshape(-1) for g in gradients)]))
+    scale = found[0].abs().max()
+    assert (found[1] - found[0]).abs().max() < TOLERANCES[dtype] * scale
 
 
 # --- the KIM driver ------------------------------------------------------------------------------

@@ -150,6 +150,48 @@ def test_gradient_of_a_loss_against_differences(make, name):
         assert abs(sum(slopes).item() - difference) < 1e-7 * size
 
 
+def test_backward_as_often_as_one_likes():
+    """Gradients add up, a graph may be kept, weight decay works, and gradients have gradients."""
+    d, network = descriptor(), networks()
+    batch, model = one_batch(d), tm.nn.DescriptorModel(d, network)
+    parameters = list(network.parameters())
+    loss = loss_of(model(batch), batch)
+    loss.backward(retain_graph=True)
+    once = [p.grad.clone() for p in parameters]
+    loss.backward()
+    loss_of(model(batch), batch).backward()
+    for p, first in zip(parameters, once, strict=True):
+        torch.testing.assert_close(p.grad, 3 * first)
+    optimizer = torch.optim.SGD(parameters, lr=1e-3, weight_decay=0.5)
+    before = [p.detach().clone() for p in parameters]
+    optimizer.step()
+    for p, was, first in zip(parameters, before, once, strict=True):
+        torch.testing.assert_close(p.detach(), was - 1e-3 * (3 * first + 0.5 * was))
+    # the third derivative of the network: the Hessian of the loss times a vector, by differences
+    random = np.random.default_rng(0)
+    directions = [torch.from_numpy(random.normal(size=tuple(p.shape))) for p in parameters]
+
+    def gradients(create_graph):
+        return torch.autograd.grad(
+            loss_of(model(batch), batch), parameters, create_graph=create_graph
+        )
+
+    slope = sum((g * u).sum() for g, u in zip(gradients(True), directions, strict=True))
+    found = torch.autograd.grad(slope, parameters)
+    step, sides = 1e-5, []
+    for sign in (1, -1):
+        with torch.no_grad():
+            for p, u in zip(parameters, directions, strict=True):
+                p += sign * step * u
+        sides.append(gradients(False))
+        with torch.no_grad():
+            for p, u in zip(parameters, directions, strict=True):
+                p -= sign * step * u
+    size = max(h.abs().max().item() for h in found)
+    for h, plus, minus in zip(found, *sides, strict=True):
+        torch.testing.assert_close(h, (plus - minus) / (2 * step), rtol=0, atol=1e-6 * size)
+
+
 def test_one_call_of_each_verb(monkeypatch):
     d, calls = descriptor(), []
     for verb in ("compute", "vjp", "jvp", "pair_gradients", "jacobian"):
@@ -183,6 +225,24 @@ def test_without_a_graph_and_parts():
     assert model(batch, forces=False).forces is None
     assert batch.descriptor.grad is None
     assert not batch.descriptor.requires_grad
+
+
+def test_large_total_energies_keep_their_digits():
+    """Of a million eV, in float32 too; the linear part of a warm start is in float64."""
+    d, references = descriptor(), {"C": -1e6, "Si": -1e6 / 3}
+    linear = polynomials()
+    with torch.no_grad():
+        linear.constant += torch.tensor([-1e6, -1e6 / 3], dtype=torch.float64)
+    for plain, network, dtype, known in (
+        (networks(), networks().float(), "float32", references),
+        (polynomials(), tm.nn.WithLinear(linear, networks().float()), "float64", None),
+    ):
+        expected = tm.nn.DescriptorModel(d, plain)(one_batch(d)).energy
+        batch = one_batch(d, dtype=dtype)
+        found = tm.nn.DescriptorModel(d, network, reference_energies=known)(batch).energy
+        totals = [sum(references[s] for s in atoms.symbols) for atoms in structures()]
+        rest = found - torch.tensor(totals, dtype=torch.float64)
+        torch.testing.assert_close(rest, expected, atol=2e-6, rtol=0)
 
 
 def test_float32_with_large_reference_energies():

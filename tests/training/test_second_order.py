@@ -114,6 +114,36 @@ def test_rows_are_those_of_backward_passes(data, make, at_once, monkeypatch):
     np.testing.assert_allclose(found.T @ values, expected.T @ residuals, atol=1e-11 * size * 10)
 
 
+@pytest.mark.parametrize("kind", ["mse", "huber"])
+def test_gradients_of_the_loss_against_differences(data, kind):
+    """Of all labels, divided by expected errors; Huber's delta is exceeded."""
+    made = trainer(network(), loss=kind, huber_delta=0.5 if kind == "huber" else None)
+    made.fit(data, validation=0, epochs=1)
+    (batch,) = data.batches(descriptor(), 9)
+    parameters = list(made.network.parameters())
+
+    def loss():
+        return Totals(made._loss).add(made.model(batch), batch)
+
+    gradients = torch.autograd.grad(loss(), parameters)
+    random = np.random.default_rng(0)
+    for _ in range(3):
+        directions = [torch.from_numpy(random.normal(size=tuple(p.shape))) for p in parameters]
+        slope = sum((g * u).sum().item() for g, u in zip(gradients, directions, strict=True))
+        values = []
+        for step in (1e-5, -1e-5, 2e-5, -2e-5):
+            with torch.no_grad():
+                for p, u in zip(parameters, directions, strict=True):
+                    p += step * u
+                values.append(loss().item())
+                for p, u in zip(parameters, directions, strict=True):
+                    p -= step * u
+        difference = (8 * (values[0] - values[1]) - (values[2] - values[3])) / 12e-5
+        assert slope == pytest.approx(difference, rel=1e-7, abs=1e-7 * abs(slope))
+    if kind == "huber":
+        assert (made._loss.factors("forces", torch.tensor([5.0])) < 1).all()
+
+
 def flat(net):
     return torch.cat([p.detach().reshape(-1) for p in net.parameters()]).numpy().copy()
 
