@@ -321,6 +321,11 @@ def test_unsupported_keywords(tmp_path, old, new, message):
             "elements O H\nmean_energy 1\nconv_energy 0\nconv_length 1\n",
             r":4: conv_energy = 0",
         ),
+        (
+            "elements O H",
+            "elements O H\nmean_energy 1\nconv_energy 1e-320\nconv_length 1\n",
+            r":4: conv_energy = 9.99989e-321: a positive number with a finite inverse is needed",
+        ),
         ("elements O H\n", "elements O H\natom_energy C 1\n", r":3: atom_energy 'C': each of"),
         (
             "elements O H\n",

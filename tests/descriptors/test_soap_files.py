@@ -351,6 +351,16 @@ def test_every_bit_of_a_number_is_written(tmp_path):
     np.testing.assert_array_equal(again.species_weights, weights)
 
 
+@pytest.mark.parametrize("sigma", ["1e-320", "1e200"])  # a float cannot hold their squares
+def test_a_sigma_that_is_not_that_of_eta(sigma, tmp_path):
+    tm.SOAP(["Si"], 4.0, 2, 2, sigma=0.5).to_file(tmp_path / "d.dat")
+    text = (tmp_path / "d.dat").read_text()
+    assert "sigma 0.5" in text
+    (tmp_path / "d.dat").write_text(text.replace("sigma 0.5", f"sigma {sigma}"))
+    with pytest.raises(tm.FileFormatError, match=r"sigma = 1e.*: 1/\(2 sigma²\) = 2\.0, eta"):
+        tm.read_descriptor(tmp_path / "d.dat", "SOAP")
+
+
 @pytest.mark.parametrize("species", [["Si 1"], ["#1"], ["1"]])
 def test_names_that_the_format_cannot_hold(species, tmp_path):
     d = tm.SOAP(species, 4.0, 2, 2, eta=1.0, **FROM_FILES)

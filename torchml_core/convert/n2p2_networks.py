@@ -1,5 +1,6 @@
 """The networks and energies that the settings file of n2p2 or RuNNer describes."""
 
+import math
 import re
 from typing import NamedTuple
 
@@ -151,9 +152,10 @@ def read_energies(settings, elements):
     mean, conv_energy = settings.number("mean_energy", 0.0), settings.number("conv_energy", 1.0)
     conv_length = settings.number("conv_length", 1.0)  # it cancels; n2p2 divides by it
     for line, value in zip(normalization[1:], (conv_energy, conv_length), strict=True):
-        if value <= 0:
+        if value <= 0 or math.isinf(1 / value):
             raise settings.error(
-                line, f"{line.keyword} = {value:g}: a positive finite number is needed"
+                line,
+                f"{line.keyword} = {value:g}: a positive number with a finite inverse is needed",
             )
     free_atoms = {}
     for line in settings.all("atom_energy"):

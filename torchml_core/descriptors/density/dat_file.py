@@ -168,7 +168,8 @@ def _read_others(lines, required, check):
 
 
 def _check_sigma(lines, sigma, eta):
-    if not sigma > 0 or 1 / (2 * sigma**2) != eta:
+    square = sigma * sigma  # 0 or infinite where a float cannot hold it; ** would raise
+    if not (sigma > 0 and square > 0) or 1 / (2 * square) != eta:
         raise lines.error(f"sigma = {sigma!r}: 1/(2 sigma²) = {eta!r}, eta above, is needed")
 
 
