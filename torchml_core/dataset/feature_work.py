@@ -111,7 +111,7 @@ class FeatureWork:
     def block(self, first: int, end: int) -> Block:
         """Return the structures from first up to end."""
         offsets = self.offsets[first : end + 1]
-        numbers = self._numbers.read(self._fd, offsets[0], offsets[-1])
+        numbers = self._numbers.read(self._fd, offsets[0], offsets[-1]).astype(np.int64)
         positions = self._positions.read(self._fd, offsets[0], offsets[-1])
         found = []
         for k, (begin, stop) in enumerate(

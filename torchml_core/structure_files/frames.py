@@ -13,6 +13,7 @@ from ase.io.extxyz import key_val_str_to_dict, read_xyz
 
 from torchml_core import checks
 from torchml_core.errors import InputError
+from torchml_core.structure_files.plain_frames import read_plain
 
 BOM = b"\xef\xbb\xbf"
 COUNT = re.compile(rb"\s*\d{1,12}\s*")
@@ -65,6 +66,9 @@ def parse_frame(frame):
     """
     if frame.fault is not None:
         raise BadFrameError(frame.fault, frame.line)
+    atoms = read_plain(frame.text, _periodic)
+    if atoms is not None:
+        return atoms
     lines = _decoded(frame.text).splitlines(keepends=True)
     try:
         return _read(lines)
@@ -166,8 +170,12 @@ def _properties(comment):
     """Keys and values of a comment line; pbc="FFF", of which ASE makes three True, is an error."""
     properties = key_val_str_to_dict(comment)
     if "pbc" in properties:
-        properties["pbc"] = checks.periodic("pbc", properties["pbc"])
+        properties["pbc"] = _periodic(properties["pbc"])
     return properties
+
+
+def _periodic(value):
+    return checks.periodic("pbc", value)
 
 
 def _bad_line(lines):
