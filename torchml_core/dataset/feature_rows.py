@@ -63,7 +63,7 @@ class Rows:
 
     def write(self, fd: int, first: int, rows: np.ndarray) -> None:
         """Write rows, the first of which is number first."""
-        flat = np.ascontiguousarray(rows, self.dtype).tobytes()
+        flat = np.ascontiguousarray(rows, self.dtype).data.cast("B")
         for begin, stop, place in self._pieces(first, first + len(rows)):
             while begin < stop:  # what is written may be less than what was asked for
                 n = os.pwrite(fd, flat[begin:stop], place)

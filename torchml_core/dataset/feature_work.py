@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from ase.cell import Cell
 
 from torchml_core.configuration import Configuration
 from torchml_core.dataset.combined import combined
@@ -122,7 +123,7 @@ class FeatureWork:
                 SimpleNamespace(
                     numbers=numbers[own],
                     positions=positions[own],
-                    cell=self._cells[first + k],
+                    cell=Cell(self._cells[first + k]),
                     pbc=self._pbc[first + k],
                 )
             )
@@ -144,11 +145,8 @@ class FeatureWork:
             else:
                 records[k] = self._record(found)
         try:
-            if errors:
-                for k in np.flatnonzero(records).tolist():
-                    self._values.write(self._fd, self.offsets[first + k], values[k])
-            else:
-                self._values.write(self._fd, self.offsets[first], np.concatenate(values))
+            for k in np.flatnonzero(records).tolist():
+                self._values.write(self._fd, self.offsets[first + k], values[k])
             self._checksums.write(self._fd, first, records)
         except OSError as error:
             raise FileAccessError(

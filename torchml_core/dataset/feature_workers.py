@@ -9,17 +9,18 @@ import multiprocessing.connection
 import os
 import signal
 import threading
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING
 
 from torchml_core.dataset.feature_work import FeatureWork, values_of
 from torchml_core.errors import InputError, InstallationError, ModelError
+from torchml_core.threads import resolve_threads
 
 if TYPE_CHECKING:
     from typing import Any
 
-AHEAD = 3  # blocks that each worker has, or will have next
+AHEAD = 3  # blocks that each worker or thread has, or will have next
 
 
 def computed(work: FeatureWork, blocks: list, workers: int, n_threads: int | None, dask: Any):
@@ -40,9 +41,26 @@ def computed(work: FeatureWork, blocks: list, workers: int, n_threads: int | Non
     elif workers > 1 and len(blocks) > 1:
         yield from _by_processes(work, blocks, min(workers, len(blocks)), n_threads or 1)
     else:
-        for block in blocks:
-            first, end = block
-            yield block, work.compute(first, end, n_threads)
+        yield from _by_threads(work, blocks, n_threads)
+
+
+# ---- threads of this process
+
+
+def _by_threads(work, blocks, n_threads):
+    """Whole blocks in each thread: Python's part of one goes on beside the kernel of another."""
+    threads = resolve_threads(n_threads).most
+    if threads == 1 or len(blocks) < AHEAD * threads:  # few large structures
+        for first, end in blocks:
+            yield (first, end), work.compute(first, end, n_threads)
+        return
+    pool = ThreadPoolExecutor(threads)
+    try:
+        yield from _in_turns(
+            lambda block: pool.submit(work.compute, *block, 1), blocks, AHEAD * threads
+        )
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 # ---- processes of this machine, which write to the file themselves
