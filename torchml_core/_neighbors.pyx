@@ -12,7 +12,7 @@ from torchml_core.cells.faults cimport (
     FINE, NO_MEMORY, TOO_FAR, TOO_LARGE, TOO_MANY_IMAGES, TOO_OBLIQUE, Fault,
 )
 from torchml_core.cells.ghosts cimport Ghosts, free_ghosts
-from torchml_core.cells.particles cimport number_ghosts, place_images
+from torchml_core.cells.particles cimport Particles, number_ghosts, write_particles
 from torchml_core.cells.rows cimport Lists
 from torchml_core.cells.search cimport Criterion
 from torchml_core.cells.structures cimport (
@@ -216,6 +216,7 @@ cdef class PairSearch:
     ):
         cdef:
             Ghosts ghosts
+            Particles particles
             int64_t n_atoms = self.search.n_atoms
             int64_t most_ghosts = <int64_t> most - n_atoms
             cnp.npy_intp n_pairs = pairs_of(&self.search)
@@ -232,7 +233,13 @@ cdef class PairSearch:
                 return None
             if not enough:
                 raise MemoryError("neighbor search")
-            made = particle_arrays(&ghosts, n_atoms, positions, cell, codes)
+            particles = [
+                n_atoms, &ghosts, positions, cell, codes, NULL, NULL, NULL, NULL, NULL, NULL,
+            ]
+            made = start_particles(&particles)
+            with nogil:
+                write_particles(&particles, self.search.n_threads, &self.search.watch)
+            raise_interruption(&self.search.watch)
         finally:
             free_ghosts(&ghosts)
         made["offsets"] = self.offsets
@@ -240,49 +247,25 @@ cdef class PairSearch:
         return made
 
 
-cdef dict particle_arrays(
-    const Ghosts *ghosts, int64_t n_atoms, const double *atoms, const double *cell,
-    const int32_t *codes,
-):
-    """Arrays of a configuration, atoms first."""
-    cdef cnp.npy_intp[2] shape = [n_atoms + ghosts.n, 3]
-    cdef int64_t k
-    positions = new_array(2, shape, cnp.NPY_DOUBLE)
-    shifts = new_array(2, shape, cnp.NPY_INT32)
-    parents = new_array(1, shape, cnp.NPY_INT32)
-    species = new_array(1, shape, cnp.NPY_INT32)
-    contributing = new_array(1, shape, cnp.NPY_BOOL)
-    shape[0] = n_atoms
-    centers = new_array(1, shape, cnp.NPY_INT32)
-    cdef int32_t *shift = <int32_t *> cnp.PyArray_DATA(shifts)
-    cdef int32_t *parent = <int32_t *> cnp.PyArray_DATA(parents)
-    cdef int32_t *code = <int32_t *> cnp.PyArray_DATA(species)
-    cdef int32_t *center = <int32_t *> cnp.PyArray_DATA(centers)
-    cdef double *position = <double *> cnp.PyArray_DATA(positions)
-    cdef char *counts = <char *> cnp.PyArray_DATA(contributing)
-    with nogil:
-        memcpy(position, atoms, 3 * n_atoms * sizeof(double))
-        memcpy(code, codes, n_atoms * sizeof(int32_t))
-        memset(shift, 0, 3 * n_atoms * sizeof(int32_t))
-        memset(counts, 1, n_atoms)
-        memset(counts + n_atoms, 0, ghosts.n)
-        for k in range(n_atoms):
-            parent[k] = center[k] = <int32_t> k
-        for k in range(ghosts.n):
-            parent[n_atoms + k] = ghosts.images[k].atom
-            code[n_atoms + k] = codes[ghosts.images[k].atom]
-            memcpy(shift + 3 * (n_atoms + k), &ghosts.images[k].a, 3 * sizeof(int32_t))
-        place_images(
-            atoms, cell, parent + n_atoms, shift + 3 * n_atoms, ghosts.n, position + 3 * n_atoms
-        )
-    return {
-        "positions": positions,
-        "species": species,
-        "contributing": contributing,
-        "centers": centers,
-        "parents": parents,
-        "shifts": shifts,
+cdef dict start_particles(Particles *particles):
+    """Arrays of a configuration, still empty, which particles then point to."""
+    cdef cnp.npy_intp[2] shape = [particles.n_atoms + particles.ghosts.n, 3]
+    arrays = {
+        "positions": new_array(2, shape, cnp.NPY_DOUBLE),
+        "shifts": new_array(2, shape, cnp.NPY_INT32),
+        "parents": new_array(1, shape, cnp.NPY_INT32),
+        "species": new_array(1, shape, cnp.NPY_INT32),
+        "contributing": new_array(1, shape, cnp.NPY_BOOL),
     }
+    shape[0] = particles.n_atoms
+    arrays["centers"] = new_array(1, shape, cnp.NPY_INT32)
+    particles.positions = <double *> cnp.PyArray_DATA(arrays["positions"])
+    particles.shifts = <int32_t *> cnp.PyArray_DATA(arrays["shifts"])
+    particles.parents = <int32_t *> cnp.PyArray_DATA(arrays["parents"])
+    particles.species = <int32_t *> cnp.PyArray_DATA(arrays["species"])
+    particles.contributing = <char *> cnp.PyArray_DATA(arrays["contributing"])
+    particles.centers = <int32_t *> cnp.PyArray_DATA(arrays["centers"])
+    return arrays
 
 
 # ---- searches that are kept

@@ -7,7 +7,7 @@ finds to be wrong with a structure.
 
 cimport numpy as cnp
 from libc.stdint cimport int32_t, int64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 from torchml_core._memory cimport new_array
 from torchml_core._neighbors cimport PairSearch, keep_idle, take_idle

@@ -11,6 +11,8 @@
      aside for milliseconds with some items in hand. Where so many threads were asked for, all of
      them are called at once;
    - a helper that cannot be started is done without;
+   - who has to wait stays awake for a moment, since falling asleep and being woken takes longer than
+     a short loop, and yields the processor to others meanwhile;
    - the caller looks for signals ten times a second: what a handler raises ends the loop;
    - a forked child starts helpers of its own.
 
@@ -22,6 +24,7 @@
 #include <Python.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -37,6 +40,7 @@ enum { LOOP_DONE = 0, LOOP_INTERRUPTED = -1, LOOP_FORKED = -2 };
 /* All in ns. */
 #define WORTH_A_HELPER 100000          /* work */
 #define WORTH_WAITING 100000000        /* work that is quicker with helpers that share a processor */
+#define AWAKE 50000                    /* before a thread that waits falls asleep */
 #define BETWEEN_COUNTS 1000000         /* of idle processors */
 #define BETWEEN_LOOKS 100000000        /* for signals */
 
@@ -104,24 +108,41 @@ static Loop *loop_that_calls(void) {
     return loop;
 }
 
+/* Wait a moment until a number, which other threads change under the lock, is zero or is not. */
+static void stay_awake(const int *number, int until_zero) {
+    int64_t end = signals_clock() + AWAKE;
+    while ((__atomic_load_n(number, __ATOMIC_RELAXED) == 0) != until_zero && signals_clock() < end)
+        sched_yield();
+}
+
 static void *help(void *unused) {
     Py_ssize_t first, end;
+    int waited = 1;
     pthread_mutex_lock(&pool.lock);
     for (;;) {
         Loop *loop = loop_that_calls();
+        if (loop == NULL && !waited) {
+            pthread_mutex_unlock(&pool.lock);
+            stay_awake(&pool.n_called, 0);
+            pthread_mutex_lock(&pool.lock);
+            waited = 1;
+            continue;
+        }
         if (loop == NULL) {
             pthread_cond_wait(&pool.wake, &pool.lock);
             continue;
         }
-        --loop->called, --pool.n_called, --pool.n_free;
+        waited = 0;
+        --loop->called, --pool.n_free;
+        __atomic_sub_fetch(&pool.n_called, 1, __ATOMIC_RELAXED);
         int thread = ++loop->joined;
-        ++loop->at_work;
+        __atomic_add_fetch(&loop->at_work, 1, __ATOMIC_RELAXED);
         pthread_mutex_unlock(&pool.lock);
         while (take(loop, &first, &end))
             loop->work(loop->context, first, end, thread);
         pthread_mutex_lock(&pool.lock);
         ++pool.n_free;
-        if (--loop->at_work == 0)
+        if (__atomic_sub_fetch(&loop->at_work, 1, __ATOMIC_RELAXED) == 0)
             pthread_cond_signal(&loop->left);
     }
     return unused;
@@ -158,7 +179,7 @@ static void call_helpers(Loop *loop, int n, int most_helpers) {
     while (pool.n_free < pool.n_called + n && pool.n_helpers < most_helpers && start_helper())
         ;
     loop->called += n;
-    pool.n_called += n;
+    __atomic_add_fetch(&pool.n_called, n, __ATOMIC_RELAXED);
     for (; n > 0; --n)
         pthread_cond_signal(&pool.wake);
     pthread_mutex_unlock(&pool.lock);
@@ -171,7 +192,12 @@ static void close_loop(Loop *loop) {
     while (*at != loop)
         at = &(*at)->behind;
     *at = loop->behind;
-    pool.n_called -= loop->called;
+    __atomic_sub_fetch(&pool.n_called, loop->called, __ATOMIC_RELAXED);
+    if (loop->at_work > 0) {
+        pthread_mutex_unlock(&pool.lock);
+        stay_awake(&loop->at_work, 1);
+        pthread_mutex_lock(&pool.lock);
+    }
     while (loop->at_work > 0)
         pthread_cond_wait(&loop->left, &pool.lock);
     pthread_mutex_unlock(&pool.lock);

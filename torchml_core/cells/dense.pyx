@@ -9,6 +9,10 @@ from torchml_core.cells.grid_memory cimport reserve_cells, reserve_occupied, res
 from torchml_core.signals cimport interrupted
 
 
+cdef enum:
+    ATOMS_AT_ONCE = 1024
+
+
 # What threads that put images share.
 cdef struct Layers:
     const Lattice *lattice
@@ -16,26 +20,48 @@ cdef struct Layers:
     SignalWatch *watch
 
 
-cdef bint count_atoms(int64_t n_atoms, Grid *grid) noexcept nogil:
+# What threads that find the cells of atoms share.
+cdef struct Counting:
+    Grid *grid
+    double[3] lowest, per_width
+
+
+cdef bint count_atoms(
+    int64_t n_atoms, Grid *grid, int n_threads, SignalWatch *watch
+) noexcept nogil:
     """The cell of each atom, and how many atoms each cell has; False if memory is short."""
-    cdef int64_t i, c, place
+    cdef Counting counting
+    cdef int64_t i
     cdef int k
-    cdef double[3] lowest, per_width
     grid.n_cells = grid.shape[0] * grid.shape[1] * grid.shape[2]
     if not reserve_cells(grid, grid.n_cells):
         return False
+    counting.grid = grid
     for k in range(3):
-        lowest[k] = grid.spans[k].lowest
-        per_width[k] = grid.home[k] / grid.spans[k].extent
+        counting.lowest[k] = grid.spans[k].lowest
+        counting.per_width[k] = grid.home[k] / grid.spans[k].extent
+    share(n_threads, n_atoms, ATOMS_AT_ONCE, find_some_cells, &counting, watch)
+    if watch.stopped:
+        return True  # where it is asked next
     for i in range(n_atoms):
+        grid.counts[grid.cell_of[i]] += 1
+    return True
+
+
+cdef void find_some_cells(
+    void *context, Py_ssize_t first, Py_ssize_t end, int thread
+) noexcept nogil:
+    cdef const Counting *counting = <const Counting *> context
+    cdef Grid *grid = counting.grid
+    cdef int64_t i, c, place
+    cdef int k
+    for i in range(first, end):
         place = 0
         for k in range(2, -1, -1):
-            c = <int64_t> ((grid.places[i].t[k] - lowest[k]) * per_width[k])
+            c = <int64_t> ((grid.places[i].t[k] - counting.lowest[k]) * counting.per_width[k])
             # t may be rounded to either end
             place = place * grid.shape[k] + grid.reach[k] + min(max(c, 0), grid.home[k] - 1)
         grid.cell_of[i] = place
-        grid.counts[place] += 1
-    return True
 
 
 cdef bint lay_out(

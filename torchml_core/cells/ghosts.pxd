@@ -28,7 +28,7 @@ cdef inline bint add_shift(Image *image, const Image *other) noexcept nogil:
 
 
 cdef void start_ghosts(Ghosts *ghosts, int64_t most) noexcept nogil
-cdef bint hash_images(Ghosts *ghosts) noexcept nogil
+cdef bint hash_images(Ghosts *ghosts, int64_t n_expected) noexcept nogil
 cdef int64_t add_image(Ghosts *ghosts, Image image) noexcept nogil
 cdef void free_ghosts(Ghosts *ghosts) noexcept nogil
 cdef int64_t number_of(Ghosts *ghosts, Image image) noexcept nogil

@@ -9,7 +9,7 @@ from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memset
 
 cdef enum:
-    FIRST_SLOTS = 4096
+    FIRST_SLOTS = 512
 
 
 cdef void start_ghosts(Ghosts *ghosts, int64_t most) noexcept nogil:
@@ -18,11 +18,11 @@ cdef void start_ghosts(Ghosts *ghosts, int64_t most) noexcept nogil:
     ghosts.most = most
 
 
-cdef bint hash_images(Ghosts *ghosts) noexcept nogil:
+cdef bint hash_images(Ghosts *ghosts, int64_t n_expected) noexcept nogil:
     """Make the table that number_of needs, if there is none; False if memory is short."""
     cdef int64_t n_slots = FIRST_SLOTS
-    while n_slots <= 2 * ghosts.n:
-        n_slots *= 4
+    while n_slots <= 2 * max(ghosts.n, n_expected):
+        n_slots *= 2
     return ghosts.slots != NULL or make_slots(ghosts, n_slots)
 
 

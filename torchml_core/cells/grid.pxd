@@ -36,6 +36,7 @@ cdef struct Grid:
     double slack              # no neighbor is farther, roundings included
     double rounding           # by which no two ways to compute a vector differ
     bint beyond               # some atoms are too far away to be told from each other
+    bint wrapped              # some atoms are outside of the cell
     bint orthogonal
     # points, sorted by cell
     int64_t n_points

@@ -54,14 +54,15 @@ cdef Fault make_grid(
     if not reserve_atoms(out, n_atoms):
         return NO_MEMORY
     fault = place_atoms(
-        positions, n_atoms, &lattice, out.places, &out.rounding, &out.beyond, n_threads, watch
+        positions, n_atoms, &lattice, out.places, &out.rounding, &out.beyond, &out.wrapped,
+        n_threads, watch,
     )
     if fault != FINE:
         return fault
     if interrupted(watch, STEP_OF_ATOM * n_atoms):
         return INTERRUPTED
     out.slack = out.limit * (1 + 1e-9) + 4 * out.rounding
-    fault = choose_cells(n_atoms, &lattice, out, &dense, watch)
+    fault = choose_cells(n_atoms, &lattice, out, &dense, n_threads, watch)
     if fault == TOO_MANY_IMAGES and lattice.too_oblique:
         fault = TOO_OBLIQUE
     if fault != FINE:
@@ -102,7 +103,8 @@ cdef void keep_cell(const double *cell, const int *periodic, Grid *out) noexcept
 
 
 cdef Fault choose_cells(
-    int64_t n_atoms, const Lattice *lattice, Grid *grid, bint *dense, SignalWatch *watch
+    int64_t n_atoms, const Lattice *lattice, Grid *grid, bint *dense, int n_threads,
+    SignalWatch *watch,
 ) noexcept nogil:
     """Number and width of cells.
 
@@ -127,8 +129,10 @@ cdef Fault choose_cells(
         fault = measure_cells(n_atoms, lattice, grid)
         if fault != FINE:
             return fault
-        if not count_atoms(n_atoms, grid):
+        if not count_atoms(n_atoms, grid, n_threads, watch):
             return NO_MEMORY
+        if watch.stopped:
+            return INTERRUPTED
         if not wide or spread_evenly(n_atoms, grid):
             return FINE
     choose_home(n_atoms, grid)

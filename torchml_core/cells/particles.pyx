@@ -16,11 +16,13 @@ from torchml_core.cells.ghosts cimport (
 from torchml_core.cells.grid cimport Point
 from torchml_core.cells.grid_memory cimport renewed
 from torchml_core.cells.structures cimport row_of
-from torchml_core.signals cimport interrupted
+from torchml_core.signals cimport SignalWatch, interrupted
 
 cdef enum:
     MOST_PARTS = 64
-    WORTH_A_PART = 100000     # pairs
+    WORTH_A_PART = 50000      # pairs
+    PARTICLES_AT_ONCE = 1024
+    PAIRS_AT_ONCE = 16384
 
 
 # Some atoms that follow each other, and the ghosts that they meet.
@@ -28,7 +30,7 @@ cdef struct Part:
     int64_t first, end
     Ghosts ghosts
     int32_t *number_at        # (n_points,) the particle that each is for atoms in the cell, or -1
-    int32_t *joined           # (ghosts.n,) their numbers among those of all parts; NULL: the same
+    int32_t *joined           # (ghosts.n,) their numbers among those of all parts, but the first
     bint done
 
 
@@ -60,14 +62,17 @@ cdef bint number_ghosts(
     memset(&parts, 0, sizeof(Parts))
     parts.search = search
     parts.neighbors = neighbors
-    parts.in_cell = all_in_cell(search)
+    parts.in_cell = not search.grids[0].wrapped
     split(search, &parts)
     for k in range(parts.n):
         start_ghosts(&parts.part[k].ghosts, most)
     share(parts.n, parts.n, 1, number_some_parts, &parts, &search.watch)
     enough = not search.watch.stopped and join(&parts)
     if enough and parts.n > 1:
-        share(parts.n, parts.n, 1, renumber_some_parts, &parts, &search.watch)
+        share(
+            parts.n, search.offsets[search.n_atoms] - search.offsets[parts.part[1].first],
+            PAIRS_AT_ONCE, renumber_some_pairs, &parts, &search.watch,
+        )
         enough = not search.watch.stopped
     ghosts[0] = parts.part[0].ghosts
     for k in range(parts.n):
@@ -77,14 +82,6 @@ cdef bint number_ghosts(
             ghosts.too_many = ghosts.too_many or parts.part[k].ghosts.too_many
             free_ghosts(&parts.part[k].ghosts)
     return enough and add_layers(search, n_layers, ghosts)
-
-
-cdef bint all_in_cell(const Search *search) noexcept nogil:
-    cdef int64_t atom
-    for atom in range(search.n_atoms):
-        if not is_in_cell(search.grids[0].points + search.home[atom]):
-            return False
-    return True
 
 
 cdef void split(const Search *search, Parts *parts) noexcept nogil:
@@ -120,7 +117,9 @@ cdef bint number_part(const Parts *parts, Part *part) noexcept nogil:
         int64_t atom, k, number
     if part.first == part.end:
         return True
-    if not start_numbers(search, part) or not (parts.in_cell or hash_images(&part.ghosts)):
+    if not start_numbers(search, part):
+        return False
+    if not parts.in_cell and not hash_images(&part.ghosts, expected_ghosts(search) // parts.n):
         return False
     for atom in range(part.first, part.end):
         neighbors = parts.neighbors + search.offsets[atom]
@@ -148,14 +147,24 @@ cdef bint number_part(const Parts *parts, Part *part) noexcept nogil:
     return True
 
 
+cdef inline int64_t expected_ghosts(const Search *search) noexcept nogil:
+    """About as many as there are images in the grid, or less."""
+    return search.grids[0].n_points - search.n_atoms
+
+
 cdef bint start_numbers(const Search *search, Part *part) noexcept nogil:
     """The particle that each point is, where it is an atom; False if memory is short."""
     cdef const Point *points = search.grids[0].points
     cdef int64_t n_points = search.grids[0].n_points, p
     if not renewed(<void **> &part.number_at, (n_points + 1) * sizeof(int32_t)):
         return False
-    for p in range(n_points):
-        part.number_at[p] = points[p].atom if is_in_cell(points + p) else -1
+    if search.grids[0].wrapped:
+        for p in range(n_points):
+            part.number_at[p] = points[p].atom if is_in_cell(points + p) else -1
+    else:
+        memset(part.number_at, 0xFF, n_points * sizeof(int32_t))
+        for p in range(search.n_atoms):
+            part.number_at[search.home[p]] = <int32_t> p
     return True
 
 
@@ -196,12 +205,13 @@ cdef bint join(Parts *parts) noexcept nogil:
     for k in range(parts.n):
         if not parts.part[k].done:
             return False
-    if parts.n > 1 and not hash_images(ghosts):
+    if parts.n > 1 and not hash_images(ghosts, expected_ghosts(parts.search)):
         return False
     for p in range(1, parts.n):
         part = &parts.part[p]
         if not renewed(<void **> &part.joined, (part.ghosts.n + 1) * sizeof(int32_t)):
             return False
+        part.joined[0] = 0
         for k in range(part.ghosts.n):
             number = number_of(ghosts, part.ghosts.images[k])
             if number < 0:
@@ -210,26 +220,40 @@ cdef bint join(Parts *parts) noexcept nogil:
     return True
 
 
-cdef void renumber_some_parts(
+cdef void renumber_some_pairs(
     void *context, Py_ssize_t first, Py_ssize_t end, int thread
 ) noexcept nogil:
+    """Replace numbers of a part's own ghosts by those among all; pairs are counted from part 1."""
     cdef const Parts *parts = <const Parts *> context
     cdef const Part *part
-    cdef int64_t n_atoms = parts.search.n_atoms, p, k
-    cdef int32_t *neighbors = parts.neighbors
-    for p in range(first, end):
+    cdef const int64_t *offsets = parts.search.offsets
+    cdef int64_t begin, stop, p, n_atoms = parts.search.n_atoms
+    first += offsets[parts.part[1].first]
+    end += offsets[parts.part[1].first]
+    for p in range(1, parts.n):
         part = &parts.part[p]
-        if part.joined == NULL:
-            continue
-        for k in range(parts.search.offsets[part.first], parts.search.offsets[part.end]):
-            if neighbors[k] >= n_atoms:
-                neighbors[k] = <int32_t> (n_atoms + part.joined[neighbors[k] - n_atoms])
+        begin = max(first, offsets[part.first])
+        stop = min(end, offsets[part.end])
+        if begin < stop:
+            renumber(parts.neighbors + begin, stop - begin, <int32_t> n_atoms, part.joined)
+
+
+cdef inline void renumber(
+    int32_t *neighbors, int64_t n, int32_t n_atoms, const int32_t *joined
+) noexcept nogil:
+    """joined : at least one number"""
+    cdef int64_t k
+    cdef int32_t ghost, number
+    for k in range(n):  # without a branch
+        ghost = neighbors[k] - n_atoms
+        number = joined[max(ghost, 0)]
+        neighbors[k] = n_atoms + (number if ghost >= 0 else ghost)
 
 
 cdef bint add_layers(Search *search, int64_t n_layers, Ghosts *ghosts) noexcept nogil:
     """Add images until all within so many hops of an atom are there."""
     cdef int64_t n_known = 0, end, _
-    if n_layers > 1 and ghosts.n and not hash_images(ghosts):
+    if n_layers > 1 and ghosts.n and not hash_images(ghosts, ghosts.n):
         return False
     for _ in range(1, n_layers):
         if n_known == ghosts.n:
@@ -262,16 +286,40 @@ cdef bint grow(Search *search, Ghosts *ghosts, int64_t first, int64_t end) noexc
     return True
 
 
-cdef void place_images(
-    const double *atoms, const double *cell, const int32_t *parents, const int32_t *shifts,
-    int64_t n, double *out,
+cdef void write_particles(Particles *particles, int n_threads, SignalWatch *watch) noexcept nogil:
+    """Write the arrays of a configuration, for its atoms and their ghosts."""
+    share(
+        n_threads, particles.n_atoms + particles.ghosts.n, PARTICLES_AT_ONCE,
+        write_some_particles, particles, watch,
+    )
+
+
+cdef void write_some_particles(
+    void *context, Py_ssize_t first, Py_ssize_t end, int thread
 ) noexcept nogil:
-    """Positions of n images: ``atoms[parents] + shifts @ cell``."""
-    cdef int64_t p
+    cdef const Particles *particles = <const Particles *> context
+    cdef const double *cell = particles.cell
+    cdef const double *atom
+    cdef const Image *image
+    cdef int64_t p, n_atoms = particles.n_atoms
     cdef int k
-    for p in range(n):
+    for p in range(first, min(end, n_atoms)):
+        particles.parents[p] = particles.centers[p] = <int32_t> p
+        particles.species[p] = particles.codes[p]
+        particles.contributing[p] = 1
         for k in range(3):
-            out[3 * p + k] = atoms[3 * parents[p] + k] + (
-                shifts[3 * p] * cell[k] + shifts[3 * p + 1] * cell[3 + k]
-                + shifts[3 * p + 2] * cell[6 + k]
+            particles.shifts[3 * p + k] = 0
+            particles.positions[3 * p + k] = particles.atoms[3 * p + k]
+    for p in range(max(first, n_atoms), end):
+        image = particles.ghosts.images + p - n_atoms
+        atom = particles.atoms + 3 * image.atom
+        particles.parents[p] = image.atom
+        particles.species[p] = particles.codes[image.atom]
+        particles.contributing[p] = 0
+        particles.shifts[3 * p] = image.a
+        particles.shifts[3 * p + 1] = image.b
+        particles.shifts[3 * p + 2] = image.c
+        for k in range(3):
+            particles.positions[3 * p + k] = atom[k] + (
+                image.a * cell[k] + image.b * cell[3 + k] + image.c * cell[6 + k]
             )

@@ -18,7 +18,7 @@ cdef struct Span:
 
 cdef Fault place_atoms(
     const double *positions, int64_t n_atoms, const Lattice *lattice, Place *places,
-    double *rounding, bint *beyond, int n_threads, SignalWatch *watch,
+    double *rounding, bint *beyond, bint *wrapped, int n_threads, SignalWatch *watch,
 ) noexcept nogil
 cdef void find_span(
     const Place *places, int64_t n_atoms, const Lattice *lattice, int k, double least, Span *out

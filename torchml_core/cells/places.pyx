@@ -53,7 +53,7 @@ cdef struct Atoms:
 
 cdef Fault place_atoms(
     const double *positions, int64_t n_atoms, const Lattice *lattice, Place *places,
-    double *rounding, bint *beyond, int n_threads, SignalWatch *watch,
+    double *rounding, bint *beyond, bint *wrapped, int n_threads, SignalWatch *watch,
 ) noexcept nogil:
     """Wrap atoms into the cell.
 
@@ -61,6 +61,7 @@ cdef Fault place_atoms(
     places : OUT (n_atoms,) t from 0 to the period where periodic
     rounding : OUT by which no two ways to compute a vector between near atoms differ
     beyond : OUT whether an atom is so far away that it is not told from others as far
+    wrapped : OUT whether some atoms were outside of the cell
     """
     cdef Atoms atoms = [positions, lattice, places, False, False]
     share(n_threads, n_atoms, ATOMS_AT_ONCE, place_some_atoms, &atoms, watch)
@@ -68,6 +69,7 @@ cdef Fault place_atoms(
         return INTERRUPTED
     if atoms.lost:
         return TOO_FAR
+    wrapped[0] = atoms.wrapped
     rounding[0] = find_rounding(positions, n_atoms, lattice, atoms.wrapped, beyond)
     return FINE if rounding[0] <= MOST_ROUNDING * lattice.limit else TOO_LARGE
 

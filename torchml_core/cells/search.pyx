@@ -27,7 +27,7 @@ cdef extern from "near_points.h" nogil:
 
 
 cdef enum:
-    MORE_HITS = 65536         # at least so many are added to the capacity
+    MORE_HITS = 16384         # at least so many are added to the capacity
     LONG_ROW = 128            # neighbors, from which insertion sort is slow
     WORK_AT_ONCE = 65536      # points tested between two questions whether to stop
 

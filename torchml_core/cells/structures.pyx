@@ -21,6 +21,7 @@ from torchml_core.signals cimport interrupted
 
 cdef enum:
     ROWS_AT_ONCE = 16
+    TASKS_OF_A_THREAD = 4      # so that none waits for long for another at the end
     ATOMS_OF_A_TASK = 1 << 16  # at most: a thread that is done with its own takes another's
 
 
@@ -195,7 +196,7 @@ cdef double count_tests(const Search *search) noexcept nogil:
 
 
 cdef bint share_out(Search *search, int n_threads) noexcept nogil:
-    """Cut one structure into pieces, at least one per thread; of many, each is a task.
+    """Cut one structure into pieces, several per thread; of many, each is a task.
 
     False if memory is short.
     """
@@ -203,7 +204,8 @@ cdef bint share_out(Search *search, int n_threads) noexcept nogil:
     cdef const Grid *grid
     cdef Task *task
     if search.n_structures == 1:
-        pieces = max(n_threads, search.n_atoms // ATOMS_OF_A_TASK)
+        pieces = TASKS_OF_A_THREAD * n_threads if n_threads > 1 else 1
+        pieces = max(pieces, search.n_atoms // ATOMS_OF_A_TASK)
     n = search.n_structures * pieces
     if not (
         grown(<void **> &search.tasks, search.tasks_held, n, sizeof(Task))
