@@ -3,6 +3,7 @@
 from torchml_core.training.callbacks import CSVFile as CSVFile
 from torchml_core.training.callbacks import TensorBoard as TensorBoard
 from torchml_core.training.choose.descriptor import choose_descriptor as choose_descriptor
+from torchml_core.training.choose.functions import select_functions as select_functions
 from torchml_core.training.committees import committee as committee
 from torchml_core.training.epochs import Epoch as Epoch
 from torchml_core.training.linear import LinearFit as LinearFit
@@ -22,4 +23,5 @@ __all__ = [
     "choose_descriptor",
     "committee",
     "fit_linear",
+    "select_functions",
 ]
