@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from torchml_core.descriptors.base import Descriptor
     from torchml_core.portable.model import PortableModel
 
+BATCH_SIZE = 16
 EVALUATED_AT_ONCE = 32  # structures
 
 
@@ -75,8 +76,8 @@ class Trainer:
     schedule : {"cosine", "constant"} or callable
         The learning rate of each step, relative to the first: down to 0.001 along a cosine, or
         ``schedule(progress)`` with progress from 0 to 1.
-    batch_size : int
-        Structures in a step.
+    batch_size : int, optional
+        Structures in a step. None: 16; with KalmanFilter 1.
     expected_errors : "fit", None, or dict of str to (float or dict of str to float)
         Errors are divided by these: of "energy" (eV/atom), "forces" (eV/Å) and "stress" (eV/Å³),
         for all structures or by kind, as ``LinearFit.expected_errors``. "fit": those of a linear
@@ -143,7 +144,7 @@ class Trainer:
         | KalmanFilter = "adam",
         learning_rate: float | None = None,
         schedule: str | Callable[[float], float] = "cosine",
-        batch_size: int = 16,
+        batch_size: int | None = None,
         expected_errors: str | Mapping[str, float | Mapping[str, float]] | None = "fit",
         weights: Mapping[str, float] | None = None,
         loss: str = "mse",
@@ -198,6 +199,8 @@ class Trainer:
         if not callable(schedule):
             schedule = SCHEDULES[checks.one_of("schedule", schedule, tuple(SCHEDULES))]
         self._schedule = schedule
+        if batch_size is None:
+            batch_size = 1 if isinstance(optimizer, KalmanFilter) else BATCH_SIZE
         self._batch_size = checks.whole("batch_size", batch_size, 1)
         self._norm = _or_none(checks.positive, "max_gradient_norm", max_gradient_norm)
         self._average = _or_none(checks.positive, "average", average)
