@@ -109,6 +109,24 @@ def test_kinds_and_weights():
         Dataset.from_atoms(structures, weights={"bulk": -1})
 
 
+def test_weights_and_labels_of_structures_under_keys():
+    atoms = [labeled(kind="bulk"), labeled(kind="bulk"), labeled(kind="surface")]
+    atoms[0].info["w"], atoms[1].info["E"] = 0.5, -7.0
+    data = Dataset.from_atoms(atoms, weight_key="w", energy_key="E", weights={"bulk": 3.0})
+    assert [example.weight for example in data] == [1.5, 3, 1]
+    assert [example.energy for example in data] == [None, -7, None]
+    for keys, message in (
+        ({"weight_key": "v"}, "weight_key = 'v': no structure has a value of this name"),
+        ({"kind_key": "v"}, "kind_key = 'v': no structure"),
+        ({"energy_key": 3}, "energy_key = 3: a str is needed"),
+    ):
+        with pytest.raises(tm.InputError, match=message):
+            Dataset.from_atoms(atoms, **keys)
+    atoms[2].info["w"] = -1
+    with pytest.raises(tm.InputError, match=r"structures\[2\]: w = -1: a finite number of at"):
+        Dataset.from_atoms(atoms, weight_key="w")
+
+
 def test_weights_of_kinds_that_do_not_occur(written):
     with pytest.raises(tm.InputError, match="weights: kind 'liquid' does not occur; one of 'bulk'"):
         Dataset.read(written(labeled(kind="bulk")), weights={"liquid": 1.0})

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 import torchml_core as tm
 from torchml_core.dataset import Dataset, FeatureFile, feature_work, feature_workers, featurize
 from torchml_core.dataset import feature_run as module
+from torchml_core.dataset.feature_layout import FeatureWriter
 
 CUTOFF = 3.0
 
@@ -360,6 +361,28 @@ def test_the_layout_can_be_read_without_this_library(whole):
         assert np.isnan(file["energies"][1])
         assert file["values"].chunks[1] == 2
         assert json.loads(file["settings"].asstr()[0])["dtype"] == "float64"
+
+
+def test_two_runs_at_once(whole, tmp_path):
+    source, path = whole[1], tmp_path / "f.h5"
+    with contextlib.closing(FeatureWriter(tmp_path / "f.h5.new")):
+        with pytest.raises(tm.FileAccessError, match="f.h5.new: another process is writing it"):
+            featurize(descriptor(), source, path)
+        assert (tmp_path / "f.h5.new").exists()
+    featurize(descriptor(), source, path)  # what a killed run has left is overwritten
+    same_files(path, whole[0] / "whole.h5")
+
+
+def test_trainers_use_stored_values(whole, tmp_path, monkeypatch):
+    d = descriptor()
+    data = FeatureFile(whole[0] / "whole.h5").dataset()
+    monkeypatch.setattr(tm.SymmetryFunctions, "compute", None)
+    trainer = tm.training.Trainer(d, tm.nn.ElementNetworks(d, hidden=(2,)))
+    assert set(trainer.errors(data)) == {"energy", "forces", "stress"}
+    other = descriptor(1.0)
+    trainer = tm.training.Trainer(other, tm.nn.ElementNetworks(other, hidden=(2,)))
+    with pytest.raises(tm.InputError, match="features: .* has values of"):
+        trainer.errors(data)
 
 
 def test_work_in_turns_is_bounded():

@@ -10,9 +10,11 @@ whenever the process is killed. A structure's checksum is written after its valu
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import io
 import json
+import os
 import zlib
 from typing import TYPE_CHECKING
 
@@ -75,6 +77,8 @@ def settings_checksum(*texts: str) -> str:
 class SafeFile(io.FileIO):
     """A file for the HDF5 library, which does not survive errors: they are kept for us instead.
 
+    Raises BlockingIOError if another process is writing to the file.
+
     Attributes
     ----------
     error : OSError or None
@@ -82,6 +86,15 @@ class SafeFile(io.FileIO):
     """
 
     error: OSError | None = None
+
+    def __init__(self, path):
+        super().__init__(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+")
+        try:
+            fcntl.flock(self.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.close()
+            raise
+        os.ftruncate(self.fileno(), 0)
 
     def write(self, data):
         with self._kept():
@@ -124,7 +137,7 @@ class FeatureWriter:
     def __init__(self, path: Path) -> None:
         import h5py
 
-        self._raw = SafeFile(path, "w+")
+        self._raw = SafeFile(path)
         self._file = h5py.File(self._raw, "w", libver=LIBVER)
         self.n_structures = self.n_atoms = 0
         self._examples: list[Example] = []  # to be appended

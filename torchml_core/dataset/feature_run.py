@@ -282,14 +282,19 @@ def _identified(source):
 @contextlib.contextmanager
 def _writing(path: Path):
     """Tell errors of writing as ours, and remove a file that is not finished."""
+    own = True
     try:
         yield
     except TorchMLError:
         raise
+    except BlockingIOError:
+        own = False
+        raise FileAccessError(f"{path}: another process is writing it") from None
     except OSError as error:
         raise FileAccessError(f"{path}: {error.strerror or error}") from None
     finally:
-        path.unlink(missing_ok=True)
+        if own:
+            path.unlink(missing_ok=True)
 
 
 def _ignore(*_):
