@@ -12,6 +12,7 @@ import time
 
 import numpy as np
 from bispectrum_peers import CASES, Lammps, lammps_is_there, mdescriptor_values, structure
+from tables import Table
 
 import torchml_core as tm
 
@@ -78,15 +79,12 @@ def measure(twojmax, cutoff, kind):
 
 
 def main():
-    found = {name: measure(*case) for name, case in CASES.items()}
-    print(f"| atoms/s | {' | '.join(found)} |\n|---|{'---|' * len(found)}")
-    lammps = [speeds.get("LAMMPS pair_style snap") for speeds in found.values()]
-    for name in next(iter(found.values())):
-        cells = []
-        for speeds, reference in zip(found.values(), lammps, strict=True):
-            ratio = f" ({speeds[name] / reference:.1f}×)" if reference else ""
-            cells.append(f"{speeds[name] / 1000:.1f}k{ratio}")
-        print(f"| {name} | {' | '.join(cells)} |")
+    table = Table("bispectrum", "atoms/s", higher_is_better=True)
+    for case, arguments in CASES.items():
+        for name, speed in measure(*arguments).items():
+            table.add(name, {case: speed})
+    print(table.markdown())
+    table.save()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import time
 
 from cases import CASES
 from peers import PEERS, ours, ours_reused
+from tables import Table
 
 import torchml_core as tm
 
@@ -31,18 +32,17 @@ def from_atoms(atoms, cutoff):
 
 def main():
     rows = {"fresh": ours, "reused": ours_reused, "ij": ij_only, "from_atoms": from_atoms, **PEERS}
-    print("| Mpairs/s | pairs |", " | ".join(rows), "| fresh / vesin | reused / vesin |")
-    print("|---" * (len(rows) + 4) + "|")
+    table = Table("neighbors", "Mpairs/s", higher_is_better=True)
     for name in sys.argv[1:] or CASES:
         make, cutoff = CASES[name]
         atoms = make()
         usable = {k: f for k, f in rows.items() if len(atoms) <= SLOW.get(k, len(atoms))}
         n_pairs = len(ours(atoms, cutoff)[0])
         times = measure(usable, atoms, cutoff)
-        cells = [f"{n_pairs / times[k] / 1e6:.3g}" if k in times else "" for k in rows]
-        for k in ("fresh", "reused"):
-            cells.append(f"{times['vesin'] / times[k]:.1f}" if "vesin" in times else "")
-        print(f"| {name} | {n_pairs:,} |", " | ".join(cells), "|", flush=True)
+        table.add(name, {k: n_pairs / 1e6 / seconds for k, seconds in times.items()})
+        print(table.markdown([name]), flush=True)
+    print("\n" + table.markdown())
+    table.save()
 
 
 def measure(functions, atoms, cutoff):

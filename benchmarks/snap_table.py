@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from lammps_table import install
+from tables import Table
 
 import torchml_core as tm
 
@@ -48,7 +49,7 @@ def main():
     parser.add_argument("twojmax", nargs="*", type=int, default=[8, 6])
     arguments = parser.parse_args()
     commands = {"snap": arguments.snap_lmp, "kim": "lmp"}
-    print("| twojmax | pair_style snap, ms per step | our driver | ratio |\n|---|---|---|---|")
+    table = Table("snap", "ms per step", higher_is_better=False, first="2J")
     for twojmax in arguments.twojmax:
         with tempfile.TemporaryDirectory() as folder:
             write_potential(Path(folder), twojmax)
@@ -60,7 +61,9 @@ def main():
                     done = [seconds(folder, environment, kind, command, n) for n in (short, long)]
                     times[kind].append((done[1] - done[0]) / (long - short))
         snap, kim = (1000 * statistics.median(times[kind]) for kind in ("snap", "kim"))
-        print(f"| {twojmax} | {snap:.4g} | {kim:.3g} | {snap / kim:.3g} |", flush=True)
+        table.add(twojmax, {"pair_style snap": snap, "our driver": kim})
+        print(table.markdown([str(twojmax)]), flush=True)
+    table.save()
 
 
 def write_potential(folder, twojmax):

@@ -11,6 +11,7 @@ import numpy as np
 from ase.build import bulk
 from neighbors_table import measure
 from soap_peers import L_MAX, N_MAX, PEERS, PEERS_GRADIENTS, SIGMA
+from tables import Table
 
 import torchml_core as tm
 
@@ -40,8 +41,10 @@ def jacobian(d, c):
     return {"ours, sparse Jacobian": lambda *_: d.jacobian(c, n_threads=1)}
 
 
-def report(title, functions, atoms, first):
+def report(table, title, functions, atoms, first):
     times = measure(functions, atoms, CUTOFF)
+    for name, seconds in times.items():
+        table.add(name, {title: len(atoms) / seconds})
     print(f"\n| {title} | atoms/s | times as fast: {first} |\n|---|---|---|")
     for name, seconds in times.items():
         print(
@@ -50,22 +53,24 @@ def report(title, functions, atoms, first):
 
 
 def main():
+    table = Table("soap", "atoms/s", higher_is_better=True)
     atoms = bulk("Si", cubic=True) * (5, 5, 5)
     atoms.rattle(0.05, seed=0)
     d = tm.SOAP(["Si"], CUTOFF, N_MAX, L_MAX, sigma=SIGMA)
     c = tm.Configuration.from_atoms(atoms, CUTOFF, ["Si"])
     single = ours(d, c, np.float32, False)
-    report("values", ours(d, c, np.float64, False) | single | PEERS, atoms, "ours, float64")
+    report(table, "values", ours(d, c, np.float64, False) | single | PEERS, atoms, "ours, float64")
     single = ours(d, c, np.float32, True)
     both = ours(d, c, np.float64, True) | single | jacobian(d, c) | PEERS_GRADIENTS
-    report("values and gradients", both, atoms, "ours, float64")
+    report(table, "values and gradients", both, atoms, "ours, float64")
     mixed = atoms.copy()
     mixed.symbols = np.random.default_rng(0).choice(["H", "C", "N", "O"], len(atoms))
     four = tm.SOAP(["H", "C", "N", "O"], CUTOFF, N_MAX, L_MAX, sigma=SIGMA)
     c = tm.Configuration.from_atoms(mixed, CUTOFF, four.species)
-    report("four species", ours(four, c, np.float64, False) | PEERS, mixed, "ours, float64")
+    report(table, "four species", ours(four, c, np.float64, False) | PEERS, mixed, "ours, float64")
     both = ours(four, c, np.float64, True)
-    report("four species, values and gradients", both, mixed, "ours, float64")
+    report(table, "four species, values and gradients", both, mixed, "ours, float64")
+    table.save()
 
 
 if __name__ == "__main__":

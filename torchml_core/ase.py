@@ -107,15 +107,14 @@ class TorchMLCalculator(Calculator):
         """
         if self.atoms is None:
             return list(all_changes)
-        fields = {
-            "positions": lambda of: of.positions,
-            "numbers": lambda of: of.numbers,
-            "cell": lambda of: of.cell.array,
-            "pbc": lambda of: of.pbc,
+        before = self.atoms
+        same = {
+            "positions": np.array_equal(before.positions, atoms.positions),
+            "numbers": np.array_equal(before.numbers, atoms.numbers),
+            "cell": np.array_equal(before.cell.array, atoms.cell.array),
+            "pbc": np.array_equal(before.pbc, atoms.pbc),
         }
-        return [
-            name for name, of in fields.items() if not np.array_equal(of(self.atoms), of(atoms))
-        ]
+        return [name for name in same if not same[name]]
 
     def calculate(
         self,

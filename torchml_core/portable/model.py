@@ -511,9 +511,14 @@ class PortableModel:
     def _run_plain(self, c, values, gradient, n_threads):
         """The Outcome of a PlainNetwork; None if it has no network for one of the species."""
         plain = self._executor.plain
-        codes = self._calling.species(c) if self.parameters.takes_species else None
-        if not plain.takes(codes):
-            return None  # torch says what is wrong
+        codes = None  # of no use if there is one element
+        if self.parameters.takes_species:
+            if not plain.takes(self._species_input().numbers(self.species)):
+                return None  # torch says what is wrong
+            if plain.n_elements > 1:
+                codes = self._calling.species(c)
+        elif plain.n_elements > 1:
+            return None
         results = plain.evaluate(values, codes, gradient=gradient, n_threads=n_threads)
         return evaluation.Outcome(conventions.Inputs((), None, c.centers, True), *results)
 

@@ -73,10 +73,13 @@ class PlainNetwork:
         self.width, self.dtype = width, dtype
         self._constants, self._parts = constants, parts
 
+    @property
+    def n_elements(self) -> int:
+        return len(self._constants)
+
     def takes(self, codes: Any) -> bool:
-        """Whether all of these species codes have a network; None: there is one element."""
-        n = len(self._constants)
-        return n == 1 if codes is None else bool(codes.min() >= 0 and codes.max() < n)
+        """Whether all of these species codes have a network."""
+        return bool((codes >= 0).all() and (codes < self.n_elements).all())
 
     def evaluate(
         self, values: Doubles, codes: Any, *, gradient: bool, n_threads: int | None = None
@@ -92,12 +95,11 @@ class PlainNetwork:
         """
         threads = resolve_threads(n_threads)
         n = len(values)
-        n_elements = len(self._constants)
         rows: list[Any] = [None]  # of each element
-        if n_elements == 1:
+        if self.n_elements == 1:
             energies = np.full(n, self._constants[0])
         else:
-            rows = [np.flatnonzero(codes == k) for k in range(n_elements)]
+            rows = [np.flatnonzero(codes == k) for k in range(self.n_elements)]
             energies = self._constants[codes]
         dE_dD = np.zeros((n, self.width)) if gradient else None
         for part in self._parts:
