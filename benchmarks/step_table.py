@@ -4,8 +4,8 @@
 
 Molecular dynamics of silicon with TorchMLCalculator, one thread: in each step, forces and energy
 of atoms that have moved a little, on lists that still hold. Kernels are calls of a descriptor's
-compiled code; the network is a call of ours (PlainNetwork) or of TorchScript, with its gradient. Figures
-are medians over the steps, each with its own parts.
+compiled code; the network is a call of ours (PlainNetwork) or of TorchScript, with its gradient.
+Figures are medians over the steps, each with its own parts.
 """
 
 import contextlib

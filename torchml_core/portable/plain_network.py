@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from ase.data import chemical_symbols
 
+from torchml_core import _memory
 from torchml_core.nn.element_networks import ElementNetworks
 from torchml_core.nn.element_polynomials import ElementPolynomials
 from torchml_core.nn.portable_form import OfOneElement, WithReferences
@@ -101,7 +102,10 @@ class PlainNetwork:
         else:
             rows = [np.flatnonzero(codes == k) for k in range(self.n_elements)]
             energies = self._constants[codes]
-        dE_dD = np.zeros((n, self.width)) if gradient else None
+        dE_dD = None
+        if gradient:  # in memory that is used again in each step
+            dE_dD = _memory.empty((n, self.width), np.dtype(np.float64))
+            dE_dD.fill(0)
         for part in self._parts:
             for network, own in zip(part, rows, strict=True):
                 network.add(values, own, energies, dE_dD, threads)
