@@ -12,6 +12,7 @@ import argparse
 import io
 import os
 import re
+import resource
 import shutil
 import signal
 import sys
@@ -25,6 +26,7 @@ from pathlib import Path
 import numpy as np
 
 SECONDS = 20  # for one file; good ones take milliseconds
+MOST_MEMORY = 8 * 2**30  # address space in bytes; torch alone takes 2 GB of it
 MOST_GROWTH = 64e6  # bytes, from a fifth of the files on
 NUMBER = rb"[-+]?\d+\.?\d*(?:[eE][-+]?\d+)?"
 TOKENS = [
@@ -244,6 +246,7 @@ def try_reader(name, size, seed, folder):
 
     warnings.simplefilter("ignore")
     signal.signal(signal.SIGALRM, on_alarm)
+    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
     make, read = READERS[name]
     paths = sorted(make(folder))
     originals = [path.read_bytes() for path in paths]

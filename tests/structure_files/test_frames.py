@@ -42,6 +42,11 @@ def with_fault(bad):
         (b"2\n\nXx 0 0 0\nH 0 0 1\n", 7, "KeyError: 'Xx'"),
         (b'2\nLattice="5 0"\nH 0 0 0\nH 0 0 1\n', 6, "Lattice"),
         (b'2\npbc="FFF"\nH 0 0 0\nH 0 0 1\n', 6, "pbc = 'FFF': True or False, or an array"),
+        (
+            b"1\nProperties=species:S:1:pos:R:3:q:R:99999999999999999999\nH 0 0 0\n",
+            6,
+            "Properties = '99999999999999999999': a number of columns up to 10000 is needed",
+        ),
         (b"3\n\nH 0 0 0\nH 0 0 1\n", 8, "3 atoms are announced, the next frame begins after 2"),
         (b"2\nH 0 0 0\nH 0 0 1\n", 7, "2 atoms are announced, the next frame begins after 1"),
         (b"2\n\nH 0 0 0\nH 0 0 1\nH 0 0 2\n", 9, "2 atoms are announced, more lines follow"),

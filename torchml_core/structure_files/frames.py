@@ -16,6 +16,7 @@ from torchml_core.errors import InputError
 from torchml_core.structure_files.plain_frames import read_plain
 
 BOM = b"\xef\xbb\xbf"
+MOST_COLUMNS = 10_000  # of one property of the atoms
 COUNT = re.compile(rb"\s*\d{1,12}\s*")
 CELL_VECTOR = re.compile(rb"\s*VEC\d\s")  # ASE's own: the cell of a file that has no other
 
@@ -167,8 +168,15 @@ def _read(lines):
 
 
 def _properties(comment):
-    """Keys and values of a comment line; pbc="FFF", of which ASE makes three True, is an error."""
+    """Keys and values of a comment line.
+
+    pbc="FFF", of which ASE makes three True, is an error, as are so many columns that ASE's table
+    of them would exhaust the memory.
+    """
     properties = key_val_str_to_dict(comment)
+    for count in str(properties.get("Properties", "")).split(":")[2::3]:
+        if count.strip("+-_ ").isdecimal() and (len(count) > 9 or int(count) > MOST_COLUMNS):
+            checks.refuse("Properties", count, f"a number of columns up to {MOST_COLUMNS}")
     if "pbc" in properties:
         properties["pbc"] = _periodic(properties["pbc"])
     return properties
