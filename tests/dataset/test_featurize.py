@@ -373,6 +373,45 @@ def test_two_runs_at_once(whole, tmp_path):
     same_files(path, whole[0] / "whole.h5")
 
 
+def test_workers_that_are_lost(whole, tmp_path, monkeypatch):
+    """Their errors are told, and what was computed before is kept."""
+    from concurrent.futures import Future
+    from concurrent.futures.process import BrokenProcessPool
+
+    class Pool:
+        def __init__(self, *_, **__):
+            self.n = 0
+
+        def submit(self, function, *arguments):
+            self.n += 1
+            future = Future()
+            if self.n == 3:
+                future.set_exception(BrokenProcessPool("killed"))
+            else:
+                future.set_result(work.compute(*arguments))
+            return future
+
+        def shutdown(self, **_):
+            pass
+
+    path = tmp_path / "f.h5"
+    monkeypatch.setattr(module, "ATOMS_AT_ONCE", 8)
+    monkeypatch.setattr(feature_workers, "ProcessPoolExecutor", Pool)
+    shutil.copy(whole[0] / "whole.h5", path)
+    with h5py.File(path, "r+") as file:
+        file["checksums"][...] = 0
+    with (
+        contextlib.closing(feature_work.FeatureWork(path, descriptor())) as work,
+        pytest.raises(tm.ModelError, match="a worker process has ended early, perhaps for"),
+    ):
+        featurize(descriptor(), whole[1], path, workers=2, resume=True)
+    assert 0 < np.count_nonzero(FeatureFile(path).array("checksums")) < 7
+    failed = Future()
+    failed.set_exception(ModuleNotFoundError("no module named torchml_core"))
+    with pytest.raises(tm.ModelError, match="dask: a worker failed .ModuleNotFoundError: no mod"):
+        feature_workers._result(failed)
+
+
 def test_trainers_use_stored_values(whole, tmp_path, monkeypatch):
     d = descriptor()
     data = FeatureFile(whole[0] / "whole.h5").dataset()

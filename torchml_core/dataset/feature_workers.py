@@ -153,10 +153,20 @@ def _by_dask(work, blocks, n_threads, dask):
             submit()
         for future in futures:
             block = block_of.pop(future.key)
-            errors = work.write(block[0], future.result())
+            errors = work.write(block[0], _result(future))
             future.release()
             submit()
             yield block, errors
+
+
+def _result(future):
+    try:
+        return future.result()
+    except Exception as error:  # a worker was lost, or lacks a package
+        raise ModelError(
+            f"dask: a worker failed ({type(error).__name__}: {error}); what is in the file is kept,"
+            " and resuming continues after it"
+        ) from None
 
 
 def _client(kind, address):
