@@ -9,7 +9,7 @@ import errno
 import click
 
 from torchml_core import __version__
-from torchml_core.cli import convert, evaluate, featurize, inspect, kim, plot, train
+from torchml_core.cli import convert, evaluate, featurize, inspect, kim, look, plot, train
 from torchml_core.errors import TorchMLError
 
 
@@ -56,5 +56,6 @@ main.add_command(evaluate.command)
 main.add_command(featurize.command)
 main.add_command(inspect.command)
 main.add_command(kim.group)
+main.add_command(look.command)
 main.add_command(plot.command)
 main.add_command(train.command)

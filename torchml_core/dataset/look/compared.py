@@ -148,9 +148,9 @@ class _Looked:
         labels = tuple(self.data[k].label for k in self.kinds[kind][outliers])
         worst = rest[outliers][np.argmax(np.abs(rest[outliers]))]
         text = (
-            f"{len(labels)} energies{_of(kind)} are up to {abs(worst):.3g} eV/atom"
-            f" {'above' if worst > 0 else 'below'} what the others and the forces suggest; check if"
-            " the calculations converged, and if energy and atoms belong together"
+            f"energies{_of(kind)} of {structures.n_structures(labels)} are up to {abs(worst):.3g}"
+            f" eV/atom {'above' if worst > 0 else 'below'} what the others and the forces suggest;"
+            " check if the calculations converged, and if energy and atoms belong together"
         )
         return Finding("energy outliers", text, labels)
 

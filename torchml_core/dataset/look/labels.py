@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from torchml_core.dataset.findings import Finding
+from torchml_core.dataset.look.structures import n_structures
 
 NET = 0.05  # of the norm of all forces of a structure
 LEAST_NET = 0.05  # eV/Å
@@ -24,7 +25,7 @@ def net_forces(data):
     if not labels:
         return []
     text = (
-        f"forces of {len(labels)} structures do not sum to zero, but to up to {largest:.2g} eV/Å;"
+        f"forces of {n_structures(labels)} do not sum to zero, but to up to {largest:.2g} eV/Å;"
         " a potential cannot have such forces: check if atoms are missing or were held fixed, or if"
         " there was an external field"
     )
@@ -42,7 +43,7 @@ def large_forces(data):
     if not labels:
         return []
     text = (
-        f"forces of up to {max(largest.values()):.0f} eV/Å in {len(labels)} structures dominate the"
+        f"forces of up to {max(largest.values()):.0f} eV/Å in {n_structures(labels)} dominate the"
         " squares of errors: leave them out, or give them a smaller weight"
     )
     return [Finding("large forces", text, labels)]

@@ -20,7 +20,7 @@ def empty(data):
     labels = tuple(example.label for example in data if not example.n_atoms)
     if not labels:
         return []
-    text = f"{_structures(labels)} without atoms; leave them out"
+    text = f"{n_structures(labels)} without atoms; leave them out"
     return [Finding("empty", text, labels)]
 
 
@@ -65,14 +65,14 @@ class Distances:
         found = []
         if self._close:
             text = (
-                f"{_structures(self._close)} with atoms that are unusually close, for example"
+                f"{n_structures(self._close)} with atoms that are unusually close, for example"
                 f" {self._smallest[1]} at {self._smallest[0]:.2f} Å; check the unit of length and"
                 " the cell, or leave them out unless such distances are meant"
             )
             found.append(Finding("close atoms", text, tuple(self._close)))
         if self._apart:
             text = (
-                f"{_structures(self._apart)} with parts that are more than {self._cutoff:g} Å"
+                f"{n_structures(self._apart)} with parts that are more than {self._cutoff:g} Å"
                 " apart; a model with this cutoff treats them as if each were alone"
             )
             found.append(Finding("fragments", text, tuple(self._apart)))
@@ -164,15 +164,15 @@ def duplicates(data, groups):
     found = []
     if equal:
         text = (
-            f"{len(equal)} structures occur more than once (also moved, rotated, or with atoms in"
-            " another order); they count as often as they occur, and may be in training and test"
-            " sets: leave out all but one"
+            "structures that occur more than once (also moved, rotated, or with atoms in another"
+            f" order): {len(equal)}; they count as often as they occur, and may be in training and"
+            " test sets: leave out all but one"
         )
         found.append(Finding("duplicates", text, tuple(itertools.chain(*equal))))
     if contradicting:
         text = (
-            f"{len(contradicting)} structures occur more than once with different labels; check"
-            " with which settings they were computed, and leave out all but one"
+            f"structures that occur more than once with different labels: {len(contradicting)};"
+            " check with which settings they were computed, and leave out all but one"
         )
         found.append(Finding("contradictions", text, tuple(itertools.chain(*contradicting))))
     return found
@@ -187,5 +187,5 @@ def _differ(examples):
     return bool(lengths and np.ptp(lengths, axis=0).max() > SAME_FORCE)
 
 
-def _structures(labels):
+def n_structures(labels):
     return "1 structure" if len(labels) == 1 else f"{len(labels)} structures"
