@@ -111,6 +111,8 @@ def test_features_of_something_else(source, tmp_path):
             own.batches(used, 2, dtype=dtype, features=tmp_path / "f.h5")
     with pytest.raises(tm.InputError, match="no structure with the atoms of"):
         data.with_features(tmp_path / "f.h5")
+    with pytest.raises(tm.InputError, match="features = 3: a path"):
+        data.batches(d, 2, features=3)
 
 
 def stop_after(monkeypatch, n_writes):
@@ -239,6 +241,7 @@ def test_arguments(source, tmp_path):
         ((d, source, path), {"energy_key": "nothing"}, "energy_key = 'nothing': no structure has"),
         ((d, "-", path), {}, "structures = '-': a file is needed"),
         ((d, [], path), {}, "structures: none"),
+        ((d, source, tmp_path), {}, "output = .*: the path of a file, not of a folder, is needed"),
     ):
         with pytest.raises(tm.InputError, match=message):
             featurize(*arguments, **keywords)

@@ -346,7 +346,9 @@ class FeatureFile:
 
 def as_features(features: FeatureFile | PathLike) -> FeatureFile:
     """Return a FeatureFile, of itself or of a path."""
-    return features if isinstance(features, FeatureFile) else FeatureFile(features)
+    if isinstance(features, FeatureFile):
+        return features
+    return FeatureFile(files.as_path("features", features))
 
 
 def _plain(dtype):

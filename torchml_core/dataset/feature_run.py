@@ -104,6 +104,8 @@ def featurize(
     """
     path = files.as_path("output", output)
     files.require_place("output", path)
+    if path.is_dir():
+        checks.refuse("output", str(path), "the path of a file, not of a folder,")
     workers = checks.whole("workers", workers, 1)
     check_n_threads(n_threads)
     labels = Labels(energy_key, forces_key, stress_key, kind_key, weight_key)
