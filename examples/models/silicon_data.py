@@ -3,7 +3,10 @@
 The set is the public one of the KLIFF project (openkim/kliff, ``Si_training_set``): 750 periodic
 cells of 64 and 8 atoms with energies (eV) and forces (eV/Å), frames of molecular dynamics at 300,
 600 and 900 K and perturbed crystals at lattice constants from 4.9 to 6.0 Å. It is not part of this
-repository; the training scripts take it as one extended XYZ file.
+repository; it is expected as one extended XYZ file::
+
+    python silicon_data.py split si.extxyz.gz           # writes si_train.extxyz and others
+    python silicon_data.py errors MODEL si.extxyz.gz    # writes MODEL/errors.json
 
 The energies of the molecular dynamics frames are not functions of the positions. They are higher
 than the forces and crystals of the same set imply, by 3/2 kT per atom and with the spread of a
@@ -13,12 +16,16 @@ of these frames are fitted, the energies are not.
 
 import gzip
 import io
+import json
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import ase.io
 import numpy as np
+
+import torchml_core as tm
 
 TEST, VALIDATION = 0.2, 0.1  # fractions of the blocks; the rest is for training
 STEPS_IN_BLOCK = 1000
@@ -115,3 +122,27 @@ def _origin(name):
     if frame:
         return int(frame[1]), f"{frame[1]} K, {int(frame[2]) // STEPS_IN_BLOCK}"
     return None, re.search(r"alat[\d.]+", name)[0]
+
+
+def write_sets(sets, folder):
+    """Write each set to a file of its own, ``si_train.extxyz`` and so on."""
+    for name, examples in sets.items():
+        ase.io.write(Path(folder) / f"si_{name}.extxyz", [example.atoms for example in examples])
+
+
+def write_errors(folder, sets, model=None):
+    """Write ``errors.json`` into a model's folder: its errors on each set; return them."""
+    model = model or tm.PortableModel.load(folder)
+    found = {name: errors(model, examples) for name, examples in sets.items()}
+    (Path(folder) / "errors.json").write_text(json.dumps(found, indent=1) + "\n")
+    return found
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["split", data]:
+            write_sets(split(read(data)), Path(__file__).parent)
+        case ["errors", folder, data]:
+            print(json.dumps(write_errors(folder, split(read(data))), indent=1))
+        case _:
+            sys.exit(__doc__)

@@ -1,4 +1,4 @@
-"""The parts that both training scripts share: fitting energies and forces, writing the model.
+"""Fitting energies and forces of any network, and writing the model: for train_graph.py.
 
 A *sample* is an example prepared for training: it has the ``example``, and its ``positions`` as a
 tensor that requires a gradient. A function ``atom_energies(network, sample)`` returns the energies
@@ -90,7 +90,6 @@ def write_model(folder, sets, **model):
     for name in ("model.param", "model.pt", "model.json", "descriptor.dat", "errors.json"):
         (folder / name).unlink(missing_ok=True)
     made = tm.PortableModel.create(folder, **model)
-    errors = {name: silicon_data.errors(made, examples) for name, examples in sets.items()}
-    (folder / "errors.json").write_text(json.dumps(errors, indent=1) + "\n")
+    errors = silicon_data.write_errors(folder, sets, made)
     print(f"{made}\n{json.dumps(errors, indent=1)}")
     return made

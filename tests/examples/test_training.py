@@ -1,9 +1,14 @@
-"""The training scripts on a few examples: what they do is checked, how good they get is not."""
+"""The training script on a few examples: what it does is checked, how good it gets is not."""
 
 import numpy as np
 import pytest
 import torch
+from ase.calculators.singlepoint import SinglePointCalculator
 from structures import rattled_silicon
+
+import torchml_core as tm
+from torchml_core.training.run import read_settings, train
+from torchml_core.training.run.screen import Screen
 
 
 @pytest.fixture
@@ -24,9 +29,10 @@ def sets(script, example_model):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["train_symmetry_functions", "train_graph"])
-def test_training_lowers_the_loss_and_repeats(name, script, sets):
-    runs = [script(name).train(sets, epochs=25, report=lambda line: None) for _ in range(2)]
+def test_training_lowers_the_loss_and_repeats(script, sets):
+    runs = [
+        script("train_graph").train(sets, epochs=25, report=lambda line: None) for _ in range(2)
+    ]
     losses = runs[0][-1]
     assert losses[-1]["train"] < 0.5 * losses[0]["train"]
     assert losses[-1]["validation"] < losses[0]["validation"]
@@ -35,12 +41,10 @@ def test_training_lowers_the_loss_and_repeats(name, script, sets):
         assert torch.equal(first, second)
 
 
-@pytest.mark.parametrize("name", ["train_symmetry_functions", "train_graph"])
-def test_the_best_weights_of_the_epochs_are_kept(name, script, sets):
-    module, training = script(name), script("training")
-    # the descriptor comes first where there is one
-    *descriptor, network, losses = module.train(sets, epochs=3, report=lambda line: None)
-    samples = [module.Sample(example, *descriptor) for example in sets["validation"]]
+def test_the_best_weights_of_the_epochs_are_kept(script, sets):
+    module, training = script("train_graph"), script("training")
+    network, losses = module.train(sets, epochs=3, report=lambda line: None)
+    samples = [module.Sample(example) for example in sets["validation"]]
     found = training.mean_loss(network, module.atom_energies, samples)
     assert found == min(epoch["validation"] for epoch in losses)
 
@@ -79,6 +83,29 @@ def test_a_trained_model_is_written_with_its_errors(script, sets, tmp_path, caps
     assert test["forces_meV_per_A"]["mae"] == pytest.approx(1e3 * np.mean(np.abs(forces)))
     excess = test["excess_of_dynamics_meV_per_atom"]
     assert excess["600 K"] == pytest.approx({"mean": -1e3 * energy[1], "std": 0.0})
+
+
+def test_the_configuration_of_the_command(script, sets, examples, tmp_path):
+    """That of SymmetryFunctions_Si, on the files that the script writes, for one epoch."""
+    data = script("silicon_data")
+    for part in sets.values():
+        for example in part:
+            example.atoms.calc = SinglePointCalculator(
+                example.atoms, energy=example.energy, forces=example.forces
+            )
+    data.write_sets(sets, tmp_path)
+    text = (examples / "models" / "symmetry_functions_si.yaml").read_text()
+    assert "epochs: 60" in text
+    path = tmp_path / "config.yaml"
+    path.write_text(text.replace("epochs: 60", "epochs: 1"))
+    settings = read_settings(path)
+    done = train(settings, screen=Screen(quiet=True))
+    assert (tmp_path / settings.output / "model" / "model.json").is_file()
+    assert done.errors["test"].by_kind["all"]["forces"][1] == 3 * sum(
+        len(example.atoms) for example in sets["test"]
+    )
+    stored = tm.PortableModel.load(examples / "models" / "SymmetryFunctions_Si").descriptor
+    assert stored == done.model.descriptor
 
 
 def test_the_split_keeps_blocks_together_and_every_kind_everywhere(silicon_sets, silicon_frames):

@@ -18,6 +18,7 @@ from torchml_core.ase import TorchMLCalculator
 from torchml_core.errors import InputError, ModelError
 from torchml_core.training.run import pipeline, train
 from torchml_core.training.run.check import check
+from torchml_core.training.run.descriptor import descriptor_of
 from torchml_core.training.run.folder import RunFolder
 from torchml_core.training.run.screen import Screen
 from torchml_core.training.run.settings import read_settings
@@ -177,6 +178,22 @@ def test_the_default_descriptor_and_recipe(config, tmp_path):
     stages = json.loads((tmp_path / "out" / "run" / "run.json").read_text())["stages"]
     assert next(iter(stages)) == "linear"
     assert list(stages)[-1] == "network"
+
+
+@pytest.mark.parametrize("name", ["descriptor.dat", "descriptor.json"])
+def test_descriptors_in_files(config, tmp_path, name):
+    d = tm.SymmetryFunctions(["Si"], 3.9, [("g2", [[0.1, 0.0], [1.0, 2.3]])])
+    d.to_file(tmp_path / name)
+    text = f"data: {{train: silicon.extxyz}}\noutput: out\ndescriptor: {name}\n"
+    settings = read_settings(config(text))
+    data = pipeline.read_all(settings).train
+    assert descriptor_of(settings, data) == d
+    (tmp_path / name).write_text("1\n2\n")
+    with pytest.raises(tm.TorchMLError, match=name):
+        descriptor_of(settings, data)
+    (tmp_path / name).unlink()
+    with pytest.raises(tm.MissingFileError, match="there is no such file"):
+        descriptor_of(settings, data)
 
 
 def test_the_model_is_replaced_in_one_step(tmp_path):

@@ -24,8 +24,8 @@ SIZES = {
 }
 # SOAP's (n_max, l_max) of each size, for 1, 2, 3, and more elements
 SOAP_SIZES = {
-    "small": ((6, 4), (4, 4), (4, 3), (3, 3)),
-    "medium": ((8, 6), (6, 5), (5, 4), (4, 4)),
+    "small": ((6, 4), (4, 4), (4, 3), (3, 2)),
+    "medium": ((8, 6), (6, 5), (5, 4), (4, 3)),
     "large": ((10, 8), (8, 6), (6, 5), (5, 4)),
 }
 CHANNELS = 4  # of SOAP, in which the densities of more elements than that are mixed

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 
-from torchml_core.descriptors.files import read_descriptor
+from torchml_core import files
+from torchml_core.descriptors.files import kinds_with_dat_file, read_descriptor
 from torchml_core.descriptors.registry import descriptor_class
-from torchml_core.errors import InputError
+from torchml_core.errors import InputError, TorchMLError
 from torchml_core.training.choose.descriptor import choose_descriptor
 
 
@@ -17,7 +18,7 @@ def descriptor_of(settings, data):
         return choose_descriptor(data, cutoff=settings.cutoff, size=settings.size)
     if isinstance(given, str):
         _refuse_cutoff(settings)
-        found = read_descriptor(settings.path(given), species=None)
+        found = _from_file(settings.path(given))
     else:
         found = _from_settings(given, settings, data)
     missing = [s for s in data.species if found.species and s not in found.species]
@@ -27,6 +28,23 @@ def descriptor_of(settings, data):
             " have, is needed, too"
         )
     return found
+
+
+def _from_file(path):
+    """The descriptor in a file; which kind a .dat file has, its content must show."""
+    if path.suffix != ".dat":
+        return read_descriptor(path)
+    files.read_bytes(path, "descriptor's file")  # says so if it is not there
+    found, errors = [], []
+    for kind in kinds_with_dat_file():
+        try:
+            found.append(read_descriptor(path, kind))
+        except TorchMLError as error:
+            errors.append(f"{kind}: {error}")
+    if len(found) != 1:
+        fits = "several kinds" if found else f"no kind ({'; '.join(errors)})"
+        raise InputError(f"descriptor: {path} is that of {fits}; a .json file is needed")
+    return found[0]
 
 
 def _refuse_cutoff(settings):
