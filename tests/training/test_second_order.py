@@ -247,6 +247,13 @@ def test_what_is_refused(data):
     ):
         with pytest.raises(tm.InputError, match=message):
             make()
+
+    class Mixed(Plain):
+        def forward(self, descriptor):
+            return super().forward(descriptor * descriptor.mean())
+
+    with pytest.raises(tm.UnsupportedError, match=r"eV alone, .* eV with others"):
+        trainer(Mixed(), LevenbergMarquardt()).fit(data, validation=0, epochs=1)
     wide = trainer(network((4000, 4000)), LevenbergMarquardt())
     with pytest.raises(tm.InputError, match=r"optimizer: \d+ parameters need"):
         wide.fit(data, validation=0, epochs=1)

@@ -53,6 +53,18 @@ class Jacobians:
         self._model, self._parameters, self._threads = model, parameters, n_threads
         self.n = sum(p.numel() for p in parameters)
 
+    def check_network(self, batch):
+        """Raise UnsupportedError if the energy of an atom depends on other atoms' values."""
+        with torch.no_grad():
+            together, _ = self._evaluated(batch, torch.arange(len(batch.species)), gradient=False)
+            alone, _ = self._evaluated(batch, torch.arange(1), gradient=False)
+        if not torch.allclose(alone, together[:1], rtol=1e-3, atol=1e-5):
+            raise UnsupportedError(
+                f"network: the energy of the first atom is {alone.item():g} eV alone,"
+                f" {together[0].item():g} eV with others; a network in which it depends on the"
+                " atom's own values is needed for optimizers of second order"
+            )
+
     def blocks(self, batch, *, forces, stress):
         """Yield a Block after another, for all structures that have the label."""
         starts = np.concatenate([[0], np.cumsum(batch.n_atoms.cpu().numpy())])

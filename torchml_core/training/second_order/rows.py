@@ -25,7 +25,7 @@ class Rows:
         self._model, self._loss = model, loss
         self.parameters = trained_parameters(model.network)
         self._jacobians = Jacobians(model, self.parameters)
-        self.n = self._jacobians.n
+        self.n, self._checked = self._jacobians.n, False
         size = 8.0 * n_matrices * self.n**2
         if size > available_memory() / 2:
             raise InputError(
@@ -44,6 +44,10 @@ class Rows:
         numbers : dict of str to int, optional
             Of the residuals of each label of all batches whose loss is meant. None: of this batch.
         """
+        self._model.eval()
+        if not self._checked:
+            self._jacobians.check_network(batch)
+            self._checked = True
         with torch.no_grad():
             out = results(self._model, batch, self._loss)
         totals.add(out, batch)
@@ -55,7 +59,6 @@ class Rows:
             factors[name] = (factor / (numbers or {}).get(name, values.numel())) ** 0.5
         wanted = {"forces": "forces" in scaled, "stress": "stress" in scaled}
         done = dict.fromkeys(scaled, 0)  # rows of values
-        self._model.eval()
         for block in self._jacobians.blocks(batch, **wanted):
             name = block.label
             if name not in scaled:
