@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from torchml_core.errors import InputError
+
 COMPONENTS = (60, 50, 40, 30, 24, 16, 12, 8)
 FLOPS = 1.5e10  # of products of matrices per second, cautiously
 SHARE = 0.25  # of the time limit, for the model with products
@@ -39,8 +41,6 @@ def stages(settings, descriptor, data) -> list[Stage]:
         found.append(Stage("quadratic", 2))
     if given.components is not None:
         if given.degree == 1:
-            from torchml_core.errors import InputError
-
             raise InputError(
                 f"linear.components = {given.components}: linear.degree = 2 is needed for products"
             )
