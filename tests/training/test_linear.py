@@ -231,6 +231,28 @@ def test_warnings_of_what_the_data_lack(truth):
         fit_linear(descriptor(), apart.select(range(1, 7)))
 
 
+def test_the_largest_ridge_that_is_about_as_good_if_features_are_never_seen():
+    """SiC and SiGe tell nothing about the product of densities of C and Ge at Si."""
+    random = np.random.default_rng(0)
+    soap = tm.SOAP(["C", "Si", "Ge"], 4.0, 2, 1)
+    found = {}
+    for other in ("C", "Si"):  # the latter: a third of the structures has all three
+        data = []
+        for k in range(12):
+            atoms = bulk("Si", cubic=True, a=5.2)
+            atoms.symbols[random.permutation(8)[:4]] = "Ge" if k % 2 else "C"
+            if other == "Si" and k % 3 == 0:
+                atoms.symbols[random.permutation(8)[:6]] = ["C", "C", "Ge", "Ge", "Si", "Si"]
+            atoms.rattle(0.1, seed=k)
+            forces = random.normal(size=(8, 3))
+            atoms.calc = SinglePointCalculator(atoms, energy=0.0, forces=forces)
+            data.append(atoms)
+        found[other] = LeastSquares(soap, Dataset.from_atoms(data), 1, None, 0.2, None, 0, None)
+    losses = {1e-9: 1.0, 1e-6: 1.1, 1e-3: 1.3}
+    assert found["C"]._chosen(losses) == 1e-6
+    assert found["Si"]._chosen(losses) == 1e-9
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -27,6 +27,7 @@ FIRST_RIDGE = 1e-12
 # Energies count little in the first fit: forces tell what is wrong with energies, for example if
 # those of some kinds of structures contain a kinetic energy.
 HINDERED = 100.0
+ABOUT_AS_GOOD = 1.2  # of squares of errors
 SMALLEST_ERROR = 5e-3  # of a group, relative to the root mean square of its targets
 
 
@@ -203,8 +204,21 @@ class LeastSquares:
                 for key, group in groups.items()
             )
 
-        best = float(min(RIDGES, key=loss))
+        best = self._chosen({float(ridge): loss(ridge) for ridge in RIDGES})
         return solutions.solve(best), best
+
+    def _chosen(self, losses):
+        """The ridge of lowest loss, or the largest about as good if features are never seen.
+
+        An example are products of the densities of two other elements, if no structure has three.
+        Coefficients that are large, and cancel in all structures of the data, do not cancel where
+        such features occur.
+        """
+        lowest = min(losses.values())
+        seen = sum(np.diag(group.matrix) for group in self.fitted.values()) > 0
+        if seen.all():
+            return min(losses, key=losses.get)
+        return max(ridge for ridge, loss in losses.items() if loss <= ABOUT_AS_GOOD * lowest)
 
     def _system(self, groups, sizes, *, centered=False):
         """The weighted sum of the normal equations; centered: energies without their mean."""

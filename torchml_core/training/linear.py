@@ -64,7 +64,8 @@ def fit_linear(
     ridge : float, optional
         What is added to the diagonal of the normal equations, with coefficients scaled so that it
         is 1. None: the one of 1e-14, 1e-13, ... 1 that has the lowest error on the validation
-        structures.
+        structures; if some values are 0 in all data, such as those of elements that never meet, the
+        largest one whose squares of errors are at most 1.2 times as large.
     expected_errors : dict of str to (float or dict of str to float), optional
         The errors that are considered alike of "energy" (eV/atom), "forces" (eV/Å) and "stress"
         (eV/Å³), or of these for each kind of structure; errors are divided by theirs. A kind that
