@@ -140,6 +140,12 @@ def test_other_modules_run_in_torch():
     huge = networks()
     huge.networks[0].layers[0].linear.weight.data.fill_(1e200)
     assert plain_network(huge) is None
+    for part, value in (("factor", torch.ones(1)), ("width", 10**9), ("padded", True)):
+        unfit = networks()  # as a damaged file might have it
+        setattr(unfit.networks[0], part, value)
+        assert plain_network(unfit) is None
+    unfit = WithReferences(networks(), [1.0], True)
+    assert plain_network(unfit) is None
     changed = networks()
     changed.networks[1].layers[0].activation = torch.nn.Softplus(beta=3.0)
     assert plain_network(changed) is None

@@ -302,6 +302,8 @@ cdef class FeedForward:
     def __init__(self, shift, factor, layers, energy_factor, dtype):
         if not 1 <= len(layers) <= 64 or len(layers[len(layers) - 1][1]) != 1:
             raise ValueError("1 to 64 layers, the last one of one node, are needed")
+        if np.ndim(shift) != 1 or np.shape(shift) != np.shape(factor) or not len(shift):
+            raise ValueError(f"shift {np.shape(shift)}, factor {np.shape(factor)}")
         self.arrays = []
         self.single = np.dtype(dtype) == np.float32
         self.width = self.network.n_inputs = self.network.most_nodes = len(shift)
@@ -312,7 +314,7 @@ cdef class FeedForward:
         self.network.layers = self.layers
         n_inputs = self.width
         for k, (weights, bias, divisor, activation) in enumerate(layers):
-            if np.shape(weights) != (len(bias), n_inputs):
+            if np.ndim(bias) != 1 or np.shape(weights) != (len(bias), n_inputs):
                 raise ValueError(f"layer {k}: weights {np.shape(weights)}, bias {np.shape(bias)}")
             self.layers[k].n_inputs = n_inputs
             self.layers[k].n_nodes = n_inputs = len(bias)

@@ -71,6 +71,8 @@ class PlainNetwork:
         constants: Doubles,
         parts: list[list[FeedForward]],  # each with a network for each element
     ) -> None:
+        if any(len(part) != len(constants) for part in parts):
+            raise ValueError("a network for each element is needed")
         self.width, self.dtype = width, dtype
         self._constants, self._parts = constants, parts
 
@@ -122,17 +124,18 @@ def plain_network(module: torch.jit.ScriptModule) -> PlainNetwork | None:
     """
     try:
         read = _read(module)
+        plain = PlainNetwork(read.width, read.dtype, read.constants, read.parts)
         graph = _graph(module)
         if graph not in _known:
             if graph != _graph(_stored_and_loaded(read.twin)):
                 return None
             _known.add(graph)
-    except (AttributeError, KeyError, TypeError):  # it has other parts
-        return None
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError, RuntimeError):
+        return None  # it has other parts, or parts that do not fit
     tensors = [t for t in (*module.parameters(), *module.buffers()) if t.numel()]
     if not all(float(t.detach().abs().max()) <= LARGEST[t.dtype] for t in tensors):
         return None
-    return PlainNetwork(read.width, read.dtype, read.constants, read.parts)
+    return plain
 
 
 _known: set[str] = set()  # graphs of modules that were recognized
@@ -158,13 +161,15 @@ def _read_of_one_element(module):
 
 
 def _read_with_references(module):
-    inner = _read(module.network)
-    twin = WithReferences(inner.twin, np.zeros(len(inner.constants)), module.takes_species)
-    return inner._replace(constants=inner.constants + _array(module.references), twin=twin)
+    inner, references = _read(module.network), _array(module.references)
+    _require(references.shape == inner.constants.shape)
+    twin = WithReferences(inner.twin, references, module.takes_species)
+    return inner._replace(constants=inner.constants + references, twin=twin)
 
 
 def _read_with_linear(module):
     linear, rest = _read(module.linear), _read(module.network)
+    _require(linear.width == rest.width and linear.constants.shape == rest.constants.shape)
     twin = WithLinear(linear.twin, rest.twin)
     strength = float(module.strength.detach())
     parts = linear.parts + [[net.times(strength) for net in part] for part in rest.parts]
@@ -173,8 +178,7 @@ def _read_with_linear(module):
 
 
 def _read_polynomials(module):
-    if module.degree != 1:
-        raise TypeError("only linear ones are networks")
+    _require(module.degree == 1)
     weights = _array(module.linear)
     width = weights.shape[1]
     plain = np.zeros(width), np.ones(width)
@@ -189,7 +193,10 @@ def _read_networks(module):
     layers = {e: list(net.layers.children()) for e, net in zip(elements, networks, strict=True)}
     names = {e: [ACTIVATION_OF[own.activation.original_name] for own in layers[e]] for e in layers}
     nodes = {e: [own.linear.weight.shape[0] for own in layers[e][:-1]] for e in layers}
-    widths = {e: net.width for e, net in zip(elements, networks, strict=True)}
+    widths = {e: layers[e][0].linear.weight.shape[1] for e in layers}
+    for element, net in zip(elements, networks, strict=True):
+        _require(net.width == widths[element] <= module.width)
+        _require(net.padded == (net.width < module.width))
     twin = ElementNetworks(
         _stand_in(len(elements), widths, module.width),
         nodes,
@@ -221,6 +228,12 @@ READERS = {
     "ElementPolynomials": _read_polynomials,
     "ElementNetworks": _read_networks,
 }
+
+
+def _require(fits):
+    """Of what torch would refuse, or do in another way."""
+    if not fits:
+        raise ValueError("the parts do not fit")
 
 
 def _stand_in(n, widths, width):
