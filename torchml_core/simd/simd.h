@@ -275,6 +275,69 @@ static inline vfloat simd_split_f(vfloat x, vfloat *e)
 #define SIMD_ROUNDS_F(x) SIMD_ROUND(x, vfloat, SIMD_PICK4, 1, 4) \
     SIMD_ROUND(x, vfloat, SIMD_PICK4, 2, 4)
 #endif
+/* Two vectors as one sequence: its even and its odd elements; and alternating elements of both, the
+   first and the second half of them. */
+#define SIMD_EVEN(k, s, n) (2 * (k))
+#define SIMD_ODD(k, s, n) (2 * (k) + 1)
+#define SIMD_ZIP(k, s, n) ((s) / 2 + (k) / 2 + ((k) & 1) * (n))
+#if SIMD_BYTES == 64
+#define SIMD_PICK_D(a, b, PICK, s) SIMD_PICK8(a, b, PICK, s, 8)
+#define SIMD_PICK_F(a, b, PICK, s) SIMD_PICK16(a, b, PICK, s, 16)
+#elif SIMD_BYTES == 32
+#define SIMD_PICK_D(a, b, PICK, s) SIMD_PICK4(a, b, PICK, s, 4)
+#define SIMD_PICK_F(a, b, PICK, s) SIMD_PICK8(a, b, PICK, s, 8)
+#else
+#define SIMD_PICK_D(a, b, PICK, s) SIMD_PICK2(a, b, PICK, s, 2)
+#define SIMD_PICK_F(a, b, PICK, s) SIMD_PICK4(a, b, PICK, s, 4)
+#endif
+static inline vdouble simd_even_d(vdouble a, vdouble b) { return SIMD_PICK_D(a, b, SIMD_EVEN, 0); }
+static inline vfloat simd_even_f(vfloat a, vfloat b) { return SIMD_PICK_F(a, b, SIMD_EVEN, 0); }
+static inline vdouble simd_odd_d(vdouble a, vdouble b) { return SIMD_PICK_D(a, b, SIMD_ODD, 0); }
+static inline vfloat simd_odd_f(vfloat a, vfloat b) { return SIMD_PICK_F(a, b, SIMD_ODD, 0); }
+static inline vdouble simd_zip_d(vdouble a, vdouble b) { return SIMD_PICK_D(a, b, SIMD_ZIP, 0); }
+static inline vfloat simd_zip_f(vfloat a, vfloat b) { return SIMD_PICK_F(a, b, SIMD_ZIP, 0); }
+static inline vdouble simd_zip_end_d(vdouble a, vdouble b)
+{
+    return SIMD_PICK_D(a, b, SIMD_ZIP, SIMD_BYTES / 8);
+}
+static inline vfloat simd_zip_end_f(vfloat a, vfloat b)
+{
+    return SIMD_PICK_F(a, b, SIMD_ZIP, SIMD_BYTES / 4);
+}
+
+/* n numbers from any place, again and again; n is 1, 2 or 4, and no more than the lanes. A load does it,
+   without the shuffling that compilers make of a loop. */
+static inline vdouble simd_repeat_d(const double *from, int n)
+{
+    vdouble x;
+    if (n == 1) return simd_splat_d(*from);
+#if defined(__AVX512F__)
+    if (n == 2) return (vdouble)_mm512_broadcast_f32x4(_mm_loadu_ps((const float *)from));
+    return (vdouble)_mm512_broadcast_f64x4(_mm256_loadu_pd(from));
+#elif defined(__AVX__)
+    if (n == 2) return (vdouble)_mm256_broadcast_pd((const __m128d *)from);
+#endif
+    for (unsigned k = 0; k < SIMD_BYTES / 8; k++) x[k] = from[k % n];
+    return x;
+}
+static inline vfloat simd_repeat_f(const float *from, int n)
+{
+    vfloat x;
+    if (n == 1) return simd_splat_f(*from);
+    if (n == 2) {
+        int64_t two; /* of integers, since as float64 they may be signaling NaN */
+        memcpy(&two, from, sizeof two);
+        return (vfloat)((simd_int64){0} + two);
+    }
+#if defined(__AVX512F__)
+    return (vfloat)_mm512_broadcast_f32x4(_mm_loadu_ps(from));
+#elif defined(__AVX__)
+    return (vfloat)_mm256_broadcast_ps((const __m128 *)from);
+#endif
+    for (unsigned k = 0; k < SIMD_BYTES / 4; k++) x[k] = from[k % n];
+    return x;
+}
+
 static inline void simd_transpose_d(double *to, ptrdiff_t to_row, const double *from, ptrdiff_t row)
 {
     enum { n = SIMD_BYTES / 8 };

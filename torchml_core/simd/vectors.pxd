@@ -61,6 +61,16 @@ cdef extern from "simd.h" nogil:
     void simd_pack_f(float *, vfloat, unsigned)
     void simd_pack_index(int32_t *, int32_t, unsigned, int)
     int simd_count(unsigned)
+    vdouble simd_even_d(vdouble, vdouble)
+    vfloat simd_even_f(vfloat, vfloat)
+    vdouble simd_odd_d(vdouble, vdouble)
+    vfloat simd_odd_f(vfloat, vfloat)
+    vdouble simd_zip_d(vdouble, vdouble)
+    vfloat simd_zip_f(vfloat, vfloat)
+    vdouble simd_zip_end_d(vdouble, vdouble)
+    vfloat simd_zip_end_f(vfloat, vfloat)
+    vdouble simd_repeat_d(const double *, int)
+    vfloat simd_repeat_f(const float *, int)
     void simd_transpose_d(double *, Py_ssize_t, const double *, Py_ssize_t)
     void simd_transpose_f(float *, Py_ssize_t, const float *, Py_ssize_t)
     double simd_total_d(vdouble)
@@ -139,6 +149,45 @@ cdef inline vec load_at(const vec *array, Py_ssize_t at) noexcept nogil:
         return simd_load_f((<const float *> array) + at)
     else:
         return simd_load_d((<const double *> array) + at)
+
+
+cdef inline vec repeat_at(const vec *array, Py_ssize_t at, int n) noexcept nogil:
+    """n numbers of an array (1, 2 or 4, but no more than lanes), over and over in all lanes."""
+    if vec is vfloat:
+        return simd_repeat_f((<const float *> array) + at, n)
+    else:
+        return simd_repeat_d((<const double *> array) + at, n)
+
+
+cdef inline vec evens(vec x, vec y) noexcept nogil:
+    """The even lanes of x, then of y."""
+    if vec is vfloat:
+        return simd_even_f(x, y)
+    else:
+        return simd_even_d(x, y)
+
+
+cdef inline vec odds(vec x, vec y) noexcept nogil:
+    if vec is vfloat:
+        return simd_odd_f(x, y)
+    else:
+        return simd_odd_d(x, y)
+
+
+cdef inline vec zipped(vec x, vec y) noexcept nogil:
+    """x[0], y[0], x[1], y[1] ...: the first half of this sequence."""
+    if vec is vfloat:
+        return simd_zip_f(x, y)
+    else:
+        return simd_zip_d(x, y)
+
+
+cdef inline vec zipped_end(vec x, vec y) noexcept nogil:
+    """The second half of it."""
+    if vec is vfloat:
+        return simd_zip_end_f(x, y)
+    else:
+        return simd_zip_end_d(x, y)
 
 
 cdef inline vec held(vec x) noexcept nogil:
@@ -242,6 +291,18 @@ cdef inline vec vpick(vec x, vec positive, vec other) noexcept nogil:
         return simd_pick_f(x, positive, other)
     else:
         return simd_pick_d(x, positive, other)
+
+
+cdef inline void interleave(vec *v, int n) noexcept nogil:
+    """From n vectors (1, 2 or 4) one after another to their numbers in turn."""
+    cdef vec a, b, c, d
+    if n == 2:
+        a, b = v[0], v[1]
+        v[0], v[1] = zipped(a, b), zipped_end(a, b)
+    elif n == 4:
+        a, b = zipped(v[0], v[2]), zipped_end(v[0], v[2])
+        c, d = zipped(v[1], v[3]), zipped_end(v[1], v[3])
+        v[0], v[1], v[2], v[3] = zipped(a, c), zipped_end(a, c), zipped(b, d), zipped_end(b, d)
 
 
 # ---- memory: pieces of one scratch buffer, each aligned

@@ -50,14 +50,9 @@ def equal_cutoffs(settings):
 
 
 def rows_of(nodes, n_of_l, lanes):
-    """(n_intervals + 1, 3, row): the functions of each l, with zeros up to whole vectors."""
-    return np.concatenate(
-        [
-            np.pad(nodes[:, :, l, :n], [(0, 0), (0, 0), (0, -n % lanes)])
-            for l, n in enumerate(n_of_l)
-        ],
-        axis=2,
-    )
+    """(n_intervals + 1, 3, row): the functions of all l, with zeros up to whole vectors."""
+    rows = np.concatenate([nodes[:, :, l, :n] for l, n in enumerate(n_of_l)], axis=2)
+    return np.pad(rows, [(0, 0), (0, 0), (0, -rows.shape[2] % lanes)])
 
 
 cdef class ExpansionKernel(DensityKernel):

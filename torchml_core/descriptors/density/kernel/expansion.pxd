@@ -1,11 +1,11 @@
-"""Density expansion: the coefficients c of one environment, and their derivatives. See the .pyx."""
+"""Density expansion: sums over the neighbors of one environment, and their gradient. See the .pyx."""
 
 from libc.stdint cimport int32_t
 
 from torchml_core.descriptors.density.kernel.radial_table cimport RadialPlaces, RadialTable
 from torchml_core.kernels.neighborhood cimport Neighborhood, PairCutoff
 from torchml_core.kernels.verbs cimport Environment, Purpose
-from torchml_core.simd.vectors cimport vec, vectors_for
+from torchml_core.simd.vectors cimport lanes_of, vec, vectors_for
 
 
 # What density.py makes.
@@ -23,25 +23,40 @@ cdef struct ExpansionPlan:
     RadialTable table
 
 
-# Coefficients are (n_lm, n_channels, n_max), n_max padded to whole vectors with zeros.
 cdef struct Expansion:
     Neighborhood neighborhood
     RadialPlaces places
     void *harmonics             # (n vectors of entries, n_lm)
     void *harmonic_changes      # the same, with TANGENTS
-    void *rows                  # (n entries, n_l, n_max)
-    void *slopes                # their derivatives with respect to R²; with TANGENTS, changes
-    void *densities             # coefficients by species, where channels are not species
-    void *coefficients
-    void *changes               # of the coefficients, with TANGENTS
-    void *transposed            # (n_l, n_max, 2): rows and slopes of one vector of entries
-    void *by_harmonic           # (2, n_lm) of one vector of entries: A and B
+    void *rows                  # of the entries of one species, see radial_rows
+    void *slopes                # of one vector of entries
+    void *sums                  # (n_lm, n_species, n): vectors, before they are folded
+    void *weights               # the same: dE with respect to the sums, each number repeated
+    void *transposed            # (functions,) rows of one vector of entries
+    void *products              # (lanes, n): Σ_m of one l and one vector of entries
+    void *by_harmonic           # (n_lm,) of one vector of entries
     void *gradients             # (3, n_lm) of one vector of entries
 
 
-cdef inline Py_ssize_t n_vectors(const ExpansionPlan *plan, const vec *type_tag) noexcept nogil:
-    """Of all coefficients."""
-    return plan.n_lm * plan.n_channels * vectors_for(plan.n_max, type_tag)
+cdef inline int repeat_of(const ExpansionPlan *plan, const vec *type_tag) noexcept nogil:
+    """How many entries share a vector: all n of each, interleaved."""
+    cdef int repeat = 1
+    while repeat < 4 and 2 * repeat * plan.n_max <= lanes_of(type_tag):
+        repeat *= 2
+    return repeat
+
+
+cdef inline Py_ssize_t padded_n(const ExpansionPlan *plan, const vec *type_tag) noexcept nogil:
+    """How many numbers there are for the n_max radial functions in densities."""
+    cdef int repeat = repeat_of(plan, type_tag)
+    return vectors_for(repeat * plan.n_max, type_tag) * lanes_of(type_tag) // repeat
+
+
+cdef inline Py_ssize_t density_vectors(
+    const ExpansionPlan *plan, const vec *type_tag
+) noexcept nogil:
+    """Of the densities (n_lm, n_species, padded_n) of one environment."""
+    return vectors_for(plan.n_lm * plan.n_species * padded_n(plan, type_tag), type_tag)
 
 
 cdef inline double weight_in_channel(
@@ -55,14 +70,15 @@ cdef inline double weight_in_channel(
 cdef void lay_out_expansion(
     Expansion *work, const ExpansionPlan *plan, Py_ssize_t n, char **free_bytes
 ) noexcept nogil
-cdef void expand(
+cdef void begin_expansion(
     const ExpansionPlan *plan, const Environment *env, Purpose purpose, Expansion *work,
     const vec *type_tag,
 ) noexcept nogil
-cdef void rows_by_entry(
-    const ExpansionPlan *plan, Expansion *work, Py_ssize_t b, const vec *type_tag
+cdef void expand(
+    const ExpansionPlan *plan, const Environment *env, Purpose purpose, Expansion *work,
+    vec *densities, vec *changes,
 ) noexcept nogil
 cdef void expand_vjp(
-    const ExpansionPlan *plan, const Environment *env, Expansion *work, const vec *by_coefficient,
+    const ExpansionPlan *plan, const Environment *env, Expansion *work, const vec *by_density,
     vec *out,
 ) noexcept nogil

@@ -1,31 +1,43 @@
-"""Density expansion of one environment: sums over neighbors, and their derivatives.
+"""Density expansion of one environment: sums over neighbors, and their gradient.
 
-    c_qnlm = norm_lm Σ_j W_(z_j)q fc(R_j) g_nl(R_j) S_lm(r_j / rc)
+    d_znlm = Σ_(j of species z) fc(R_j) g_nl(R_j) S_lm(r_j / rc)
 
 g is looked up (radial_table.pyx), S are solid harmonics (solid_harmonics.pyx). Neighbors are
 sorted by species (neighborhood.pyx). For one l the sum over the neighbors of one species is a small
-product of two matrices, m by neighbors and neighbors by n (products.pyx).
+product of two matrices, m by neighbors and neighbors by n (products.pyx): vectors hold n. Where
+there is room in a vector for two or four neighbors, it holds these, number by number in turn, and
+their sums are added up at the end (``fold``). Coefficients are made of d in coefficients.pyx.
 
-The gradient of an energy with dE/dc = w:
+The gradient of an energy with dE/dd = w:
 
-    dE/dr_j = Σ_lm A_lm ∇S_lm / rc + 2 r_j Σ_lm B_lm S_lm,
-    A_lm = Σ_n w_nlm fc g_nl,    B_lm = Σ_n w_nlm d(fc g_nl)/d(R²)
+    dE/dr_j = Σ_lm A_lm ∇S_lm / rc + 2 r_j Σ_nl d(fc g_nl)/d(R²) X_nl
+    A_lm = Σ_n w_nlm fc g_nl,    X_nl = Σ_m w_nlm S_lm
 
-A and B are products as well, of m by n with n by neighbors: there a vector holds neighbors.
+A is a product of m by n with n by neighbors, whose vectors hold neighbors, and X one of neighbors
+by m with m by n, whose vectors hold n: so slopes need not be transposed.
 """
 
 from torchml_core.descriptors.density.kernel.radial_table cimport (
-    lay_out_places, look_up, multiply_slopes, radial_rows, radial_rows_and_slopes, row_length,
+    ROWS, SLOPES, Part, lay_out_places, look_up, multiply_slopes, radial_rows, row_length,
 )
 from torchml_core.descriptors.density.kernel.solid_harmonics cimport (
     solid_harmonics, solid_harmonics_gradients, solid_harmonics_vjp,
 )
 from torchml_core.kernels.neighborhood cimport apply_cutoff, lay_out_neighborhood, sort_into_classes
-from torchml_core.kernels.verbs cimport TANGENTS, VALUES, Environment, Purpose
+from torchml_core.kernels.verbs cimport GRADIENTS, TANGENTS, Environment, Purpose
 from torchml_core.simd.products cimport Product, product
 from torchml_core.simd.vectors cimport (
-    MOST_LANES, SIMD_BYTES, carve, get, lanes_of, put, splat, transpose, vdouble, vec, vectors_for,
+    MOST_LANES, SIMD_BYTES, carve, evens, get, interleave, lanes_of, load_at, number_at, odds, put,
+    splat, transpose, vdouble, vec, vectors_for, vfloat,
 )
+
+
+cdef inline Py_ssize_t vectors_of_sums(
+    const ExpansionPlan *plan, const vec *type_tag
+) noexcept nogil:
+    """And as many more as are folded, or repeated, together."""
+    cdef Py_ssize_t n = vectors_for(repeat_of(plan, type_tag) * plan.n_max, type_tag)
+    return plan.n_lm * plan.n_species * n + 4
 
 
 cdef void lay_out_expansion(
@@ -33,26 +45,26 @@ cdef void lay_out_expansion(
 ) noexcept nogil:
     """Cut the arrays off the scratch buffer, for either precision."""
     cdef const vdouble *type_tag = NULL
+    cdef const vfloat *single_tag = NULL
     cdef Py_ssize_t most = n + (plan.n_species + 1) * MOST_LANES  # entries
     cdef Py_ssize_t blocks = most * sizeof(double)                # of vectors of entries
-    # As many vectors of float64 as of float32 at least, for n and for entries.
     cdef Py_ssize_t row = row_length(&plan.table, type_tag) * SIMD_BYTES
-    cdef Py_ssize_t of_species = plan.n_lm * vectors_for(plan.n_max, type_tag) * SIMD_BYTES
+    cdef Py_ssize_t sums = max(vectors_of_sums(plan, type_tag), vectors_of_sums(plan, single_tag))
     lay_out_neighborhood(&work.neighborhood, n, plan.n_species, free_bytes)
     lay_out_places(&work.places, most, free_bytes)
     work.harmonics = carve(free_bytes, plan.n_lm * blocks)
     work.harmonic_changes = carve(free_bytes, plan.n_lm * blocks)
-    work.rows = carve(free_bytes, most * row)
-    work.slopes = carve(free_bytes, most * row)
-    work.densities = carve(free_bytes, plan.n_species * of_species)
-    work.coefficients = carve(free_bytes, plan.n_channels * of_species)
-    work.changes = carve(free_bytes, plan.n_channels * of_species)
-    work.transposed = carve(free_bytes, 2 * row * MOST_LANES)
-    work.by_harmonic = carve(free_bytes, 2 * plan.n_lm * SIMD_BYTES)
+    work.rows = carve(free_bytes, (most + MOST_LANES) * row)
+    work.slopes = carve(free_bytes, (MOST_LANES + 1) * row)
+    work.sums = carve(free_bytes, sums * SIMD_BYTES)
+    work.weights = carve(free_bytes, sums * SIMD_BYTES)
+    work.transposed = carve(free_bytes, row * MOST_LANES)
+    work.products = carve(free_bytes, MOST_LANES * vectors_for(plan.n_max, type_tag) * SIMD_BYTES)
+    work.by_harmonic = carve(free_bytes, plan.n_lm * SIMD_BYTES)
     work.gradients = carve(free_bytes, 3 * plan.n_lm * SIMD_BYTES)
 
 
-# ---- values and changes
+# ---- what all verbs need
 
 
 cdef inline void fill_harmonics(
@@ -91,203 +103,236 @@ cdef inline void fill_harmonic_changes(
         changes += plan.n_lm
 
 
-cdef inline void sum_up(
-    const ExpansionPlan *plan, const Neighborhood *neighborhood, const vec *harmonics,
-    const vec *rows, bint more, vec *out,
-) noexcept nogil:
-    """Set ``out`` (n_lm, n_species, n_max) to Σ_j S_lm g_nl, or add it; without norms.
-
-    What is beyond the vectors that an l has functions for is not written.
-    """
-    cdef Py_ssize_t lanes = lanes_of(out), n = vectors_for(plan.n_max, out)
-    cdef Py_ssize_t length = row_length(&plan.table, out), species, first, n_of_l
-    cdef const vec *of_l
-    cdef Product p
-    cdef int l
-    p.n_inner = lanes
-    p.a_outer = plan.n_lm * lanes
-    p.a_inner = 1
-    p.a_row = lanes
-    p.b_outer = lanes * length
-    p.b_inner = length
-    p.out_row = plan.n_species * n
-    p.out_vector = 1
-    for species in range(plan.n_species):
-        first = neighborhood.begin[species] // lanes
-        p.n_outer = vectors_for(neighborhood.end[species], out) - first
-        of_l = rows + first * lanes * length
-        for l in range(plan.l_max + 1):
-            n_of_l = vectors_for(plan.table.n_of_l[l], out)
-            product(
-                &p, harmonics + first * plan.n_lm + l * l, of_l,
-                out + l * l * p.out_row + species * n, 2 * l + 1, n_of_l, more,
-            )
-            of_l += n_of_l
-
-
-cdef inline void into_channels(
-    const ExpansionPlan *plan, const vec *densities, vec *out
-) noexcept nogil:
-    """From species to channels, and times the norms; the two arrays may be the same."""
-    cdef Py_ssize_t n = vectors_for(plan.n_max, out), k, q, species, v
-    cdef vec norm, sum
-    for k in range(plan.n_lm):
-        norm = splat(plan.norms[k], out)
-        if plan.species_weights == NULL:
-            for v in range(plan.n_species * n):
-                out[v] = norm * densities[v]
-        else:
-            for q in range(plan.n_channels):
-                for v in range(n):
-                    sum = splat(0, out)
-                    for species in range(plan.n_species):
-                        sum = sum + densities[species * n + v] * splat(
-                            plan.species_weights[species * plan.n_channels + q], out
-                        )
-                    out[q * n + v] = norm * sum
-        densities += plan.n_species * n
-        out += plan.n_channels * n
-
-
-cdef void expand(
+cdef void begin_expansion(
     const ExpansionPlan *plan, const Environment *env, Purpose purpose, Expansion *work,
     const vec *type_tag,
 ) noexcept nogil:
-    """Fill coefficients, and all that their derivatives need."""
+    """Sort the neighbors, find their places in the table, compute their harmonics."""
     cdef Neighborhood *neighborhood = &work.neighborhood
-    cdef vec *harmonics = <vec *> work.harmonics
-    cdef vec *rows = <vec *> work.rows
-    cdef vec *densities = <vec *> work.densities
     sort_into_classes(
         neighborhood, env, plan.classes, 2 * plan.cutoff, purpose == TANGENTS, type_tag
     )
     apply_cutoff(neighborhood, &plan.pair_cutoff, type_tag)
     look_up(&plan.table, neighborhood, env.r, env.n, &work.places, type_tag)
     fill_harmonics(plan, work, type_tag)
-    if purpose == VALUES:
-        radial_rows(&plan.table, &work.places, neighborhood.n, rows)
-    else:
-        if purpose == TANGENTS:
-            multiply_slopes(
-                &work.places, neighborhood.n // lanes_of(type_tag),
-                <const vec *> neighborhood.square_dot,
-            )
-            fill_harmonic_changes(plan, work, type_tag)
-        radial_rows_and_slopes(
-            &plan.table, &work.places, neighborhood.n, rows, <vec *> work.slopes
+
+
+# ---- densities and their changes
+
+
+cdef inline void sum_up(
+    const ExpansionPlan *plan, Expansion *work, Part part, const vec *harmonics, bint more,
+    const vec *type_tag,
+) noexcept nogil:
+    """Set ``sums`` (n_lm, n_species, n) to Σ_j S_lm g_nl, or add it.
+
+    What is beyond the vectors that an l has functions for is not written.
+    """
+    cdef int repeat = repeat_of(plan, type_tag), l
+    cdef Py_ssize_t lanes = lanes_of(type_tag), n = vectors_for(repeat * plan.n_max, type_tag)
+    cdef Py_ssize_t length = row_length(&plan.table, type_tag), species, first, at
+    cdef vec *rows = <vec *> work.rows
+    cdef vec *out = <vec *> work.sums
+    cdef Product p
+    p.repeat = repeat
+    p.n_inner = lanes // repeat
+    p.a_outer = plan.n_lm * lanes
+    p.a_inner = repeat
+    p.a_row = lanes
+    p.b_inner = repeat * length * lanes
+    p.b_outer = lanes * length * lanes
+    p.out_row = plan.n_species * n
+    p.out_vector = 1
+    for species in range(plan.n_species):
+        first = work.neighborhood.begin[species]
+        p.n_all = (work.neighborhood.end[species] - first + repeat - 1) // repeat
+        radial_rows(
+            &plan.table, &work.places, part, first, work.neighborhood.end[species], repeat, rows
         )
-    sum_up(plan, neighborhood, harmonics, rows, False, densities)
-    into_channels(plan, densities, <vec *> work.coefficients)
+        at = 0
+        for l in range(plan.l_max + 1):
+            product(
+                &p, harmonics + first // lanes * plan.n_lm + l * l, number_at(rows, repeat * at),
+                out + l * l * p.out_row + species * n, 2 * l + 1,
+                vectors_for(repeat * plan.table.n_of_l[l], type_tag), more,
+            )
+            at += plan.table.n_of_l[l]
+
+
+cdef inline void fold(const ExpansionPlan *plan, vec *sums, vec *out) noexcept nogil:
+    """Add up the sums that share a vector; ``out``: density_vectors."""
+    cdef int repeat = repeat_of(plan, out)
+    cdef Py_ssize_t n = vectors_of_sums(plan, out) - 4, v
+    for v in range(n, n + 4):
+        sums[v] = splat(0, out)
+    while repeat > 1:
+        n = (n + 1) // 2
+        for v in range(n):
+            sums[v] = evens(sums[2 * v], sums[2 * v + 1]) + odds(sums[2 * v], sums[2 * v + 1])
+        repeat //= 2
+    for v in range(n):
+        out[v] = sums[v]
+
+
+cdef void expand(
+    const ExpansionPlan *plan, const Environment *env, Purpose purpose, Expansion *work,
+    vec *densities, vec *changes,
+) noexcept nogil:
+    """Fill ``densities``; with TANGENTS, ``changes`` too: density_vectors each."""
+    begin_expansion(plan, env, purpose, work, densities)
+    sum_up(plan, work, ROWS, <const vec *> work.harmonics, False, densities)
+    fold(plan, <vec *> work.sums, densities)
     if purpose == TANGENTS:
-        sum_up(plan, neighborhood, harmonics, <const vec *> work.slopes, False, densities)
-        sum_up(plan, neighborhood, <const vec *> work.harmonic_changes, rows, True, densities)
-        into_channels(plan, densities, <vec *> work.changes)
+        fill_harmonic_changes(plan, work, densities)
+        sum_up(plan, work, ROWS, <const vec *> work.harmonic_changes, False, densities)
+        multiply_slopes(
+            &work.places, work.neighborhood.n // lanes_of(densities),
+            <const vec *> work.neighborhood.square_dot,
+        )
+        sum_up(plan, work, SLOPES, <const vec *> work.harmonics, True, densities)
+        fold(plan, <vec *> work.sums, changes)
 
 
 # ---- vjp
 
 
-cdef inline void from_channels(
-    const ExpansionPlan *plan, const vec *by_coefficient, vec *out
+cdef inline void repeat_weights(
+    const ExpansionPlan *plan, const vec *by_density, vec *weights
 ) noexcept nogil:
-    """From dE/dc to the derivatives with respect to the sums over the neighbors of a species."""
-    cdef Py_ssize_t n = vectors_for(plan.n_max, out), k, q, species, v
-    cdef vec norm, sum
-    for k in range(plan.n_lm):
-        norm = splat(plan.norms[k], out)
-        if plan.species_weights == NULL:
-            for v in range(plan.n_species * n):
-                out[v] = norm * by_coefficient[v]
-        else:
-            for species in range(plan.n_species):
-                for v in range(n):
-                    sum = splat(0, out)
-                    for q in range(plan.n_channels):
-                        sum = sum + by_coefficient[q * n + v] * splat(
-                            plan.species_weights[species * plan.n_channels + q], out
-                        )
-                    out[species * n + v] = norm * sum
-        by_coefficient += plan.n_channels * n
-        out += plan.n_species * n
+    """Each number as often as entries share a vector."""
+    cdef int repeat = repeat_of(plan, weights), k
+    cdef Py_ssize_t v
+    cdef vec[4] copies
+    for v in range(density_vectors(plan, weights)):
+        for k in range(repeat):
+            copies[k] = by_density[v]
+        interleave(copies, repeat)
+        for k in range(repeat):
+            weights[repeat * v + k] = copies[k]
 
 
-cdef void rows_by_entry(
-    const ExpansionPlan *plan, Expansion *work, Py_ssize_t b, const vec *type_tag
+cdef inline void fill_by_harmonic(
+    const ExpansionPlan *plan, Expansion *work, const vec *by_density, Py_ssize_t species,
+    Py_ssize_t b, const vec *type_tag,
 ) noexcept nogil:
-    """Fill ``transposed``: rows and slopes of vector b of entries, (l, n, 2) of entries."""
+    """A of one vector of entries."""
     cdef Py_ssize_t lanes = lanes_of(type_tag), length = row_length(&plan.table, type_tag), v
-    cdef const vec *rows = <const vec *> work.rows + b * lanes * length
-    cdef const vec *slopes = <const vec *> work.slopes + b * lanes * length
+    cdef Py_ssize_t n = padded_n(plan, type_tag)
+    cdef const vec *rows = <const vec *> work.rows
     cdef vec *transposed = <vec *> work.transposed
+    cdef vec *by_harmonic = <vec *> work.by_harmonic
+    cdef Product p
+    cdef int l
+    radial_rows(
+        &plan.table, &work.places, ROWS, b * lanes, (b + 1) * lanes, 1, <vec *> work.rows
+    )
     for v in range(length):
-        transpose(transposed + 2 * v * lanes, 2, rows + v, length)
-        transpose(transposed + 2 * v * lanes + 1, 2, slopes + v, length)
+        transpose(transposed + v * lanes, 1, rows + v, length)
+    p.repeat = 1
+    p.a_outer = p.b_outer = 0
+    p.a_inner = 1
+    p.a_row = plan.n_species * n
+    p.b_inner = lanes
+    p.out_row = p.out_vector = 1
+    for l in range(plan.l_max + 1):
+        p.n_all = p.n_inner = plan.table.n_of_l[l]
+        product(
+            &p, number_at(by_density, (l * l * plan.n_species + species) * n), transposed,
+            by_harmonic + l * l, 2 * l + 1, 1, False,
+        )
+        transposed += plan.table.n_of_l[l]
 
 
-cdef inline vec sum_of_products(Py_ssize_t n, const vec *a, const vec *b) noexcept nogil:
-    """Σ a b, in four sums at once."""
-    cdef vec s0 = splat(0, a), s1 = s0, s2 = s0, s3 = s0
-    cdef Py_ssize_t k = 0
-    while k + 4 <= n:
-        s0 = s0 + a[k] * b[k]
-        s1 = s1 + a[k + 1] * b[k + 1]
-        s2 = s2 + a[k + 2] * b[k + 2]
-        s3 = s3 + a[k + 3] * b[k + 3]
-        k += 4
-    while k < n:
-        s0 = s0 + a[k] * b[k]
-        k += 1
-    return (s0 + s1) + (s2 + s3)
+cdef inline vec sums_of_entries(vec *sums, int repeat) noexcept nogil:
+    """One number for each of a vector of entries, from a vector for each ``repeat`` of them."""
+    cdef Py_ssize_t lanes = lanes_of(sums), k
+    cdef vec[MOST_LANES] transposed
+    cdef vec[4] totals
+    for k in range(lanes // repeat, lanes):
+        sums[k] = splat(0, sums)
+    transpose(transposed, 1, sums, 1)
+    for k in range(repeat):
+        totals[k] = transposed[k]
+    for k in range(repeat, lanes):
+        totals[k % repeat] = totals[k % repeat] + transposed[k]
+    interleave(totals, repeat)
+    return totals[0]
+
+
+cdef inline vec along_slopes(
+    const ExpansionPlan *plan, Expansion *work, Py_ssize_t species, Py_ssize_t b,
+    const vec *type_tag,
+) noexcept nogil:
+    """Σ_nl d(fc g_nl)/d(R²) X_nl of one vector of entries."""
+    cdef int repeat = repeat_of(plan, type_tag), l
+    cdef Py_ssize_t lanes = lanes_of(type_tag), n = vectors_for(repeat * plan.n_max, type_tag)
+    cdef Py_ssize_t row = repeat * row_length(&plan.table, type_tag) * lanes, at = 0, n_of_l, g, v
+    cdef Py_ssize_t n_groups = min(lanes, work.neighborhood.end[species] - b * lanes)
+    cdef const vec *harmonics = <const vec *> work.harmonics + b * plan.n_lm
+    cdef const vec *weights = <const vec *> work.weights
+    cdef const vec *slopes = <const vec *> work.slopes
+    cdef vec *products = <vec *> work.products
+    cdef vec[MOST_LANES] sums
+    cdef Product p
+    n_groups = (n_groups + repeat - 1) // repeat
+    radial_rows(
+        &plan.table, &work.places, SLOPES, b * lanes, b * lanes + n_groups * repeat, repeat,
+        <vec *> work.slopes,
+    )
+    for g in range(lanes):
+        sums[g] = splat(0, type_tag)
+    p.repeat = repeat
+    p.a_outer = p.b_outer = 0
+    p.a_inner = lanes
+    p.a_row = repeat
+    p.b_inner = plan.n_species * n * lanes
+    p.out_vector = 1
+    for l in range(plan.l_max + 1):
+        p.n_all = p.n_inner = 2 * l + 1
+        n_of_l = p.out_row = vectors_for(repeat * plan.table.n_of_l[l], type_tag)
+        product(
+            &p, harmonics + l * l, weights + (l * l * plan.n_species + species) * n, products,
+            n_groups, n_of_l, False,
+        )
+        for g in range(n_groups):
+            for v in range(n_of_l):
+                sums[g] = sums[g] + products[g * n_of_l + v] * load_at(
+                    slopes, g * row + repeat * at + v * lanes
+                )
+        at += plan.table.n_of_l[l]
+    return sums_of_entries(sums, repeat)
 
 
 cdef void expand_vjp(
-    const ExpansionPlan *plan, const Environment *env, Expansion *work, const vec *by_coefficient,
+    const ExpansionPlan *plan, const Environment *env, Expansion *work, const vec *by_density,
     vec *out,
 ) noexcept nogil:
-    """Set out[slot[j]] to dE/dr_j; ``by_coefficient``: dE/dc.
-
-    ``work`` is as expand left it, with GRADIENTS.
-    """
-    cdef const vec *xs = <const vec *> work.neighborhood.x
-    cdef const vec *ys = <const vec *> work.neighborhood.y
-    cdef const vec *zs = <const vec *> work.neighborhood.z
-    cdef const vec *harmonics
-    cdef vec *weights = <vec *> work.densities
-    cdef const vec *of_l
-    cdef vec *by_harmonic = <vec *> work.by_harmonic
-    cdef vec scale = splat(1 / plan.cutoff, out), sum, x, y, z
-    cdef Py_ssize_t lanes = lanes_of(out), n = vectors_for(plan.n_max, out)
-    cdef Py_ssize_t species, b, i, j
-    cdef Product p
-    cdef int l
-    from_channels(plan, by_coefficient, weights)
-    p.n_outer = 1
-    p.a_outer = p.b_outer = 0
-    p.a_inner = 1
-    p.a_row = plan.n_species * n * lanes
-    p.b_inner = 2
-    p.out_row = 1
-    p.out_vector = plan.n_lm
+    """Set out[slot[j]] to dE/dr_j; ``by_density``: dE/dd, 0 in padding."""
+    cdef const vec *xs
+    cdef const vec *ys
+    cdef const vec *zs
+    cdef vec scale = splat(1 / plan.cutoff, out), along, x, y, z
+    cdef Py_ssize_t lanes = lanes_of(out), species, b, i, j
+    begin_expansion(plan, env, GRADIENTS, work, out)
+    xs, ys, zs = (
+        <const vec *> work.neighborhood.x, <const vec *> work.neighborhood.y,
+        <const vec *> work.neighborhood.z,
+    )
+    repeat_weights(plan, by_density, <vec *> work.weights)
     for species in range(plan.n_species):
         for b in range(
             work.neighborhood.begin[species] // lanes,
             vectors_for(work.neighborhood.end[species], out),
         ):
-            rows_by_entry(plan, work, b, out)
-            of_l = <const vec *> work.transposed
-            for l in range(plan.l_max + 1):
-                p.n_inner = plan.table.n_of_l[l]
-                product(
-                    &p, weights + (l * l * plan.n_species + species) * n, of_l,
-                    by_harmonic + l * l, 2 * l + 1, 2, False,
-                )
-                of_l += 2 * lanes * vectors_for(p.n_inner, out)
-            harmonics = <const vec *> work.harmonics + b * plan.n_lm
-            sum = sum_of_products(plan.n_lm, harmonics, by_harmonic + plan.n_lm)
-            solid_harmonics_vjp(plan.l_max, harmonics, by_harmonic, &x, &y, &z)
-            x = scale * x + 2 * sum * xs[b]
-            y = scale * y + 2 * sum * ys[b]
-            z = scale * z + 2 * sum * zs[b]
+            fill_by_harmonic(plan, work, by_density, species, b, out)
+            solid_harmonics_vjp(
+                plan.l_max, <const vec *> work.harmonics + b * plan.n_lm,
+                <const vec *> work.by_harmonic, &x, &y, &z,
+            )
+            along = 2 * along_slopes(plan, work, species, b, out)
+            x = scale * x + along * xs[b]
+            y = scale * y + along * ys[b]
+            z = scale * z + along * zs[b]
             for i in range(lanes):
                 j = work.neighborhood.source[b * lanes + i]
                 if j >= 0:

@@ -13,13 +13,19 @@ cdef struct RadialTable:
     Py_ssize_t n_intervals
     double softening            # a: intervals are of equal length in s = √(R² + a²)
     double per_interval         # intervals per length
-    # (n_intervals + 1, 3, row): a row has the functions of every l, padded to whole vectors
+    # (n_intervals + 1, 3, row): a row has the functions of all l, and is
+    # padded to whole vectors at its end
     const double *nodes
     const float *nodes_single
 
 
 cdef enum:
     N_WEIGHTS = 12              # of an entry: 6 of the value, 6 of the slope
+
+
+cdef enum Part:                 # where the weights of either begin
+    ROWS = 0
+    SLOPES = 6
 
 
 # For each entry of a neighborhood.
@@ -33,11 +39,11 @@ cdef struct RadialPlaces:
 
 
 cdef inline Py_ssize_t row_length(const RadialTable *table, const vec *type_tag) noexcept nogil:
-    """Vectors of a row: every l, and of each all n."""
+    """Vectors of a row."""
     cdef Py_ssize_t length = 0, l
     for l in range(table.n_l):
-        length += vectors_for(table.n_of_l[l], type_tag)
-    return length
+        length += table.n_of_l[l]
+    return vectors_for(length, type_tag)
 
 
 cdef void lay_out_places(RadialPlaces *places, Py_ssize_t most, char **free_bytes) noexcept nogil
@@ -49,8 +55,6 @@ cdef void multiply_slopes(
     RadialPlaces *places, Py_ssize_t n_blocks, const vec *change
 ) noexcept nogil
 cdef void radial_rows(
-    const RadialTable *table, const RadialPlaces *places, Py_ssize_t n, vec *rows
-) noexcept nogil
-cdef void radial_rows_and_slopes(
-    const RadialTable *table, const RadialPlaces *places, Py_ssize_t n, vec *rows, vec *slopes
+    const RadialTable *table, const RadialPlaces *places, Part part, Py_ssize_t begin,
+    Py_ssize_t end, int repeat, vec *rows,
 ) noexcept nogil

@@ -3,7 +3,9 @@
 A quintic Hermite spline: between two nodes the functions are a sum of value, first and second
 derivative at either node, six consecutive rows of numbers, times six weights that depend only on
 the place between the nodes. So an entry costs six multiply-adds per vector of functions, and as
-many more for the slopes, whatever the functions are.
+many more for the slopes, whatever the functions are. Rows are dense: those of the next l follow
+without a gap. Where a vector has room for the functions of an l of two or four entries (``repeat``),
+rows of so many are interleaved, number by number.
 
 The cutoff function is put into the weights: with w the weights of a value and a dot for d/d(R²),
 those of fc f are fc w, and those of its slope fc w' t. + fc. w.
@@ -12,7 +14,18 @@ those of fc f are fc w, and those of its slope fc w' t. + fc. w.
 from libc.math cimport sqrt
 from libc.stdint cimport int32_t
 
-from torchml_core.simd.vectors cimport carve, lanes_of, put, splat_at, vec, vfloat
+from torchml_core.simd.vectors cimport (
+    carve, interleave, lanes_of, put, splat, splat_at, vec, vfloat,
+)
+
+# Loops over a constant number of vectors are unrolled only in functions that are inlined: compilers
+# must not weigh it.
+cdef extern from *:
+    """
+    #undef CYTHON_INLINE
+    #define CYTHON_INLINE inline __attribute__((always_inline))
+    """
+
 
 
 cdef void lay_out_places(RadialPlaces *places, Py_ssize_t most, char **free_bytes) noexcept nogil:
@@ -116,69 +129,53 @@ cdef inline const vec *nodes_of(
     return nodes + interval * 3 * length
 
 
-cdef void radial_rows(
-    const RadialTable *table, const RadialPlaces *places, Py_ssize_t n, vec *rows
+cdef inline void group_of_rows(
+    const RadialTable *table, const RadialPlaces *places, Part part, Py_ssize_t first, int repeat,
+    vec *rows,
 ) noexcept nogil:
-    """``rows`` (n, row_length): fc f / (R/rc)^l of the first n entries."""
+    """The rows of ``repeat`` entries, from ``first`` on; inlined with constants."""
     cdef const vec *weights = <const vec *> places.weights
+    cdef const vec *nodes[4]
     cdef const vec *node
-    cdef Py_ssize_t length = row_length(table, rows), lanes = lanes_of(rows), i, v, at
-    cdef vec w0, w1, w2, w3, w4, w5
-    for i in range(n):
-        node = nodes_of(table, places.interval[i], length, rows)
-        at = i // lanes * N_WEIGHTS * lanes + i % lanes
-        w0 = splat_at(weights, at)
-        w1 = splat_at(weights, at + lanes)
-        w2 = splat_at(weights, at + 2 * lanes)
-        w3 = splat_at(weights, at + 3 * lanes)
-        w4 = splat_at(weights, at + 4 * lanes)
-        w5 = splat_at(weights, at + 5 * lanes)
-        for v in range(length):
-            rows[v] = (
-                w0 * node[v] + w1 * node[length + v] + w2 * node[2 * length + v]
-                + w3 * node[5 * length + v] + w4 * node[4 * length + v]
-                + w5 * node[3 * length + v]
+    cdef vec w[24]
+    cdef vec values[4]
+    cdef Py_ssize_t length = row_length(table, rows), lanes = lanes_of(rows), at, v
+    cdef int i, k
+    for i in range(repeat):
+        nodes[i] = nodes_of(table, places.interval[first + i], length, rows)
+        at = ((first + i) // lanes * N_WEIGHTS + part) * lanes + (first + i) % lanes
+        for k in range(6):
+            w[6 * i + k] = splat_at(weights, at + k * lanes)
+    for v in range(length):
+        for i in range(repeat):
+            node = nodes[i] + v
+            values[i] = (
+                w[6 * i] * node[0] + w[6 * i + 1] * node[length] + w[6 * i + 2] * node[2 * length]
+                + w[6 * i + 3] * node[5 * length] + w[6 * i + 4] * node[4 * length]
+                + w[6 * i + 5] * node[3 * length]
             )
-        rows += length
+        interleave(values, repeat)
+        for i in range(repeat):
+            rows[repeat * v + i] = values[i]
 
 
-cdef void radial_rows_and_slopes(
-    const RadialTable *table, const RadialPlaces *places, Py_ssize_t n, vec *rows, vec *slopes
+cdef void radial_rows(
+    const RadialTable *table, const RadialPlaces *places, Part part, Py_ssize_t begin,
+    Py_ssize_t end, int repeat, vec *rows,
 ) noexcept nogil:
-    """The same, and its derivative with respect to R²."""
-    cdef const vec *weights = <const vec *> places.weights
-    cdef const vec *node
-    cdef Py_ssize_t length = row_length(table, rows), lanes = lanes_of(rows), i, v, at
-    cdef vec w0, w1, w2, w3, w4, w5, d0, d1, d2, d3, d4, d5, row, slope
-    for i in range(n):
-        node = nodes_of(table, places.interval[i], length, rows)
-        at = i // lanes * N_WEIGHTS * lanes + i % lanes
-        w0 = splat_at(weights, at)
-        w1 = splat_at(weights, at + lanes)
-        w2 = splat_at(weights, at + 2 * lanes)
-        w3 = splat_at(weights, at + 3 * lanes)
-        w4 = splat_at(weights, at + 4 * lanes)
-        w5 = splat_at(weights, at + 5 * lanes)
-        d0 = splat_at(weights, at + 6 * lanes)
-        d1 = splat_at(weights, at + 7 * lanes)
-        d2 = splat_at(weights, at + 8 * lanes)
-        d3 = splat_at(weights, at + 9 * lanes)
-        d4 = splat_at(weights, at + 10 * lanes)
-        d5 = splat_at(weights, at + 11 * lanes)
-        for v in range(length):
-            row = w0 * node[v]
-            slope = d0 * node[v]
-            row = row + w1 * node[length + v]
-            slope = slope + d1 * node[length + v]
-            row = row + w2 * node[2 * length + v]
-            slope = slope + d2 * node[2 * length + v]
-            row = row + w5 * node[3 * length + v]
-            slope = slope + d5 * node[3 * length + v]
-            row = row + w4 * node[4 * length + v]
-            slope = slope + d4 * node[4 * length + v]
-            row = row + w3 * node[5 * length + v]
-            slope = slope + d3 * node[5 * length + v]
-            rows[v] = row
-            slopes[v] = slope
-        rows += length
-        slopes += length
+    """``rows`` (n / repeat, row_length, repeat): fc f / (R/rc)^l of entries begin ... end - 1, or
+    its derivative with respect to R²; and a vector of zeros.
+
+    ``begin`` is a multiple of ``repeat``; entries up to the next one after ``end`` are filled, too.
+    """
+    cdef Py_ssize_t length = row_length(table, rows), i = begin
+    while i < end:
+        if repeat == 1:
+            group_of_rows(table, places, part, i, 1, rows)
+        elif repeat == 2:
+            group_of_rows(table, places, part, i, 2, rows)
+        else:
+            group_of_rows(table, places, part, i, 4, rows)
+        rows += repeat * length
+        i += repeat
+    rows[0] = splat(0, rows)

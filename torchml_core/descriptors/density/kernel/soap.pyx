@@ -1,67 +1,80 @@
-"""Smooth overlap of atomic positions: the power spectrum of a density expansion.
+"""Smooth overlap of atomic positions: the power spectrum of a density expansion, of a group of atoms.
 
-    expansion.pyx        coefficients: radial_table.pyx times solid_harmonics.pyx, over neighbors
+    coefficients.pyx     coefficients of the group: those of one atom after another are made by
+    expansion.pyx        radial_table.pyx times solid_harmonics.pyx, summed over neighbors
     power_spectrum.pyx   their products
     soap_jacobian.pyx    derivatives of every value
     here                 the verbs, and the norm
 
 (A. P. Bartók, R. Kondor, G. Csányi, Phys. Rev. B 87, 184115 (2013).) With unit_norm values are
 p / |p|, whose change is (dp - p̂ (p̂ · dp)) / |p|; the same projects dE/dp̂ to dE/dp.
+
+What is kept from values to their vjp are the coefficients.
 """
 
 from libc.math cimport sqrt
 
-from torchml_core.descriptors.density.kernel.expansion cimport (
-    Expansion, expand, expand_vjp, lay_out_expansion, n_vectors,
+from torchml_core.descriptors.density.kernel.coefficients cimport (
+    Coefficients, coefficients_vjp, fill_coefficients, gather_gradients, lay_out_coefficients,
+    most_neighbors,
 )
+from torchml_core.descriptors.density.kernel.expansion cimport Expansion, begin_expansion
 from torchml_core.descriptors.density.kernel.power_spectrum cimport (
-    PowerSpectrum, lay_out_power_spectrum, power_spectrum, power_spectrum_jvp, power_spectrum_vjp,
+    power_spectrum, power_spectrum_jvp, power_spectrum_vjp, values_at_once,
 )
 from torchml_core.descriptors.density.kernel.soap_jacobian cimport (
-    SpectrumJacobian, jacobian_of_entry, lay_out_jacobian,
+    SpectrumJacobian, begin_entries, begin_jacobian, jacobian_of_entry, lay_out_jacobian,
 )
 from torchml_core.kernels.verbs cimport (
     GRADIENTS, TANGENTS, VALUES, Environment, Purpose, ScratchSize, Verb, Verbs,
 )
-from torchml_core.simd.vectors cimport SIMD_BYTES, carve, get, put, vdouble, vec
+from torchml_core.simd.vectors cimport (
+    MOST_LANES, SIMD_BYTES, carve, get, lanes_of, load_at, number_at, put, store_at, vec,
+)
 
 
 cdef struct Buffers:
-    Expansion expansion
-    PowerSpectrum spectrum
+    Coefficients coefficients
     SpectrumJacobian jacobian
-    void *by_coefficient
-    void *values                # (width,) of unit norm
-    void *by_value              # (width,)
+    void *some_values           # of all atoms, see power_spectrum
+    void *by_value              # (width,) of all atoms: dE/dp
+    void *values                # (n_environments, width) of unit norm
+    void *projected             # (width,) of one atom, or (n_environments, width) dE/dp
+    double[MOST_LANES] inverse  # 1 / norm of each atom
 
 
 cdef Py_ssize_t lay_out_buffers(
     const SoapPlan *plan, Py_ssize_t n, char *begin, Buffers *buffers
 ) noexcept nogil:
     """Cut all arrays off the scratch buffer; return how many bytes that were."""
-    cdef const vdouble *type_tag = NULL
+    cdef Py_ssize_t width = plan.spectrum.width, rows = 0
     cdef char *free_bytes = begin
-    lay_out_expansion(&buffers.expansion, &plan.expansion, n, &free_bytes)
-    lay_out_power_spectrum(&buffers.spectrum, &plan.spectrum, &free_bytes)
+    lay_out_coefficients(&buffers.coefficients, &plan.expansion, n, &free_bytes)
     lay_out_jacobian(&buffers.jacobian, &plan.expansion, &plan.spectrum, &free_bytes)
-    buffers.by_coefficient = carve(&free_bytes, n_vectors(&plan.expansion, type_tag) * SIMD_BYTES)
-    buffers.values = carve(&free_bytes, plan.spectrum.width * sizeof(double))
-    buffers.by_value = carve(&free_bytes, plan.spectrum.width * sizeof(double))
+    buffers.some_values = carve(&free_bytes, values_at_once(&plan.spectrum) * SIMD_BYTES)
+    buffers.by_value = carve(&free_bytes, width * SIMD_BYTES)
+    if plan.unit_norm:
+        rows = width * SIMD_BYTES
+    buffers.values = carve(&free_bytes, rows)
+    buffers.projected = carve(&free_bytes, rows)
     return free_bytes - begin
 
 
 cdef Py_ssize_t scratch_size(const SoapPlan *plan, Py_ssize_t n) noexcept nogil:
-    """How many bytes of scratch an environment of n neighbors needs."""
+    """How many bytes of scratch environments of n neighbors need."""
     cdef Buffers unused
     return lay_out_buffers(plan, n, NULL, &unused)
 
 
 cdef inline void begin(
-    const SoapPlan *plan, const Environment *env, Purpose purpose, void *scratch,
-    Buffers *buffers, const vec *type_tag,
+    const SoapPlan *plan, const Environment *group, Py_ssize_t n_environments, Purpose purpose,
+    void *scratch, Buffers *buffers, const vec *type_tag,
 ) noexcept nogil:
-    lay_out_buffers(plan, env.n, <char *> scratch, buffers)
-    expand(&plan.expansion, env, purpose, &buffers.expansion, type_tag)
+    """Fill the coefficients of all atoms."""
+    lay_out_buffers(plan, most_neighbors(group, n_environments), <char *> scratch, buffers)
+    fill_coefficients(
+        &plan.expansion, group, n_environments, purpose, &buffers.coefficients, type_tag
+    )
 
 
 # ---- unit norm
@@ -102,103 +115,144 @@ cdef inline void project(
         put(out, k, (get(changes, k) - along * get(values, k)) * inverse)
 
 
+cdef inline void unit_values(
+    const SoapPlan *plan, Py_ssize_t n_environments, Buffers *buffers, vec *values
+) noexcept nogil:
+    """Fill values, of unit norm if so wanted, and then ``inverse``."""
+    cdef Py_ssize_t width = plan.spectrum.width, k
+    power_spectrum(
+        &plan.spectrum, <const vec *> buffers.coefficients.values, n_environments,
+        <vec *> buffers.some_values, values,
+    )
+    if plan.unit_norm:
+        for k in range(n_environments):
+            buffers.inverse[k] = normalize(number_at(values, k * width), width)
+
+
 # ---- the verbs
 
 
 cdef void value(
-    const SoapPlan *plan, const Environment *env, Py_ssize_t n_environments, void *scratch,
+    const SoapPlan *plan, const Environment *group, Py_ssize_t n_environments, void *scratch,
     vec *out,
 ) noexcept nogil:
     cdef Buffers buffers
-    begin(plan, env, VALUES, scratch, &buffers, out)
-    power_spectrum(
-        &plan.spectrum, <const vec *> buffers.expansion.coefficients, &buffers.spectrum, out
-    )
-    if plan.unit_norm:
-        normalize(out, plan.spectrum.width)
+    begin(plan, group, n_environments, VALUES, scratch, &buffers, out)
+    unit_values(plan, n_environments, &buffers, out)
 
 
-cdef inline double unit_values(
-    const SoapPlan *plan, Buffers *buffers, vec *values
+cdef inline void gather_projected(
+    const SoapPlan *plan, const Environment *group, Py_ssize_t n_environments, Buffers *buffers,
+    const vec *type_tag,
 ) noexcept nogil:
-    """Fill values, of unit norm, and return 1 / norm."""
-    power_spectrum(
-        &plan.spectrum, <const vec *> buffers.expansion.coefficients, &buffers.spectrum, values
-    )
-    return normalize(values, plan.spectrum.width)
+    """by_value, from dE/dD with respect to values of unit norm."""
+    cdef Environment[MOST_LANES] projected
+    cdef vec *values = <vec *> buffers.values
+    cdef vec *rows = <vec *> buffers.projected
+    cdef Py_ssize_t width = plan.spectrum.width, k
+    unit_values(plan, n_environments, buffers, values)
+    for k in range(n_environments):
+        projected[k].dE_dD = number_at(rows, k * width)
+        project(
+            number_at(values, k * width), buffers.inverse[k], <const vec *> group[k].dE_dD, width,
+            number_at(rows, k * width),
+        )
+    gather_gradients(projected, n_environments, width, <vec *> buffers.by_value)
 
 
 cdef void vjp(
-    const SoapPlan *plan, const Environment *env, Py_ssize_t n_environments, void *scratch,
+    const SoapPlan *plan, const Environment *group, Py_ssize_t n_environments, void *scratch,
     vec *out,
 ) noexcept nogil:
     cdef Buffers buffers
-    cdef const vec *by_value = <const vec *> env.dE_dD
-    cdef vec *values
-    cdef double inverse
-    begin(plan, env, GRADIENTS, scratch, &buffers, out)
+    cdef vec *by_value
+    begin(plan, group, n_environments, VALUES, scratch, &buffers, out)
+    by_value = <vec *> buffers.by_value
     if plan.unit_norm:
-        values = <vec *> buffers.values
-        inverse = unit_values(plan, &buffers, values)
-        project(values, inverse, by_value, plan.spectrum.width, <vec *> buffers.by_value)
-        by_value = <const vec *> buffers.by_value
+        gather_projected(plan, group, n_environments, &buffers, out)
+    else:
+        gather_gradients(group, n_environments, plan.spectrum.width, by_value)
     power_spectrum_vjp(
-        &plan.spectrum, <const vec *> buffers.expansion.coefficients, by_value,
-        &buffers.spectrum, <vec *> buffers.by_coefficient,
+        &plan.spectrum, <const vec *> buffers.coefficients.values, by_value,
+        <vec *> buffers.coefficients.gradient,
     )
-    expand_vjp(
-        &plan.expansion, env, &buffers.expansion, <const vec *> buffers.by_coefficient, out
-    )
+    coefficients_vjp(&plan.expansion, group, n_environments, &buffers.coefficients, out)
 
 
 cdef void jvp(
-    const SoapPlan *plan, const Environment *env, Py_ssize_t n_environments, void *scratch,
+    const SoapPlan *plan, const Environment *group, Py_ssize_t n_environments, void *scratch,
     vec *out,
 ) noexcept nogil:
     cdef Buffers buffers
-    cdef vec *values
-    cdef double inverse
-    begin(plan, env, TANGENTS, scratch, &buffers, out)
+    cdef vec *row
+    cdef Py_ssize_t width = plan.spectrum.width, k
+    begin(plan, group, n_environments, TANGENTS, scratch, &buffers, out)
     power_spectrum_jvp(
-        &plan.spectrum, <const vec *> buffers.expansion.coefficients,
-        <const vec *> buffers.expansion.changes, &buffers.spectrum, out,
+        &plan.spectrum, <const vec *> buffers.coefficients.values,
+        <const vec *> buffers.coefficients.changes, n_environments, <vec *> buffers.some_values, out,
     )
     if plan.unit_norm:
-        values = <vec *> buffers.values
-        inverse = unit_values(plan, &buffers, values)
-        project(values, inverse, out, plan.spectrum.width, out)
+        unit_values(plan, n_environments, &buffers, <vec *> buffers.values)
+        for k in range(n_environments):
+            row = number_at(out, k * width)
+            project(
+                number_at(<vec *> buffers.values, k * width), buffers.inverse[k], row, width, row
+            )
+
+
+cdef inline void copy(const vec *block, Py_ssize_t n, vec *out) noexcept nogil:
+    cdef Py_ssize_t lanes = lanes_of(out), k = 0
+    while k + lanes <= n:
+        store_at(out, k, load_at(block, k))
+        k += lanes
+    while k < n:
+        put(out, k, get(block, k))
+        k += 1
+
+
+cdef inline void entries_of_atom(
+    const SoapPlan *plan, const Environment *env, Py_ssize_t lane, Buffers *buffers, vec *out
+) noexcept nogil:
+    """The blocks of all neighbors of one atom."""
+    cdef Expansion *expansion = &buffers.coefficients.expansion
+    cdef Py_ssize_t width = plan.spectrum.width, b, i, j, axis
+    cdef vec *block
+    begin_expansion(&plan.expansion, env, GRADIENTS, expansion, out)
+    for b in range(expansion.neighborhood.n // lanes_of(out)):
+        begin_entries(&plan.expansion, expansion, b, &buffers.jacobian, out)
+        for i in range(lanes_of(out)):
+            j = expansion.neighborhood.source[b * lanes_of(out) + i]
+            if j < 0:
+                continue
+            jacobian_of_entry(
+                &plan.expansion, &plan.spectrum, expansion, lane, b, i, env.neighbor_species[j],
+                &buffers.jacobian, out,
+            )
+            for axis in range(3):
+                block = <vec *> buffers.jacobian.block[axis]
+                if plan.unit_norm:
+                    project(
+                        number_at(<vec *> buffers.values, lane * width), buffers.inverse[lane],
+                        block, width, block,
+                    )
+                copy(block, width, number_at(out, (3 * env.slot[j] + axis) * width))
 
 
 cdef void jacobian(
-    const SoapPlan *plan, const Environment *env, Py_ssize_t n_environments, void *scratch,
+    const SoapPlan *plan, const Environment *group, Py_ssize_t n_environments, void *scratch,
     vec *out,
 ) noexcept nogil:
     cdef Buffers buffers
-    cdef Py_ssize_t width = plan.spectrum.width, at, i, axis, k
-    cdef const vec *values
-    cdef const vec *block
-    cdef vec *row
-    cdef double inverse = 0
-    begin(plan, env, GRADIENTS, scratch, &buffers, out)
-    values = <const vec *> buffers.values
+    cdef Py_ssize_t lane
+    begin(plan, group, n_environments, GRADIENTS, scratch, &buffers, out)
     if plan.unit_norm:
-        inverse = unit_values(plan, &buffers, <vec *> buffers.values)
-    for i in range(buffers.expansion.neighborhood.n):
-        if buffers.expansion.neighborhood.source[i] < 0:
-            continue
-        jacobian_of_entry(
-            &plan.expansion, &plan.spectrum, &buffers.expansion, i,
-            env.neighbor_species[buffers.expansion.neighborhood.source[i]], &buffers.jacobian, out,
-        )
-        at = env.slot[buffers.expansion.neighborhood.source[i]] * 3 * width
-        for axis in range(3):
-            block = <const vec *> buffers.jacobian.block[axis]
-            row = <vec *> buffers.jacobian.block[axis]
-            if plan.unit_norm:
-                project(values, inverse, block, width, row)
-            for k in range(width):
-                put(out, at + k, get(block, k))
-            at += width
+        unit_values(plan, n_environments, &buffers, <vec *> buffers.values)
+    begin_jacobian(
+        &plan.expansion, &plan.spectrum, &buffers.coefficients, n_environments, &buffers.jacobian,
+        out,
+    )
+    for lane in range(n_environments):
+        entries_of_atom(plan, group + lane, lane, &buffers, out)
 
 
 cdef void fill_verbs(Verbs *verbs, const vec *type_tag) noexcept:
@@ -207,4 +261,4 @@ cdef void fill_verbs(Verbs *verbs, const vec *type_tag) noexcept:
     verbs.jvp = <Verb> jvp[vec]
     verbs.jacobian = <Verb> jacobian[vec]
     verbs.scratch_size = <ScratchSize> scratch_size
-    verbs.group = 1
+    verbs.group = lanes_of(type_tag)

@@ -14,14 +14,24 @@ which is written later.
 
 from libc.stdint cimport int32_t
 
+from torchml_core.descriptors.density.kernel.coefficients cimport n_coefficients, write_rows
 from torchml_core.descriptors.density.kernel.expansion cimport weight_in_channel
-from torchml_core.descriptors.density.kernel.radial_table cimport row_length
+from torchml_core.descriptors.density.kernel.radial_table cimport (
+    ROWS, SLOPES, radial_rows, row_length,
+)
 from torchml_core.descriptors.density.kernel.solid_harmonics cimport solid_harmonics_gradients
 from torchml_core.simd.products cimport Product, product
 from torchml_core.simd.vectors cimport (
-    MOST_LANES, SIMD_BYTES, carve, fill, get, lanes_of, number_at, put, splat, store_at, vdouble,
-    vec, vectors_for,
+    MOST_LANES, SIMD_BYTES, carve, fill, get, lanes_of, load_at, number_at, splat, store_at,
+    transpose, vec, vectors_for,
 )
+
+
+cdef inline Py_ssize_t row_of_atom(
+    const ExpansionPlan *plan, const vec *type_tag
+) noexcept nogil:
+    """Numbers: the coefficients of an atom, and a vector that is read, but not used."""
+    return (vectors_for(n_coefficients(plan), type_tag) + 1) * lanes_of(type_tag)
 
 
 cdef void lay_out_jacobian(
@@ -29,15 +39,17 @@ cdef void lay_out_jacobian(
     char **free_bytes,
 ) noexcept nogil:
     """Cut the arrays off the scratch buffer, for either precision."""
-    cdef const vdouble *type_tag = NULL
-    cdef Py_ssize_t n_l = spectrum.l_max + 1, n = vectors_for(spectrum.n_max, type_tag)
-    cdef Py_ssize_t most = (spectrum.n_max + MOST_LANES - 1) // MOST_LANES * MOST_LANES
-    cdef Py_ssize_t of_l = vectors_for(n_l, type_tag) * SIMD_BYTES, axis
+    cdef Py_ssize_t n = spectrum.n_channels * spectrum.n_max + MOST_LANES  # and padding
+    cdef Py_ssize_t of_l = (spectrum.l_max + 1 + MOST_LANES) * sizeof(double), axis
+    work.coefficients = carve(
+        free_bytes, (n_coefficients(expansion) + 2 * MOST_LANES) * MOST_LANES * sizeof(double)
+    )
     work.gradients = carve(free_bytes, 4 * expansion.n_lm * SIMD_BYTES)
-    work.sums = carve(free_bytes, n_l * 4 * spectrum.n_channels * n * SIMD_BYTES)
-    work.transposed = carve(free_bytes, 4 * spectrum.n_channels * most * of_l)
-    work.rows = carve(free_bytes, most * of_l)
-    work.slopes = carve(free_bytes, most * of_l)
+    work.sums = carve(free_bytes, 4 * n * of_l)
+    work.transposed = carve(free_bytes, 4 * n * of_l)
+    work.padded = carve(free_bytes, (spectrum.n_max + MOST_LANES) * of_l)
+    work.rows = carve(free_bytes, (spectrum.n_max + MOST_LANES) * of_l)
+    work.slopes = carve(free_bytes, (spectrum.n_max + MOST_LANES) * of_l)
     for axis in range(3):
         work.block[axis] = carve(free_bytes, (spectrum.width + MOST_LANES) * sizeof(double))
 
@@ -49,28 +61,43 @@ cdef inline void clear(vec *array, Py_ssize_t n) noexcept nogil:
 
 
 cdef void begin_jacobian(
-    const PowerSpectrumPlan *spectrum, SpectrumJacobian *work, const vec *type_tag
-) noexcept nogil:
-    """Once per environment: l beyond l_max are never filled, but read."""
-    cdef Py_ssize_t of_l = vectors_for(spectrum.l_max + 1, type_tag), n
-    n = vectors_for(spectrum.n_max, type_tag) * lanes_of(type_tag)
-    clear(<vec *> work.transposed, 4 * spectrum.n_channels * n * of_l)
-    clear(<vec *> work.rows, n * of_l)
-    clear(<vec *> work.slopes, n * of_l)
-
-
-cdef void gradients_of_entries(
-    const ExpansionPlan *plan, const Expansion *expanded, Py_ssize_t b, SpectrumJacobian *work,
+    const ExpansionPlan *expansion, const PowerSpectrumPlan *spectrum,
+    const Coefficients *coefficients, Py_ssize_t n_environments, SpectrumJacobian *work,
     const vec *type_tag,
 ) noexcept nogil:
-    """2 S and ∇S, both times the norms, of one vector of entries."""
-    cdef const vec *harmonics = <const vec *> expanded.harmonics + b * plan.n_lm
-    cdef vec *x = <vec *> expanded.gradients
+    """Once per group: coefficients in a row for each atom; l beyond l_max are read, but not used."""
+    cdef Py_ssize_t lanes = lanes_of(type_tag), row = row_of_atom(expansion, type_tag)
+    cdef Py_ssize_t of_l = vectors_for(spectrum.l_max + 1, type_tag) * lanes
+    cdef vec *rows = <vec *> work.coefficients
+    clear(rows, n_environments * row // lanes)
+    write_rows(
+        <const vec *> coefficients.values, 0, n_coefficients(expansion), row, n_environments, rows
+    )
+    clear(
+        <vec *> work.sums,
+        4 * of_l * vectors_for(spectrum.n_channels * spectrum.n_max, type_tag),
+    )
+    clear(<vec *> work.padded, of_l * vectors_for(spectrum.n_max, type_tag))
+
+
+cdef void begin_entries(
+    const ExpansionPlan *plan, Expansion *expansion, Py_ssize_t b, SpectrumJacobian *work,
+    const vec *type_tag,
+) noexcept nogil:
+    """Once per vector of entries: rows, slopes; 2 S and ∇S, both times the norms."""
+    cdef const vec *harmonics = <const vec *> expansion.harmonics + b * plan.n_lm
+    cdef vec *x = <vec *> expansion.gradients
     cdef vec *y = x + plan.n_lm
     cdef vec *z = y + plan.n_lm
     cdef vec *out = <vec *> work.gradients
     cdef vec norm
-    cdef Py_ssize_t k
+    cdef Py_ssize_t lanes = lanes_of(type_tag), first = b * lanes, k
+    radial_rows(
+        &plan.table, &expansion.places, ROWS, first, first + lanes, 1, <vec *> expansion.rows
+    )
+    radial_rows(
+        &plan.table, &expansion.places, SLOPES, first, first + lanes, 1, <vec *> expansion.slopes
+    )
     solid_harmonics_gradients(plan.l_max, harmonics, x, y, z)
     for k in range(plan.n_lm):
         norm = splat(plan.norms[k] / plan.cutoff, type_tag)
@@ -81,51 +108,53 @@ cdef void gradients_of_entries(
 
 
 cdef inline void sum_over_m(
-    const PowerSpectrumPlan *spectrum, const Expansion *expanded, Py_ssize_t lane,
+    const PowerSpectrumPlan *spectrum, const vec *coefficients, Py_ssize_t lane,
     SpectrumJacobian *work, const vec *type_tag,
 ) noexcept nogil:
     """2 X and Y of one entry, for each l and (q, n)."""
-    cdef const vec *coefficients = <const vec *> expanded.coefficients
     cdef const vec *gradients = <const vec *> work.gradients
     cdef vec *sums = <vec *> work.sums
-    cdef Py_ssize_t lanes = lanes_of(type_tag)
-    cdef Py_ssize_t row = spectrum.n_channels * vectors_for(spectrum.n_max, type_tag)
+    cdef Py_ssize_t lanes = lanes_of(type_tag), row = spectrum.n_channels * spectrum.n_max
+    cdef Py_ssize_t n = vectors_for(row, type_tag)
     cdef Product p
     cdef int l
-    p.n_outer = 1
+    p.repeat = 1
     p.a_outer = p.b_outer = 0
     p.a_inner = 4 * lanes
     p.a_row = lanes
-    p.b_inner = p.out_row = row
+    p.b_inner = row
+    p.out_row = n
     p.out_vector = 1
     for l in range(spectrum.l_max + 1):
-        p.n_inner = 2 * l + 1
+        p.n_all = p.n_inner = 2 * l + 1
         product(
-            &p, number_at(gradients, 4 * l * l * lanes + lane), coefficients + l * l * row,
-            sums + 4 * l * row, 4, row, False,
+            &p, number_at(gradients, 4 * l * l * lanes + lane),
+            number_at(coefficients, l * l * row), sums + 4 * l * n, 4, n, False,
         )
 
 
-cdef inline void transpose_sums(
-    const PowerSpectrumPlan *spectrum, const vec *rows, const vec *slopes,
-    SpectrumJacobian *work,
+cdef inline void transpose_all(
+    Py_ssize_t n, Py_ssize_t n_l, const vec *array, Py_ssize_t row, vec *out
 ) noexcept nogil:
-    """Everything from (l, n) to (n, l)."""
-    cdef Py_ssize_t lanes = lanes_of(rows), n = vectors_for(spectrum.n_max, rows) * lanes
-    cdef Py_ssize_t of_l = vectors_for(spectrum.l_max + 1, rows) * lanes
-    cdef Py_ssize_t row = spectrum.n_channels * n, i, k
-    cdef const vec *sums = <const vec *> work.sums
-    cdef vec *transposed = <vec *> work.transposed
-    cdef vec *transposed_rows = <vec *> work.rows
-    cdef vec *transposed_slopes = <vec *> work.slopes
-    cdef int l
+    """From (l, n) to (n, l), both in whole vectors; ``row``: vectors from one l to the next."""
+    cdef Py_ssize_t lanes = lanes_of(out), of_l = vectors_for(n_l, out), i, v
+    for v in range(of_l):
+        for i in range(vectors_for(n, out)):
+            transpose(
+                out + i * lanes * of_l + v, of_l, array + v * lanes * row + i, row
+            )
+
+
+cdef inline void transpose_row(
+    const PowerSpectrumPlan *spectrum, const vec *row, SpectrumJacobian *work, vec *out
+) noexcept nogil:
+    """A row of the table of one entry, (l, n) without gaps, to (n, l)."""
+    cdef Py_ssize_t lanes = lanes_of(row), n = vectors_for(spectrum.n_max, row), l, v
+    cdef vec *padded = <vec *> work.padded
     for l in range(spectrum.l_max + 1):
-        for i in range(spectrum.n_max):
-            put(transposed_rows, i * of_l + l, get(rows, l * n + i))
-            put(transposed_slopes, i * of_l + l, get(slopes, l * n + i))
-        for k in range(4):
-            for i in range(row):
-                put(transposed, (k * row + i) * of_l + l, get(sums, (4 * l + k) * row + i))
+        for v in range(n):
+            padded[l * n + v] = load_at(row, l * spectrum.n_max + v * lanes)
+    transpose_all(spectrum.n_max, spectrum.l_max + 1, padded, n, out)
 
 
 cdef inline void block_of_row(
@@ -167,42 +196,46 @@ cdef inline void block_of_row(
 
 
 cdef void jacobian_of_entry(
-    const ExpansionPlan *plan, const PowerSpectrumPlan *spectrum, const Expansion *expanded,
-    Py_ssize_t entry, int species, SpectrumJacobian *work, const vec *type_tag,
+    const ExpansionPlan *plan, const PowerSpectrumPlan *spectrum, const Expansion *expansion,
+    Py_ssize_t atom, Py_ssize_t b, Py_ssize_t lane, int species, SpectrumJacobian *work,
+    const vec *type_tag,
 ) noexcept nogil:
-    """Fill work.block: of one entry of the neighborhood, whose species is given.
+    """Fill ``block`` with the derivatives with respect to one entry, in three rows of values.
 
-    ``expanded`` is as expand left it, with GRADIENTS; entries come in their order.
+    Entry ``lane`` of vector b of an atom, of which ``begin_entries`` was called.
     """
     cdef Py_ssize_t lanes = lanes_of(type_tag), length = row_length(&plan.table, type_tag)
-    cdef Py_ssize_t of_l = vectors_for(spectrum.l_max + 1, type_tag), n_l = spectrum.l_max + 1
-    cdef Py_ssize_t of_channel = vectors_for(spectrum.n_max, type_tag) * lanes * of_l
-    cdef Py_ssize_t row = spectrum.n_channels * of_channel, q, other, i, first, at
+    cdef Py_ssize_t n_l = spectrum.l_max + 1, of_l = vectors_for(n_l, type_tag)
+    cdef Py_ssize_t n = spectrum.n_channels * spectrum.n_max, row, q, other, i, first, at, k
     cdef const int32_t *places
-    cdef const vec *transposed = <const vec *> work.transposed
-    cdef const vec *f = <const vec *> work.rows
-    cdef const vec *df = <const vec *> work.slopes
-    cdef vec x = splat(get(<const vec *> expanded.neighborhood.x, entry), type_tag)
-    cdef vec y = splat(get(<const vec *> expanded.neighborhood.y, entry), type_tag)
-    cdef vec z = splat(get(<const vec *> expanded.neighborhood.z, entry), type_tag)
+    cdef vec *transposed = <vec *> work.transposed
+    cdef vec *f = <vec *> work.rows
+    cdef vec *df = <vec *> work.slopes
+    cdef vec x = splat(get(<const vec *> expansion.neighborhood.x, b * lanes + lane), type_tag)
+    cdef vec y = splat(get(<const vec *> expansion.neighborhood.y, b * lanes + lane), type_tag)
+    cdef vec z = splat(get(<const vec *> expansion.neighborhood.z, b * lanes + lane), type_tag)
     cdef double weight_i, weight_j
     cdef int axis
-    if entry == 0:
-        begin_jacobian(spectrum, work, type_tag)
-    if entry % lanes == 0:
-        gradients_of_entries(plan, expanded, entry // lanes, work, type_tag)
-    sum_over_m(spectrum, expanded, entry % lanes, work, type_tag)
-    transpose_sums(
-        spectrum, <const vec *> expanded.rows + entry * length,
-        <const vec *> expanded.slopes + entry * length, work,
+    sum_over_m(
+        spectrum,
+        number_at(<const vec *> work.coefficients, atom * row_of_atom(plan, type_tag)), lane, work,
+        type_tag,
     )
+    row = vectors_for(n, type_tag) * lanes * of_l
+    for k in range(4):
+        transpose_all(
+            n, n_l, <const vec *> work.sums + k * vectors_for(n, type_tag),
+            4 * vectors_for(n, type_tag), transposed + k * row,
+        )
+    transpose_row(spectrum, <const vec *> expansion.rows + lane * length, work, f)
+    transpose_row(spectrum, <const vec *> expansion.slopes + lane * length, work, df)
     for q in range(spectrum.n_channels):
         weight_i = weight_in_channel(plan, species, q)
         for other in range(q, spectrum.n_channels):
             weight_j = weight_in_channel(plan, species, other)
             for i in range(spectrum.n_max):
                 places = spectrum.places + other * spectrum.n_max
-                places += (q * spectrum.n_max + i) * spectrum.n_channels * spectrum.n_max
+                places += (q * spectrum.n_max + i) * n
                 first = i if q == other or places[0] < 0 else 0
                 at = places[first]
                 if weight_i == 0 and weight_j == 0:
@@ -214,6 +247,6 @@ cdef void jacobian_of_entry(
                 else:
                     block_of_row(
                         of_l, n_l, row, f, df, weight_i, weight_j, i, first, spectrum.n_max,
-                        transposed + q * of_channel, transposed + other * of_channel, x, y, z,
-                        work, at,
+                        transposed + q * spectrum.n_max * of_l,
+                        transposed + other * spectrum.n_max * of_l, x, y, z, work, at,
                     )

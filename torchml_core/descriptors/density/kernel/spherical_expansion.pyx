@@ -1,39 +1,42 @@
-"""Density coefficients c_qnlm of one environment as values: see expansion.pyx.
+"""Density coefficients c_qnlm of a group of atoms as values: see coefficients.pyx.
 
 Order of the values: q, n, l, m = -l ... l.
 """
 
-from torchml_core.descriptors.density.kernel.expansion cimport (
-    Expansion, ExpansionPlan, expand, expand_vjp, lay_out_expansion, n_vectors, weight_in_channel,
+from torchml_core.descriptors.density.kernel.coefficients cimport (
+    Coefficients, coefficients_vjp, fill_coefficients, gather_gradients, lay_out_coefficients,
+    most_neighbors, n_coefficients, write_rows,
 )
-from torchml_core.descriptors.density.kernel.radial_table cimport row_length
+from torchml_core.descriptors.density.kernel.expansion cimport (
+    Expansion, ExpansionPlan, begin_expansion, weight_in_channel,
+)
+from torchml_core.descriptors.density.kernel.radial_table cimport (
+    ROWS, SLOPES, radial_rows, row_length,
+)
 from torchml_core.descriptors.density.kernel.solid_harmonics cimport solid_harmonics_gradients
 from torchml_core.kernels.verbs cimport (
     GRADIENTS, TANGENTS, VALUES, Environment, Purpose, ScratchSize, Verb, Verbs,
 )
-from torchml_core.simd.vectors cimport (
-    SIMD_BYTES, carve, get, lanes_of, put, splat, vdouble, vec, vectors_for,
-)
+from torchml_core.simd.vectors cimport SIMD_BYTES, carve, get, lanes_of, put, vec
 
 
 cdef struct Buffers:
-    Expansion expansion
-    void *by_coefficient
+    Coefficients coefficients
+    void *values                # (width,) of all atoms
 
 
 cdef Py_ssize_t lay_out_buffers(
     const ExpansionPlan *plan, Py_ssize_t n, char *begin, Buffers *buffers
 ) noexcept nogil:
     """Cut all arrays off the scratch buffer; return how many bytes that were."""
-    cdef const vdouble *type_tag = NULL
     cdef char *free_bytes = begin
-    lay_out_expansion(&buffers.expansion, plan, n, &free_bytes)
-    buffers.by_coefficient = carve(&free_bytes, n_vectors(plan, type_tag) * SIMD_BYTES)
+    lay_out_coefficients(&buffers.coefficients, plan, n, &free_bytes)
+    buffers.values = carve(&free_bytes, n_coefficients(plan) * SIMD_BYTES)
     return free_bytes - begin
 
 
 cdef Py_ssize_t scratch_size(const ExpansionPlan *plan, Py_ssize_t n) noexcept nogil:
-    """How many bytes of scratch an environment of n neighbors needs."""
+    """How many bytes of scratch environments of n neighbors need."""
     cdef Buffers unused
     return lay_out_buffers(plan, n, NULL, &unused)
 
@@ -42,88 +45,89 @@ cdef Py_ssize_t scratch_size(const ExpansionPlan *plan, Py_ssize_t n) noexcept n
 
 
 cdef inline void coefficients_of(
-    const ExpansionPlan *plan, const Environment *env, Purpose purpose, void *scratch, vec *out
+    const ExpansionPlan *plan, const Environment *group, Py_ssize_t n_environments,
+    Purpose purpose, void *scratch, vec *out,
 ) noexcept nogil:
     cdef Buffers buffers
     cdef const vec *coefficients
-    cdef Py_ssize_t n = vectors_for(plan.n_max, out) * lanes_of(out), at = 0, q, i, k
-    lay_out_buffers(plan, env.n, <char *> scratch, &buffers)
-    expand(plan, env, purpose, &buffers.expansion, out)
+    cdef vec *values
+    cdef Py_ssize_t at = 0, width = n_coefficients(plan), row = plan.n_channels * plan.n_max, i, k
+    lay_out_buffers(plan, most_neighbors(group, n_environments), <char *> scratch, &buffers)
+    fill_coefficients(plan, group, n_environments, purpose, &buffers.coefficients, out)
+    coefficients = <const vec *> buffers.coefficients.values
     if purpose == TANGENTS:
-        coefficients = <const vec *> buffers.expansion.changes
-    else:
-        coefficients = <const vec *> buffers.expansion.coefficients
-    for q in range(plan.n_channels):
-        for i in range(plan.n_max):
-            for k in range(plan.n_lm):
-                put(out, at, get(coefficients, (k * plan.n_channels + q) * n + i))
-                at += 1
+        coefficients = <const vec *> buffers.coefficients.changes
+    values = <vec *> buffers.values
+    for i in range(row):
+        for k in range(plan.n_lm):
+            values[at] = coefficients[k * row + i]
+            at += 1
+    write_rows(values, 0, width, width, n_environments, out)
 
 
 cdef void value(
-    const ExpansionPlan *plan, const Environment *env, Py_ssize_t n_environments, void *scratch,
+    const ExpansionPlan *plan, const Environment *group, Py_ssize_t n_environments, void *scratch,
     vec *out,
 ) noexcept nogil:
-    coefficients_of(plan, env, VALUES, scratch, out)
+    coefficients_of(plan, group, n_environments, VALUES, scratch, out)
 
 
 cdef void jvp(
-    const ExpansionPlan *plan, const Environment *env, Py_ssize_t n_environments, void *scratch,
+    const ExpansionPlan *plan, const Environment *group, Py_ssize_t n_environments, void *scratch,
     vec *out,
 ) noexcept nogil:
-    coefficients_of(plan, env, TANGENTS, scratch, out)
+    coefficients_of(plan, group, n_environments, TANGENTS, scratch, out)
 
 
 # ---- vjp
 
 
 cdef void vjp(
-    const ExpansionPlan *plan, const Environment *env, Py_ssize_t n_environments, void *scratch,
+    const ExpansionPlan *plan, const Environment *group, Py_ssize_t n_environments, void *scratch,
     vec *out,
 ) noexcept nogil:
-    cdef const vec *dE_dD = <const vec *> env.dE_dD
+    """Needs no coefficients: they are linear in the densities."""
     cdef Buffers buffers
-    cdef vec *by_coefficient
-    cdef Py_ssize_t n = vectors_for(plan.n_max, out) * lanes_of(out), at = 0, q, i, k
-    lay_out_buffers(plan, env.n, <char *> scratch, &buffers)
-    expand(plan, env, GRADIENTS, &buffers.expansion, out)
-    by_coefficient = <vec *> buffers.by_coefficient
-    for k in range(n_vectors(plan, out)):
-        by_coefficient[k] = splat(0, out)
-    for q in range(plan.n_channels):
-        for i in range(plan.n_max):
-            for k in range(plan.n_lm):
-                put(by_coefficient, (k * plan.n_channels + q) * n + i, get(dE_dD, at))
-                at += 1
-    expand_vjp(plan, env, &buffers.expansion, by_coefficient, out)
+    cdef vec *gradient
+    cdef vec *values
+    cdef Py_ssize_t at = 0, row = plan.n_channels * plan.n_max, i, k
+    lay_out_buffers(plan, most_neighbors(group, n_environments), <char *> scratch, &buffers)
+    gradient = <vec *> buffers.coefficients.gradient
+    values = <vec *> buffers.values
+    gather_gradients(group, n_environments, n_coefficients(plan), values)
+    for i in range(row):
+        for k in range(plan.n_lm):
+            gradient[k * row + i] = values[at]
+            at += 1
+    coefficients_vjp(plan, group, n_environments, &buffers.coefficients, out)
 
 
 # ---- jacobian
 
 
 cdef inline void block_of_entry(
-    const ExpansionPlan *plan, const Expansion *work, Py_ssize_t entry, int species,
+    const ExpansionPlan *plan, const Expansion *work, Py_ssize_t b, Py_ssize_t lane, int species,
     Py_ssize_t at, vec *out,
 ) noexcept nogil:
-    """The (3, width) block of one entry, from ``at`` on; work.gradients are those of its vector."""
-    cdef Py_ssize_t lanes = lanes_of(out), n = vectors_for(plan.n_max, out) * lanes
-    cdef Py_ssize_t width = plan.n_channels * plan.n_max * plan.n_lm
-    cdef Py_ssize_t row = entry * row_length(&plan.table, out) * lanes
-    cdef const vec *harmonics = <const vec *> work.harmonics + entry // lanes * plan.n_lm
+    """The (3, width) block of one entry of vector b, from ``at`` on; work has rows, slopes and
+    gradients of this vector."""
+    cdef Py_ssize_t lanes = lanes_of(out), row = lane * row_length(&plan.table, out) * lanes
+    cdef Py_ssize_t width = n_coefficients(plan), q, i, k, axis
+    cdef const vec *harmonics = <const vec *> work.harmonics + b * plan.n_lm
     cdef const vec *gradients = <const vec *> work.gradients
-    cdef Py_ssize_t lane = entry % lanes, q, i, k, axis
     cdef double[3] r
     cdef double weight, f, slope, along
     cdef int l, m
-    r[0] = get(<const vec *> work.neighborhood.x, entry)
-    r[1] = get(<const vec *> work.neighborhood.y, entry)
-    r[2] = get(<const vec *> work.neighborhood.z, entry)
+    r[0] = get(<const vec *> work.neighborhood.x, b * lanes + lane)
+    r[1] = get(<const vec *> work.neighborhood.y, b * lanes + lane)
+    r[2] = get(<const vec *> work.neighborhood.z, b * lanes + lane)
     for q in range(plan.n_channels):
         weight = weight_in_channel(plan, species, q)
         for i in range(plan.n_max):
             for l in range(plan.l_max + 1):
-                f = weight * get(<const vec *> work.rows, row + l * n + i) / plan.cutoff
-                slope = 2 * weight * get(<const vec *> work.slopes, row + l * n + i)
+                f = get(<const vec *> work.rows, row + l * plan.n_max + i)
+                f = weight * f / plan.cutoff
+                slope = 2 * weight * get(<const vec *> work.slopes, row + l * plan.n_max + i)
                 for m in range(-l, l + 1):
                     k = l * l + l + m
                     along = slope * get(harmonics, k * lanes + lane)
@@ -135,28 +139,41 @@ cdef inline void block_of_entry(
                     at += 1
 
 
+cdef inline void entries_of_atom(
+    const ExpansionPlan *plan, const Environment *env, Expansion *work, vec *out
+) noexcept nogil:
+    cdef Py_ssize_t lanes = lanes_of(out), width = n_coefficients(plan), b, lane, j
+    cdef vec *gradients
+    begin_expansion(plan, env, GRADIENTS, work, out)
+    gradients = <vec *> work.gradients
+    for b in range(work.neighborhood.n // lanes):
+        radial_rows(
+            &plan.table, &work.places, ROWS, b * lanes, (b + 1) * lanes, 1, <vec *> work.rows
+        )
+        radial_rows(
+            &plan.table, &work.places, SLOPES, b * lanes, (b + 1) * lanes, 1, <vec *> work.slopes
+        )
+        solid_harmonics_gradients(
+            plan.l_max, <const vec *> work.harmonics + b * plan.n_lm, gradients,
+            gradients + plan.n_lm, gradients + 2 * plan.n_lm,
+        )
+        for lane in range(lanes):
+            j = work.neighborhood.source[b * lanes + lane]
+            if j >= 0:
+                block_of_entry(
+                    plan, work, b, lane, env.neighbor_species[j], env.slot[j] * 3 * width, out
+                )
+
+
 cdef void jacobian(
-    const ExpansionPlan *plan, const Environment *env, Py_ssize_t n_environments, void *scratch,
+    const ExpansionPlan *plan, const Environment *group, Py_ssize_t n_environments, void *scratch,
     vec *out,
 ) noexcept nogil:
     cdef Buffers buffers
-    cdef Expansion *work = &buffers.expansion
-    cdef vec *gradients
-    cdef Py_ssize_t width = plan.n_channels * plan.n_max * plan.n_lm, i, j
-    lay_out_buffers(plan, env.n, <char *> scratch, &buffers)
-    expand(plan, env, GRADIENTS, work, out)
-    gradients = <vec *> work.gradients
-    for i in range(work.neighborhood.n):
-        if i % lanes_of(out) == 0:
-            solid_harmonics_gradients(
-                plan.l_max, <const vec *> work.harmonics + i // lanes_of(out) * plan.n_lm,
-                gradients, gradients + plan.n_lm, gradients + 2 * plan.n_lm,
-            )
-        j = work.neighborhood.source[i]
-        if j >= 0:
-            block_of_entry(
-                plan, work, i, env.neighbor_species[j], env.slot[j] * 3 * width, out
-            )
+    cdef Py_ssize_t k
+    lay_out_buffers(plan, most_neighbors(group, n_environments), <char *> scratch, &buffers)
+    for k in range(n_environments):
+        entries_of_atom(plan, group + k, &buffers.coefficients.expansion, out)
 
 
 cdef void fill_verbs(Verbs *verbs, const vec *type_tag) noexcept:
@@ -165,4 +182,4 @@ cdef void fill_verbs(Verbs *verbs, const vec *type_tag) noexcept:
     verbs.jvp = <Verb> jvp[vec]
     verbs.jacobian = <Verb> jacobian[vec]
     verbs.scratch_size = <ScratchSize> scratch_size
-    verbs.group = 1
+    verbs.group = lanes_of(type_tag)

@@ -1,0 +1,195 @@
+"""Density coefficients of a group of atoms, one in each lane, and the gradient of an energy.
+
+    c_qnlm = norm_lm Σ_z W_zq d_znlm
+
+The sums d over the neighbors are those of one atom after another (expansion.pyx), since atoms have
+different numbers of neighbors of each species. Then they are put side by side: what follows has no
+sums across lanes, whatever n_max is, and results of an atom do not depend on the other lanes.
+"""
+
+from torchml_core.descriptors.density.kernel.expansion cimport (
+    density_vectors, expand, expand_vjp, lay_out_expansion, padded_n,
+)
+from torchml_core.kernels.verbs cimport GRADIENTS, TANGENTS
+from torchml_core.simd.vectors cimport (
+    MOST_LANES, SIMD_BYTES, carve, get, lanes_of, load_at, number_at, put, splat, store_at,
+    transpose, vdouble, vec, vfloat,
+)
+
+
+cdef void lay_out_coefficients(
+    Coefficients *work, const ExpansionPlan *plan, Py_ssize_t n, char **free_bytes
+) noexcept nogil:
+    """Cut the arrays for atoms of n neighbors off the scratch buffer, for either precision."""
+    cdef const vdouble *type_tag = NULL
+    cdef const vfloat *single_tag = NULL
+    cdef Py_ssize_t most = max(
+        density_vectors(plan, type_tag), density_vectors(plan, single_tag)
+    ) * MOST_LANES * SIMD_BYTES
+    cdef Py_ssize_t n_bytes = n_coefficients(plan) * SIMD_BYTES
+    lay_out_expansion(&work.expansion, plan, n, free_bytes)
+    work.of_atoms = carve(free_bytes, most)
+    work.changes_of_atoms = carve(free_bytes, most)
+    work.densities = carve(free_bytes, most)
+    work.values = carve(free_bytes, n_bytes)
+    work.changes = carve(free_bytes, n_bytes)
+    work.gradient = carve(free_bytes, n_bytes)
+
+
+cdef Py_ssize_t most_neighbors(const Environment *group, Py_ssize_t n_environments) noexcept nogil:
+    cdef Py_ssize_t most = 0, k
+    for k in range(n_environments):
+        most = max(most, group[k].n)
+    return most
+
+
+# ---- from densities to coefficients
+
+
+cdef inline void side_by_side(
+    Py_ssize_t n_vectors, Py_ssize_t n_environments, vec *of_atoms, vec *out
+) noexcept nogil:
+    """``of_atoms`` (lanes, n_vectors): the rows of all atoms; lanes without an atom get 0."""
+    cdef Py_ssize_t v
+    for v in range(n_environments * n_vectors, lanes_of(out) * n_vectors):
+        of_atoms[v] = splat(0, out)
+    for v in range(n_vectors):
+        transpose(out + v * lanes_of(out), 1, of_atoms + v, n_vectors)
+
+
+cdef inline void into_channels(
+    const ExpansionPlan *plan, const vec *densities, vec *out
+) noexcept nogil:
+    """From species to channels, and times the norms; functions that an l lacks get 0."""
+    cdef Py_ssize_t padded = padded_n(plan, out), n_max = plan.n_max, n_of_l, k, q, species, n
+    cdef vec norm, weight
+    cdef int l
+    for l in range(plan.l_max + 1):
+        n_of_l = plan.table.n_of_l[l]
+        for k in range(l * l, (l + 1) * (l + 1)):
+            norm = splat(plan.norms[k], out)
+            for q in range(plan.n_channels):
+                if plan.species_weights == NULL:
+                    for n in range(n_of_l):
+                        out[n] = norm * densities[q * padded + n]
+                else:
+                    for n in range(n_of_l):
+                        out[n] = splat(0, out)
+                    for species in range(plan.n_species):
+                        weight = norm * splat(
+                            plan.species_weights[species * plan.n_channels + q], out
+                        )
+                        for n in range(n_of_l):
+                            out[n] = out[n] + weight * densities[species * padded + n]
+                for n in range(n_of_l, n_max):
+                    out[n] = splat(0, out)
+                out += n_max
+            densities += plan.n_species * padded
+
+
+cdef void fill_coefficients(
+    const ExpansionPlan *plan, const Environment *group, Py_ssize_t n_environments,
+    Purpose purpose, Coefficients *work, const vec *type_tag,
+) noexcept nogil:
+    """Fill ``values``; with TANGENTS, ``changes`` too."""
+    cdef Py_ssize_t n_vectors = density_vectors(plan, type_tag), lane
+    cdef vec *of_atoms = <vec *> work.of_atoms
+    cdef vec *changes = <vec *> work.changes_of_atoms
+    for lane in range(n_environments):
+        expand(
+            plan, group + lane, purpose, &work.expansion, of_atoms + lane * n_vectors,
+            changes + lane * n_vectors,
+        )
+    side_by_side(n_vectors, n_environments, of_atoms, <vec *> work.densities)
+    into_channels(plan, <const vec *> work.densities, <vec *> work.values)
+    if purpose == TANGENTS:
+        side_by_side(n_vectors, n_environments, changes, <vec *> work.densities)
+        into_channels(plan, <const vec *> work.densities, <vec *> work.changes)
+
+
+# ---- and back
+
+
+cdef inline void from_channels(
+    const ExpansionPlan *plan, const vec *gradient, vec *out
+) noexcept nogil:
+    """From dE/dc to dE/dd, with zeros in padding."""
+    cdef Py_ssize_t padded = padded_n(plan, out), n_max = plan.n_max, k, q, species, n
+    cdef Py_ssize_t row = plan.n_channels * n_max
+    cdef vec norm, weight
+    for k in range(plan.n_lm):
+        norm = splat(plan.norms[k], out)
+        for species in range(plan.n_species):
+            for n in range(padded):
+                out[n] = splat(0, out)
+            for q in range(plan.n_channels):
+                if plan.species_weights == NULL:
+                    if q == species:
+                        for n in range(n_max):
+                            out[n] = norm * gradient[q * n_max + n]
+                else:
+                    weight = norm * splat(
+                        plan.species_weights[species * plan.n_channels + q], out
+                    )
+                    for n in range(n_max):
+                        out[n] = out[n] + weight * gradient[q * n_max + n]
+            out += padded
+        gradient += row
+
+
+cdef void coefficients_vjp(
+    const ExpansionPlan *plan, const Environment *group, Py_ssize_t n_environments,
+    Coefficients *work, vec *out,
+) noexcept nogil:
+    """Set out[slot[j]] to dE/dr_j of all atoms, from ``gradient``."""
+    cdef Py_ssize_t n_vectors = density_vectors(plan, out), lanes = lanes_of(out), v, lane
+    cdef Py_ssize_t n = plan.n_lm * plan.n_species * padded_n(plan, out)
+    cdef vec *of_atoms = <vec *> work.of_atoms
+    cdef vec *densities = <vec *> work.densities
+    from_channels(plan, <const vec *> work.gradient, densities)
+    for v in range(n, n_vectors * lanes):
+        densities[v] = splat(0, out)
+    for v in range(n_vectors):
+        transpose(of_atoms + v, n_vectors, densities + v * lanes, 1)
+    for lane in range(n_environments):
+        expand_vjp(plan, group + lane, &work.expansion, of_atoms + lane * n_vectors, out)
+
+
+# ---- between a lane for each atom and a row for each atom
+
+
+cdef void gather_gradients(
+    const Environment *group, Py_ssize_t n_environments, Py_ssize_t width, vec *by_value
+) noexcept nogil:
+    """``by_value`` (width,): dE/dD of each atom in its lane."""
+    cdef Py_ssize_t lanes = lanes_of(by_value), first = 0, lane, k
+    cdef vec[MOST_LANES] rows
+    for lane in range(n_environments, lanes):
+        rows[lane] = splat(0, by_value)
+    while first + lanes <= width:
+        for lane in range(n_environments):
+            rows[lane] = load_at(<const vec *> group[lane].dE_dD, first)
+        transpose(by_value + first, 1, rows, 1)
+        first += lanes
+    for k in range(first, width):
+        by_value[k] = splat(0, by_value)
+        for lane in range(n_environments):
+            put(by_value, k * lanes + lane, get(<const vec *> group[lane].dE_dD, k))
+
+
+cdef void write_rows(
+    const vec *values, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t width,
+    Py_ssize_t n_environments, vec *out,
+) noexcept nogil:
+    """Store values begin ... end - 1 of each atom in its row of out; ``values`` has only these."""
+    cdef Py_ssize_t lanes = lanes_of(out), lane, k
+    cdef vec[MOST_LANES] rows
+    while begin + lanes <= end:
+        transpose(rows, 1, values, 1)
+        for lane in range(n_environments):
+            store_at(out, lane * width + begin, rows[lane])
+        begin += lanes
+        values += lanes
+    for lane in range(n_environments):
+        for k in range(end - begin):
+            put(out, lane * width + begin + k, get(values, k * lanes + lane))
