@@ -23,6 +23,7 @@ from torchml_core.kernels.loop cimport (
 from torchml_core.kernels.verbs cimport Environment, Verbs
 from torchml_core.simd.vectors cimport SIMD_BYTES
 
+from torchml_core import _memory
 from torchml_core.distances import at_cutoff
 
 cnp.import_array()
@@ -64,9 +65,9 @@ cdef class ConfigurationView:
         for row in range(self.info.n_rows):
             self.longest = max(self.longest, offsets[row + 1] - offsets[row])
 
-    cdef Py_ssize_t most_pairs(self):
+    cdef Py_ssize_t most_pairs(self, Py_ssize_t group):
         """The most entries of a block, see end_of_block."""
-        return min(self.info.n_pairs, max(self.longest, PAIRS_OF_BLOCK))
+        return min(self.info.n_pairs, max(group * self.longest, PAIRS_OF_BLOCK))
 
 
 cdef void *data_of(array):
@@ -77,6 +78,34 @@ cdef void *data_of(array):
 cdef void *aligned(void *memory):
     """The first multiple of ALIGNMENT from here on."""
     return <void *> ((<size_t> memory + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
+
+
+cdef class Kept:
+    """Memory for what a kernel keeps of the values of a configuration, for its vjp.
+
+    Attributes
+    ----------
+    nbytes : int
+    """
+
+    cdef Py_ssize_t n_groups, of_group
+    cdef char *first
+    cdef object array  # kept alive
+
+    def __cinit__(self, Kernel kernel, ConfigurationView lists, dtype, Py_ssize_t most_bytes):
+        cdef const Verbs *verbs = &kernel.info.double_
+        if dtype == np.float32:
+            verbs = &kernel.info.single
+        if verbs.kept_size != NULL:
+            self.of_group = verbs.kept_size(kernel.info.plan)
+            self.n_groups = (lists.info.n_rows + verbs.group - 1) // verbs.group
+            self.n_groups = min(self.n_groups, most_bytes // self.of_group)
+        self.array = _memory.empty(self.of_group * self.n_groups + ALIGNMENT, np.dtype(np.int8))
+        self.first = <char *> aligned(data_of(self.array))
+
+    @property
+    def nbytes(self):
+        return self.of_group * self.n_groups
 
 
 cdef class PreparedCall:
@@ -138,6 +167,14 @@ cdef class PreparedCall:
     def __dealloc__(self):
         free(self.call.work)
         free(self.environments)
+
+    cdef keep(self, Kept kept):
+        """Let values fill, or vjp read, what is kept; None: nothing."""
+        if kept is not None:
+            self.arrays.append(kept)
+            self.call.kept = kept.first
+            self.call.kept_bytes = kept.of_group
+            self.call.n_kept = kept.n_groups
 
     cdef run(self):
         """All rows; return what a verb returns."""
@@ -220,11 +257,12 @@ cdef class Kernel:
         self.arrays.append(array)
         return array
 
-    def compute(self, ConfigurationView lists, out, threads):
-        """Fill ``out`` (n_rows, width) with the values."""
+    def compute(self, ConfigurationView lists, out, threads, Kept kept=None):
+        """Fill ``out`` (n_rows, width) with the values, and ``kept``."""
         cdef PreparedCall prepared = PreparedCall(self, lists, out, threads)
         cdef Call *call = &prepared.call
         call.verb = call.verbs.value
+        prepared.keep(kept)
         call.row_bytes = self.info.width * call.number_bytes
         return prepared.run()
 
@@ -259,18 +297,26 @@ cdef class Kernel:
         """Whether vjp can fill energies."""
         return bool(self.info.single.with_energies and self.info.double_.with_energies)
 
-    def vjp(self, ConfigurationView lists, dE_dD, out, virial, threads, energies=None):
+    def vjp(
+        self, ConfigurationView lists, dE_dD, out, virial, threads, energies=None, Kept kept=None
+    ):
         """Add dE/dr to ``out`` (n_particles, 3), and the virial to ``virial`` (3, 3) or None.
+
+        ``kept``: what ``compute`` filled for the same lists, in the precision of dE_dD.
 
         ``energies``: None, or filled with Σ_k dE/dD_k D_k (n_rows,), if the kernel is one
         with_energies. All three are float64 in either precision.
         """
-        pairs = np.empty(3 * lists.most_pairs(), dtype=dE_dD.dtype)
+        cdef Py_ssize_t group = self.info.double_.group
+        if dE_dD.dtype == np.float32:
+            group = self.info.single.group
+        pairs = np.empty(3 * lists.most_pairs(group), dtype=dE_dD.dtype)
         rows = np.zeros((0 if virial is None else min(lists.info.n_rows, ROWS_OF_BLOCK), 9))
         cdef PreparedCall prepared = PreparedCall(self, lists, pairs, threads)
         cdef Call *call = &prepared.call
         cdef double *of_all = NULL if virial is None else <double *> data_of(virial)
         call.verb = call.verbs.vjp
+        prepared.keep(kept)
         call.dE_dD = <const char *> data_of(dE_dD)
         call.entry_bytes = 3 * call.number_bytes
         call.virials = <double *> data_of(rows)

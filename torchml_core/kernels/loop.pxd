@@ -65,6 +65,9 @@ cdef struct Call:
     char *out                  # begins with what belongs to the first row, as virials do
     Py_ssize_t row_bytes       # of out for each row
     Py_ssize_t entry_bytes     # of out for each entry of the lists
+    char *kept                 # of the first n_kept groups, NULL if nothing is
+    Py_ssize_t kept_bytes      # of each
+    Py_ssize_t n_kept
     double *energies           # (n_rows,), of a vjp, NULL if not wanted
     double *virials            # (rows of the block, 3, 3): of each row, NULL if not wanted
     double *onto               # (n_particles, 3), of a vjp

@@ -72,12 +72,15 @@ cdef bint gather(
 cdef void compute_group(
     const Call *call, Py_ssize_t begin, Py_ssize_t end, Workspace *work
 ) noexcept nogil:
-    """Rows begin ... end - 1."""
+    """Rows begin ... end - 1; ``begin`` is a multiple of the size of groups."""
     cdef const int64_t *offsets = call.lists.offsets
     cdef Py_ssize_t n_entries = offsets[end] - offsets[begin], n_neighbors = 0, k
     cdef Py_ssize_t n_bytes = (end - begin) * call.row_bytes + n_entries * call.entry_bytes
     cdef char *out = call.out + (begin - call.first) * call.row_bytes
     cdef bint good = True
+    work.group[0].kept = NULL
+    if begin // call.verbs.group < call.n_kept:
+        work.group[0].kept = call.kept + begin // call.verbs.group * call.kept_bytes
     out += (offsets[begin] - offsets[call.first]) * call.entry_bytes
     for k in range(end - begin):
         good &= gather(call, begin + k, offsets[begin], work, &work.group[k])
@@ -190,11 +193,18 @@ cdef void set_precision(Call *call, const real *type_tag) noexcept:
 # ---- a vjp, block by block: gradients are added up while they are in cache
 
 
-cdef Py_ssize_t end_of_block(const ConfigurationInfo *lists, Py_ssize_t first) noexcept nogil:
-    """The row behind the last of those whose gradients are added up together; one at least."""
-    cdef Py_ssize_t row = first + 1, last = min(lists.n_rows, first + ROWS_OF_BLOCK)
-    while row < last and lists.offsets[row + 1] - lists.offsets[first] <= PAIRS_OF_BLOCK:
-        row += 1
+cdef Py_ssize_t end_of_block(
+    const ConfigurationInfo *lists, Py_ssize_t first, Py_ssize_t group
+) noexcept nogil:
+    """The row behind the last of those whose gradients are added up together: whole groups, one
+    at least. ROWS_OF_BLOCK is a multiple of all sizes of groups."""
+    cdef Py_ssize_t row = min(lists.n_rows, first + group)
+    cdef Py_ssize_t last = min(lists.n_rows, first + ROWS_OF_BLOCK), next_row = row
+    while lists.offsets[next_row] - lists.offsets[first] <= PAIRS_OF_BLOCK:
+        row = next_row
+        if row == last:
+            break
+        next_row = min(last, row + group)
     return row
 
 
@@ -218,7 +228,9 @@ cdef int compute_vjp(Call *call, Threads threads, double *virial) except -1 nogi
     cdef int most = min(threads.most, SLABS)
     call.last = 0
     while call.last < call.lists.n_rows:
-        call.first, call.last = call.last, end_of_block(call.lists, call.last)
+        call.first, call.last = call.last, end_of_block(
+            call.lists, call.last, call.verbs.group
+        )
         compute_block(call, threads)
         call.n_parts = <int> min(most, (offsets[call.last] - offsets[call.first]) // PAIRS_OF_PART)
         call.n_parts = max(1, call.n_parts)

@@ -15,7 +15,11 @@ OUT      filled by the verb, in its precision, for the environments of the group
 SCRATCH  scratch_size(plan, n) bytes for a group whose largest environment has n neighbors. It
          begins at a multiple of 64 bytes, and what is in it is undefined.
 
-All memory belongs to the loop: a verb allocates nothing and keeps nothing. Verbs of one plan run
+KEPT     kept_size(plan) bytes for each group, or NULL, and the whole pointer may be NULL: what
+         ``value`` leaves there spares ``vjp`` of the same group the work of finding it again. With
+         or without, results are the same to the last bit.
+
+All memory belongs to the loop: a verb allocates nothing and keeps nothing else. Verbs of one plan run
 in many threads at once, each with its own group, out and scratch. What is written for one
 environment may not depend on the other environments of the group, to the last bit: a neighbor
 list may be computed in parts.
@@ -40,6 +44,7 @@ cdef struct Environment:
     double *dz
     Py_ssize_t *slot            # (n,) which list entry a neighbor is, from the group's first on
     const void *dE_dD           # (width,) dE/dD of a vjp, in the kernel's precision; only there
+    void *kept                  # of the whole group, in its first environment; NULL: nothing
     double *energy              # where a vjp with_energies puts Σ_k dE/dD_k D_k; NULL: not wanted
 
 
@@ -54,6 +59,7 @@ ctypedef void (*Verb)(
     const void *plan, const Environment *group, Py_ssize_t n_environments, void *scratch, void *out
 ) noexcept nogil
 ctypedef Py_ssize_t (*ScratchSize)(const void *plan, Py_ssize_t n) noexcept nogil
+ctypedef Py_ssize_t (*KeptSize)(const void *plan) noexcept nogil
 
 
 # A kernel's functions in one precision. They are written once, with a fused type, and cast:
@@ -65,6 +71,7 @@ cdef struct Verbs:
     Verb jacobian               # dD/dr_j
     ScratchSize scratch_size
     Py_ssize_t group            # how many environments it wants at a time
+    KeptSize kept_size          # a multiple of 64; may be left NULL: nothing is kept
     bint with_energies          # whether vjp fills Environment.energy; may be left False
 
 

@@ -16,7 +16,7 @@ from libc.math cimport sqrt
 
 from torchml_core.descriptors.density.kernel.coefficients cimport (
     Coefficients, coefficients_vjp, fill_coefficients, gather_gradients, lay_out_coefficients,
-    most_neighbors,
+    most_neighbors, n_coefficients,
 )
 from torchml_core.descriptors.density.kernel.expansion cimport Expansion, begin_expansion
 from torchml_core.descriptors.density.kernel.power_spectrum cimport (
@@ -26,7 +26,7 @@ from torchml_core.descriptors.density.kernel.soap_jacobian cimport (
     SpectrumJacobian, begin_entries, begin_jacobian, jacobian_of_entry, lay_out_jacobian,
 )
 from torchml_core.kernels.verbs cimport (
-    GRADIENTS, TANGENTS, VALUES, Environment, Purpose, ScratchSize, Verb, Verbs,
+    GRADIENTS, TANGENTS, VALUES, Environment, KeptSize, Purpose, ScratchSize, Verb, Verbs,
 )
 from torchml_core.simd.vectors cimport (
     MOST_LANES, SIMD_BYTES, carve, get, lanes_of, load_at, number_at, put, store_at, vec,
@@ -66,12 +66,21 @@ cdef Py_ssize_t scratch_size(const SoapPlan *plan, Py_ssize_t n) noexcept nogil:
     return lay_out_buffers(plan, n, NULL, &unused)
 
 
+cdef Py_ssize_t kept_size(const SoapPlan *plan) noexcept nogil:
+    """Coefficients."""
+    return n_coefficients(&plan.expansion) * SIMD_BYTES
+
+
 cdef inline void begin(
     const SoapPlan *plan, const Environment *group, Py_ssize_t n_environments, Purpose purpose,
     void *scratch, Buffers *buffers, const vec *type_tag,
 ) noexcept nogil:
-    """Fill the coefficients of all atoms."""
+    """Fill the coefficients of all atoms, unless they are those that are kept."""
     lay_out_buffers(plan, most_neighbors(group, n_environments), <char *> scratch, buffers)
+    if group[0].kept != NULL:
+        buffers.coefficients.values = group[0].kept
+        if purpose == GRADIENTS:
+            return
     fill_coefficients(
         &plan.expansion, group, n_environments, purpose, &buffers.coefficients, type_tag
     )
@@ -166,7 +175,7 @@ cdef void vjp(
 ) noexcept nogil:
     cdef Buffers buffers
     cdef vec *by_value
-    begin(plan, group, n_environments, VALUES, scratch, &buffers, out)
+    begin(plan, group, n_environments, GRADIENTS, scratch, &buffers, out)
     by_value = <vec *> buffers.by_value
     if plan.unit_norm:
         gather_projected(plan, group, n_environments, &buffers, out)
@@ -261,4 +270,5 @@ cdef void fill_verbs(Verbs *verbs, const vec *type_tag) noexcept:
     verbs.jvp = <Verb> jvp[vec]
     verbs.jacobian = <Verb> jacobian[vec]
     verbs.scratch_size = <ScratchSize> scratch_size
+    verbs.kept_size = <KeptSize> kept_size
     verbs.group = lanes_of(type_tag)

@@ -9,7 +9,7 @@ are the coefficients.
 
 from torchml_core.descriptors.density.kernel.coefficients cimport (
     Coefficients, coefficients_vjp, fill_coefficients, gather_gradients, lay_out_coefficients,
-    most_neighbors, write_rows,
+    most_neighbors, n_coefficients, write_rows,
 )
 from torchml_core.descriptors.density.kernel.expansion cimport (
     Expansion, ExpansionPlan, begin_expansion,
@@ -20,7 +20,7 @@ from torchml_core.descriptors.density.kernel.radial_table cimport (
 from torchml_core.descriptors.density.kernel.solid_harmonics cimport solid_harmonics_gradients
 from torchml_core.descriptors.xi.kernel.products cimport products, products_jvp, products_vjp
 from torchml_core.kernels.verbs cimport (
-    GRADIENTS, TANGENTS, VALUES, Environment, Purpose, ScratchSize, Verb, Verbs,
+    GRADIENTS, TANGENTS, VALUES, Environment, KeptSize, Purpose, ScratchSize, Verb, Verbs,
 )
 from torchml_core.simd.vectors cimport (
     MOST_LANES, SIMD_BYTES, carve, get, lanes_of, put, splat, transpose, vec,
@@ -60,12 +60,21 @@ cdef Py_ssize_t scratch_size(const XiPlan *plan, Py_ssize_t n) noexcept nogil:
     return lay_out_buffers(plan, n, NULL, &unused)
 
 
+cdef Py_ssize_t kept_size(const XiPlan *plan) noexcept nogil:
+    """Coefficients."""
+    return n_coefficients(&plan.expansion) * SIMD_BYTES
+
+
 cdef inline void begin(
     const XiPlan *plan, const Environment *group, Py_ssize_t n_environments, Purpose purpose,
     void *scratch, Buffers *buffers, const vec *type_tag,
 ) noexcept nogil:
-    """Fill the coefficients of all atoms."""
+    """Fill the coefficients of all atoms, unless they are those that are kept."""
     lay_out_buffers(plan, most_neighbors(group, n_environments), <char *> scratch, buffers)
+    if group[0].kept != NULL:
+        buffers.coefficients.values = group[0].kept
+        if purpose == GRADIENTS:
+            return
     fill_coefficients(
         &plan.expansion, group, n_environments, purpose, &buffers.coefficients, type_tag
     )
@@ -108,7 +117,7 @@ cdef void vjp(
     vec *out,
 ) noexcept nogil:
     cdef Buffers buffers
-    begin(plan, group, n_environments, VALUES, scratch, &buffers, out)
+    begin(plan, group, n_environments, GRADIENTS, scratch, &buffers, out)
     gather_gradients(group, n_environments, plan.products.width, <vec *> buffers.values)
     products_vjp(
         &plan.products, <const vec *> buffers.coefficients.values, <const vec *> buffers.values,
@@ -224,4 +233,5 @@ cdef void fill_verbs(Verbs *verbs, const vec *type_tag) noexcept:
     verbs.jvp = <Verb> jvp[vec]
     verbs.jacobian = <Verb> jacobian[vec]
     verbs.scratch_size = <ScratchSize> scratch_size
+    verbs.kept_size = <KeptSize> kept_size
     verbs.group = lanes_of(type_tag)
