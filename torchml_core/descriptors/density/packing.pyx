@@ -37,6 +37,7 @@ cdef class DensityKernel(Kernel):
         n_of_l = settings.get("n_of_l", [plan.n_max] * (plan.l_max + 1))
         plan.table.n_of_l = self.ints(n_of_l)
         plan.table.n_l = plan.l_max + 1
+        plan.table.n_functions = sum(n_of_l)
         plan.table.n_intervals = table.n_intervals
         plan.table.softening = table.softening
         plan.table.per_interval = table.per_interval

@@ -28,13 +28,14 @@ cdef struct Expansion:
     RadialPlaces places
     void *harmonics             # (n vectors of entries, n_lm)
     void *harmonic_changes      # the same, with TANGENTS
-    void *rows                  # of the entries of one species, see radial_rows
-    void *slopes                # of one vector of entries
+    void *rows                  # of the entries of one species, or of one vector, see radial_rows
+    void *slopes                # of the entries of one species
     void *sums                  # (n_lm, n_species, n): vectors, before they are folded
     void *weights               # the same: dE with respect to the sums, each number repeated
-    void *transposed            # (functions,) rows of one vector of entries
-    void *products              # (lanes, n): Σ_m of one l and one vector of entries
-    void *by_harmonic           # (n_lm,) of one vector of entries
+    void *transposed            # (functions, n vectors): rows of the entries of one species
+    void *products              # (lanes, n): X of one l and one vector of entries
+    void *sums_along            # of the entries of one species: X times slopes
+    void *by_harmonic           # (n vectors, n_lm): A of the entries of one species
     void *gradients             # (3, n_lm) of one vector of entries
 
 

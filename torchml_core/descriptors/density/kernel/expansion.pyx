@@ -19,6 +19,7 @@ by m with m by n, whose vectors hold n: so slopes need not be transposed.
 
 from torchml_core.descriptors.density.kernel.radial_table cimport (
     ROWS, SLOPES, Part, lay_out_places, look_up, multiply_slopes, radial_rows, row_length,
+    rows_and_slopes,
 )
 from torchml_core.descriptors.density.kernel.solid_harmonics cimport (
     solid_harmonics, solid_harmonics_gradients, solid_harmonics_vjp,
@@ -55,12 +56,13 @@ cdef void lay_out_expansion(
     work.harmonics = carve(free_bytes, plan.n_lm * blocks)
     work.harmonic_changes = carve(free_bytes, plan.n_lm * blocks)
     work.rows = carve(free_bytes, (most + MOST_LANES) * row)
-    work.slopes = carve(free_bytes, (MOST_LANES + 1) * row)
+    work.slopes = carve(free_bytes, (most + MOST_LANES) * row)
     work.sums = carve(free_bytes, sums * SIMD_BYTES)
     work.weights = carve(free_bytes, sums * SIMD_BYTES)
-    work.transposed = carve(free_bytes, row * MOST_LANES)
+    work.transposed = carve(free_bytes, most * row)
+    work.sums_along = carve(free_bytes, (most + MOST_LANES) * SIMD_BYTES)
     work.products = carve(free_bytes, MOST_LANES * vectors_for(plan.n_max, type_tag) * SIMD_BYTES)
-    work.by_harmonic = carve(free_bytes, plan.n_lm * SIMD_BYTES)
+    work.by_harmonic = carve(free_bytes, plan.n_lm * blocks)
     work.gradients = carve(free_bytes, 3 * plan.n_lm * SIMD_BYTES)
 
 
@@ -211,46 +213,62 @@ cdef inline void repeat_weights(
             weights[repeat * v + k] = copies[k]
 
 
+cdef inline void look_up_rows(
+    const ExpansionPlan *plan, Expansion *work, Py_ssize_t begin, Py_ssize_t end,
+    const vec *type_tag,
+) noexcept nogil:
+    """Of entries begin ... end - 1: rows ``transposed``, (functions, n vectors), and slopes."""
+    cdef int repeat = repeat_of(plan, type_tag)
+    cdef Py_ssize_t lanes = lanes_of(type_tag), length = row_length(&plan.table, type_tag)
+    cdef Py_ssize_t n_vectors = vectors_for(end - begin, type_tag), b, i, v, n
+    cdef vec *rows = <vec *> work.rows
+    cdef vec *slopes = <vec *> work.slopes
+    cdef vec *transposed = <vec *> work.transposed
+    for b in range(n_vectors):
+        i = begin + b * lanes
+        n = min(lanes, end - i)
+        rows_and_slopes(&plan.table, &work.places, i, i + n, repeat, rows, slopes)
+        for v in range(n * length, lanes * length):
+            rows[v] = splat(0, rows)
+        for v in range(length):
+            transpose(transposed + v * lanes * n_vectors + b, n_vectors, rows + v, length)
+        slopes += lanes * length
+
+
 cdef inline void fill_by_harmonic(
     const ExpansionPlan *plan, Expansion *work, const vec *by_density, Py_ssize_t species,
-    Py_ssize_t b, const vec *type_tag,
+    Py_ssize_t n_vectors, const vec *type_tag,
 ) noexcept nogil:
-    """A of one vector of entries."""
-    cdef Py_ssize_t lanes = lanes_of(type_tag), length = row_length(&plan.table, type_tag), v
+    """A of all entries of a species, (n_vectors, n_lm)."""
     cdef Py_ssize_t n = padded_n(plan, type_tag)
-    cdef const vec *rows = <const vec *> work.rows
-    cdef vec *transposed = <vec *> work.transposed
+    cdef const vec *transposed = <const vec *> work.transposed
     cdef vec *by_harmonic = <vec *> work.by_harmonic
     cdef Product p
     cdef int l
-    radial_rows(
-        &plan.table, &work.places, ROWS, b * lanes, (b + 1) * lanes, 1, <vec *> work.rows
-    )
-    for v in range(length):
-        transpose(transposed + v * lanes, 1, rows + v, length)
     p.repeat = 1
     p.a_outer = p.b_outer = 0
     p.a_inner = 1
     p.a_row = plan.n_species * n
-    p.b_inner = lanes
-    p.out_row = p.out_vector = 1
+    p.b_inner = n_vectors * lanes_of(type_tag)
+    p.out_row = 1
+    p.out_vector = plan.n_lm
     for l in range(plan.l_max + 1):
         p.n_all = p.n_inner = plan.table.n_of_l[l]
         product(
             &p, number_at(by_density, (l * l * plan.n_species + species) * n), transposed,
-            by_harmonic + l * l, 2 * l + 1, 1, False,
+            by_harmonic + l * l, 2 * l + 1, n_vectors, False,
         )
-        transposed += plan.table.n_of_l[l]
+        transposed += plan.table.n_of_l[l] * n_vectors
 
 
-cdef inline vec sums_of_entries(vec *sums, int repeat) noexcept nogil:
+cdef inline vec sums_of_entries(const vec *sums, int repeat) noexcept nogil:
     """One number for each of a vector of entries, from a vector for each ``repeat`` of them."""
     cdef Py_ssize_t lanes = lanes_of(sums), k
     cdef vec[MOST_LANES] transposed
     cdef vec[4] totals
-    for k in range(lanes // repeat, lanes):
-        sums[k] = splat(0, sums)
-    transpose(transposed, 1, sums, 1)
+    for k in range(lanes):
+        transposed[k] = sums[k] if k < lanes // repeat else splat(0, sums)
+    transpose(transposed, 1, transposed, 1)
     for k in range(repeat):
         totals[k] = transposed[k]
     for k in range(repeat, lanes):
@@ -259,27 +277,22 @@ cdef inline vec sums_of_entries(vec *sums, int repeat) noexcept nogil:
     return totals[0]
 
 
-cdef inline vec along_slopes(
-    const ExpansionPlan *plan, Expansion *work, Py_ssize_t species, Py_ssize_t b,
-    const vec *type_tag,
+cdef inline void sum_along_slopes(
+    const ExpansionPlan *plan, Expansion *work, Py_ssize_t species, Py_ssize_t begin,
+    Py_ssize_t n_groups, Py_ssize_t n_sums, const vec *type_tag,
 ) noexcept nogil:
-    """Σ_nl d(fc g_nl)/d(R²) X_nl of one vector of entries."""
+    """``sums`` (n_sums,): d(fc g_nl)/d(R²) X_nl of each group of entries, summed over l."""
     cdef int repeat = repeat_of(plan, type_tag), l
     cdef Py_ssize_t lanes = lanes_of(type_tag), n = vectors_for(repeat * plan.n_max, type_tag)
     cdef Py_ssize_t row = repeat * row_length(&plan.table, type_tag) * lanes, at = 0, n_of_l, g, v
-    cdef Py_ssize_t n_groups = min(lanes, work.neighborhood.end[species] - b * lanes)
-    cdef const vec *harmonics = <const vec *> work.harmonics + b * plan.n_lm
+    cdef Py_ssize_t of_vector = lanes // repeat, first, some
+    cdef const vec *harmonics = <const vec *> work.harmonics + begin // lanes * plan.n_lm
     cdef const vec *weights = <const vec *> work.weights
     cdef const vec *slopes = <const vec *> work.slopes
     cdef vec *products = <vec *> work.products
-    cdef vec[MOST_LANES] sums
+    cdef vec *sums = <vec *> work.sums_along
     cdef Product p
-    n_groups = (n_groups + repeat - 1) // repeat
-    radial_rows(
-        &plan.table, &work.places, SLOPES, b * lanes, b * lanes + n_groups * repeat, repeat,
-        <vec *> work.slopes,
-    )
-    for g in range(lanes):
+    for g in range(n_sums):
         sums[g] = splat(0, type_tag)
     p.repeat = repeat
     p.a_outer = p.b_outer = 0
@@ -290,17 +303,58 @@ cdef inline vec along_slopes(
     for l in range(plan.l_max + 1):
         p.n_all = p.n_inner = 2 * l + 1
         n_of_l = p.out_row = vectors_for(repeat * plan.table.n_of_l[l], type_tag)
-        product(
-            &p, harmonics + l * l, weights + (l * l * plan.n_species + species) * n, products,
-            n_groups, n_of_l, False,
-        )
-        for g in range(n_groups):
-            for v in range(n_of_l):
-                sums[g] = sums[g] + products[g * n_of_l + v] * load_at(
-                    slopes, g * row + repeat * at + v * lanes
-                )
+        first = 0
+        while first < n_groups:
+            some = min(of_vector, n_groups - first)
+            product(
+                &p, harmonics + first // of_vector * plan.n_lm + l * l,
+                weights + (l * l * plan.n_species + species) * n, products, some, n_of_l, False,
+            )
+            for g in range(some):
+                for v in range(n_of_l):
+                    sums[first + g] = sums[first + g] + products[g * n_of_l + v] * load_at(
+                        slopes, (first + g) * row + repeat * at + v * lanes
+                    )
+            first += of_vector
         at += plan.table.n_of_l[l]
-    return sums_of_entries(sums, repeat)
+
+
+cdef inline void put_gradient(
+    Py_ssize_t slot, Py_ssize_t lane, const vec *x, const vec *y, const vec *z, vec *out
+) noexcept nogil:
+    put(out, 3 * slot, get(x, lane))
+    put(out, 3 * slot + 1, get(y, lane))
+    put(out, 3 * slot + 2, get(z, lane))
+
+
+cdef inline void expand_vjp_of_species(
+    const ExpansionPlan *plan, const Environment *env, Expansion *work, const vec *by_density,
+    Py_ssize_t species, vec *out,
+) noexcept nogil:
+    cdef const vec *xs = <const vec *> work.neighborhood.x
+    cdef const vec *ys = <const vec *> work.neighborhood.y
+    cdef const vec *zs = <const vec *> work.neighborhood.z
+    cdef int repeat = repeat_of(plan, out)
+    cdef Py_ssize_t lanes = lanes_of(out), begin = work.neighborhood.begin[species], b, i, j
+    cdef Py_ssize_t n = work.neighborhood.end[species] - begin, n_vectors = vectors_for(n, out)
+    cdef Py_ssize_t n_groups = (n + repeat - 1) // repeat
+    cdef vec *sums = <vec *> work.sums_along
+    cdef vec scale = splat(1 / plan.cutoff, out), along, x, y, z
+    look_up_rows(plan, work, begin, begin + n, out)
+    fill_by_harmonic(plan, work, by_density, species, n_vectors, out)
+    sum_along_slopes(plan, work, species, begin, n_groups, n_vectors * (lanes // repeat), out)
+    for i in range(n_vectors):
+        b = begin // lanes + i
+        solid_harmonics_vjp(
+            plan.l_max, <const vec *> work.harmonics + b * plan.n_lm,
+            <const vec *> work.by_harmonic + i * plan.n_lm, &x, &y, &z,
+        )
+        along = 2 * sums_of_entries(sums + i * (lanes // repeat), repeat)
+        x = scale * x + along * xs[b]
+        y = scale * y + along * ys[b]
+        z = scale * z + along * zs[b]
+        for j in range(min(lanes, n - i * lanes)):
+            put_gradient(env.slot[work.neighborhood.source[b * lanes + j]], j, &x, &y, &z, out)
 
 
 cdef void expand_vjp(
@@ -308,35 +362,9 @@ cdef void expand_vjp(
     vec *out,
 ) noexcept nogil:
     """Set out[slot[j]] to dE/dr_j; ``by_density``: dE/dd, 0 in padding."""
-    cdef const vec *xs
-    cdef const vec *ys
-    cdef const vec *zs
-    cdef vec scale = splat(1 / plan.cutoff, out), along, x, y, z
-    cdef Py_ssize_t lanes = lanes_of(out), species, b, i, j
+    cdef Py_ssize_t species
     begin_expansion(plan, env, GRADIENTS, work, out)
-    xs, ys, zs = (
-        <const vec *> work.neighborhood.x, <const vec *> work.neighborhood.y,
-        <const vec *> work.neighborhood.z,
-    )
     repeat_weights(plan, by_density, <vec *> work.weights)
     for species in range(plan.n_species):
-        for b in range(
-            work.neighborhood.begin[species] // lanes,
-            vectors_for(work.neighborhood.end[species], out),
-        ):
-            fill_by_harmonic(plan, work, by_density, species, b, out)
-            solid_harmonics_vjp(
-                plan.l_max, <const vec *> work.harmonics + b * plan.n_lm,
-                <const vec *> work.by_harmonic, &x, &y, &z,
-            )
-            along = 2 * along_slopes(plan, work, species, b, out)
-            x = scale * x + along * xs[b]
-            y = scale * y + along * ys[b]
-            z = scale * z + along * zs[b]
-            for i in range(lanes):
-                j = work.neighborhood.source[b * lanes + i]
-                if j >= 0:
-                    j = 3 * env.slot[j]
-                    put(out, j, get(&x, i))
-                    put(out, j + 1, get(&y, i))
-                    put(out, j + 2, get(&z, i))
+        if work.neighborhood.end[species] > work.neighborhood.begin[species]:
+            expand_vjp_of_species(plan, env, work, by_density, species, out)

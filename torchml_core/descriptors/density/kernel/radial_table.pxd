@@ -10,6 +10,7 @@ from torchml_core.simd.vectors cimport vec, vectors_for
 cdef struct RadialTable:
     Py_ssize_t n_l
     const int32_t *n_of_l       # (n_l,) how many functions there are for each l
+    Py_ssize_t n_functions      # of all l together
     Py_ssize_t n_intervals
     double softening            # a: intervals are of equal length in s = √(R² + a²)
     double per_interval         # intervals per length
@@ -40,10 +41,7 @@ cdef struct RadialPlaces:
 
 cdef inline Py_ssize_t row_length(const RadialTable *table, const vec *type_tag) noexcept nogil:
     """Vectors of a row."""
-    cdef Py_ssize_t length = 0, l
-    for l in range(table.n_l):
-        length += table.n_of_l[l]
-    return vectors_for(length, type_tag)
+    return vectors_for(table.n_functions, type_tag)
 
 
 cdef void lay_out_places(RadialPlaces *places, Py_ssize_t most, char **free_bytes) noexcept nogil
@@ -53,6 +51,10 @@ cdef void look_up(
 ) noexcept nogil
 cdef void multiply_slopes(
     RadialPlaces *places, Py_ssize_t n_blocks, const vec *change
+) noexcept nogil
+cdef void rows_and_slopes(
+    const RadialTable *table, const RadialPlaces *places, Py_ssize_t begin, Py_ssize_t end,
+    int repeat, vec *rows, vec *slopes,
 ) noexcept nogil
 cdef void radial_rows(
     const RadialTable *table, const RadialPlaces *places, Part part, Py_ssize_t begin,

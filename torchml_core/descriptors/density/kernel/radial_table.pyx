@@ -129,34 +129,69 @@ cdef inline const vec *nodes_of(
     return nodes + interval * 3 * length
 
 
-cdef inline void group_of_rows(
-    const RadialTable *table, const RadialPlaces *places, Part part, Py_ssize_t first, int repeat,
-    vec *rows,
+cdef inline void fill_group(
+    const RadialTable *table, const RadialPlaces *places, Py_ssize_t first, int repeat,
+    bint with_rows, bint with_slopes, bint interleaved, vec *rows, vec *slopes,
 ) noexcept nogil:
-    """The rows of ``repeat`` entries, from ``first`` on; inlined with constants."""
+    """Of ``repeat`` entries, from ``first`` on; inlined with constants."""
     cdef const vec *weights = <const vec *> places.weights
     cdef const vec *nodes[4]
     cdef const vec *node
     cdef vec w[24]
+    cdef vec dw[24]
     cdef vec values[4]
+    cdef vec changes[4]
+    cdef vec x
     cdef Py_ssize_t length = row_length(table, rows), lanes = lanes_of(rows), at, v
     cdef int i, k
     for i in range(repeat):
         nodes[i] = nodes_of(table, places.interval[first + i], length, rows)
-        at = ((first + i) // lanes * N_WEIGHTS + part) * lanes + (first + i) % lanes
+        at = (first + i) // lanes * N_WEIGHTS * lanes + (first + i) % lanes
         for k in range(6):
-            w[6 * i + k] = splat_at(weights, at + k * lanes)
+            if with_rows:
+                w[6 * i + k] = splat_at(weights, at + k * lanes)
+            if with_slopes:
+                dw[6 * i + k] = splat_at(weights, at + (6 + k) * lanes)
     for v in range(length):
         for i in range(repeat):
             node = nodes[i] + v
-            values[i] = (
-                w[6 * i] * node[0] + w[6 * i + 1] * node[length] + w[6 * i + 2] * node[2 * length]
-                + w[6 * i + 3] * node[5 * length] + w[6 * i + 4] * node[4 * length]
-                + w[6 * i + 5] * node[3 * length]
-            )
-        interleave(values, repeat)
+            values[i] = changes[i] = splat(0, rows)
+            for k in range(6):  # the weights' order, see look_up
+                x = node[(k if k < 3 else 8 - k) * length]
+                if with_rows:
+                    values[i] = values[i] + w[6 * i + k] * x
+                if with_slopes:
+                    changes[i] = changes[i] + dw[6 * i + k] * x
+        if interleaved:
+            interleave(values, repeat)
+        interleave(changes, repeat)
         for i in range(repeat):
-            rows[repeat * v + i] = values[i]
+            if with_rows:
+                rows[repeat * v + i if interleaved else i * length + v] = values[i]
+            if with_slopes:
+                slopes[repeat * v + i] = changes[i]
+
+
+cdef inline void fill_some(
+    const RadialTable *table, const RadialPlaces *places, Py_ssize_t begin, Py_ssize_t end,
+    int repeat, bint with_rows, bint with_slopes, bint interleaved, vec *rows, vec *slopes,
+) noexcept nogil:
+    """Call the instance for this ``repeat``; a vector of zeros follows what is interleaved."""
+    cdef Py_ssize_t step = repeat * row_length(table, rows), i = begin
+    while i < end:
+        if repeat == 1:
+            fill_group(table, places, i, 1, with_rows, with_slopes, interleaved, rows, slopes)
+        elif repeat == 2:
+            fill_group(table, places, i, 2, with_rows, with_slopes, interleaved, rows, slopes)
+        else:
+            fill_group(table, places, i, 4, with_rows, with_slopes, interleaved, rows, slopes)
+        rows += step
+        slopes += step
+        i += repeat
+    if with_rows and interleaved:
+        rows[0] = splat(0, rows)
+    if with_slopes:
+        slopes[0] = splat(0, slopes)
 
 
 cdef void radial_rows(
@@ -168,14 +203,15 @@ cdef void radial_rows(
 
     ``begin`` is a multiple of ``repeat``; entries up to the next one after ``end`` are filled, too.
     """
-    cdef Py_ssize_t length = row_length(table, rows), i = begin
-    while i < end:
-        if repeat == 1:
-            group_of_rows(table, places, part, i, 1, rows)
-        elif repeat == 2:
-            group_of_rows(table, places, part, i, 2, rows)
-        else:
-            group_of_rows(table, places, part, i, 4, rows)
-        rows += repeat * length
-        i += repeat
-    rows[0] = splat(0, rows)
+    if part == ROWS:
+        fill_some(table, places, begin, end, repeat, True, False, True, rows, rows)
+    else:
+        fill_some(table, places, begin, end, repeat, False, True, True, rows, rows)
+
+
+cdef void rows_and_slopes(
+    const RadialTable *table, const RadialPlaces *places, Py_ssize_t begin, Py_ssize_t end,
+    int repeat, vec *rows, vec *slopes,
+) noexcept nogil:
+    """Both; but ``rows`` (n, row_length) are not interleaved."""
+    fill_some(table, places, begin, end, repeat, True, True, False, rows, slopes)
