@@ -162,8 +162,9 @@ cdef void forward_layer(
     cdef Product p
     cdef vec bias, x
     cdef vec inverse = splat(layer.inverse_divisor, outputs)
-    p.n_outer, p.a_outer, p.b_outer = 1, 0, 0
-    p.n_inner, p.a_inner, p.a_row, p.b_inner = layer.n_inputs, layer.n_nodes, 1, VECTORS
+    p.repeat, p.a_outer, p.b_outer = 1, 0, 0
+    p.n_all = p.n_inner = layer.n_inputs
+    p.a_inner, p.a_row, p.b_inner = layer.n_nodes, 1, VECTORS * lanes_of(outputs)
     p.out_row, p.out_vector = VECTORS, 1
     product(
         &p, <const vec *> layer.transposed, inputs, outputs, layer.n_nodes, VECTORS, False
@@ -184,8 +185,9 @@ cdef void backward_layer(
     cdef Product p
     for v in range(layer.n_nodes * VECTORS):
         gradient[v] = gradient[v] * slopes[v]
-    p.n_outer, p.a_outer, p.b_outer = 1, 0, 0
-    p.n_inner, p.a_inner, p.a_row, p.b_inner = layer.n_nodes, layer.n_inputs, 1, VECTORS
+    p.repeat, p.a_outer, p.b_outer = 1, 0, 0
+    p.n_all = p.n_inner = layer.n_nodes
+    p.a_inner, p.a_row, p.b_inner = layer.n_inputs, 1, VECTORS * lanes_of(gradient)
     p.out_row, p.out_vector = VECTORS, 1
     product(
         &p, <const vec *> layer.weights, gradient, result, layer.n_inputs, VECTORS, False

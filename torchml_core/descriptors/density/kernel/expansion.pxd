@@ -33,7 +33,6 @@ cdef struct Expansion:
     void *sums                  # (n_lm, n_species, n): vectors, before they are folded
     void *weights               # the same: dE with respect to the sums, each number repeated
     void *transposed            # (functions, n vectors): rows of the entries of one species
-    void *products              # (lanes, n): X of one l and one vector of entries
     void *sums_along            # of the entries of one species: X times slopes
     void *by_harmonic           # (n vectors, n_lm): A of the entries of one species
     void *gradients             # (3, n_lm) of one vector of entries

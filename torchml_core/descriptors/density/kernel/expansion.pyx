@@ -29,8 +29,16 @@ from torchml_core.kernels.verbs cimport GRADIENTS, TANGENTS, Environment, Purpos
 from torchml_core.simd.products cimport Product, product
 from torchml_core.simd.vectors cimport (
     MOST_LANES, SIMD_BYTES, carve, evens, get, interleave, lanes_of, load_at, number_at, odds, put,
-    splat, transpose, vdouble, vec, vectors_for, vfloat,
+    repeat_at, splat, transpose, vdouble, vec, vectors_for, vfloat,
 )
+
+# Loops over a constant number of sums are unrolled only in functions that are inlined: compilers
+# must not weigh it.
+cdef extern from *:
+    """
+    #undef CYTHON_INLINE
+    #define CYTHON_INLINE inline __attribute__((always_inline))
+    """
 
 
 cdef inline Py_ssize_t vectors_of_sums(
@@ -61,7 +69,6 @@ cdef void lay_out_expansion(
     work.weights = carve(free_bytes, sums * SIMD_BYTES)
     work.transposed = carve(free_bytes, most * row)
     work.sums_along = carve(free_bytes, (most + MOST_LANES) * SIMD_BYTES)
-    work.products = carve(free_bytes, MOST_LANES * vectors_for(plan.n_max, type_tag) * SIMD_BYTES)
     work.by_harmonic = carve(free_bytes, plan.n_lm * blocks)
     work.gradients = carve(free_bytes, 3 * plan.n_lm * SIMD_BYTES)
 
@@ -230,6 +237,8 @@ cdef inline void look_up_rows(
         rows_and_slopes(&plan.table, &work.places, i, i + n, repeat, rows, slopes)
         for v in range(n * length, lanes * length):
             rows[v] = splat(0, rows)
+        for v in range((n + repeat - 1) // repeat * repeat * length, lanes * length + 1):
+            slopes[v] = splat(0, slopes)
         for v in range(length):
             transpose(transposed + v * lanes * n_vectors + b, n_vectors, rows + v, length)
         slopes += lanes * length
@@ -277,46 +286,75 @@ cdef inline vec sums_of_entries(const vec *sums, int repeat) noexcept nogil:
     return totals[0]
 
 
-cdef inline void sum_along_slopes(
-    const ExpansionPlan *plan, Expansion *work, Py_ssize_t species, Py_ssize_t begin,
-    Py_ssize_t n_groups, Py_ssize_t n_sums, const vec *type_tag,
+cdef inline void along_groups(
+    int n, const ExpansionPlan *plan, int repeat, const vec *harmonics, const vec *weights,
+    const vec *slopes, Py_ssize_t row, vec *out,
 ) noexcept nogil:
-    """``sums`` (n_sums,): d(fc g_nl)/d(R²) X_nl of each group of entries, summed over l."""
-    cdef int repeat = repeat_of(plan, type_tag), l
-    cdef Py_ssize_t lanes = lanes_of(type_tag), n = vectors_for(repeat * plan.n_max, type_tag)
-    cdef Py_ssize_t row = repeat * row_length(&plan.table, type_tag) * lanes, at = 0, n_of_l, g, v
-    cdef Py_ssize_t of_vector = lanes // repeat, first, some
-    cdef const vec *harmonics = <const vec *> work.harmonics + begin // lanes * plan.n_lm
-    cdef const vec *weights = <const vec *> work.weights
-    cdef const vec *slopes = <const vec *> work.slopes
-    cdef vec *products = <vec *> work.products
-    cdef vec *sums = <vec *> work.sums_along
-    cdef Product p
-    for g in range(n_sums):
-        sums[g] = splat(0, type_tag)
-    p.repeat = repeat
-    p.a_outer = p.b_outer = 0
-    p.a_inner = lanes
-    p.a_row = repeat
-    p.b_inner = plan.n_species * n * lanes
-    p.out_vector = 1
+    """Σ_l d(fc g_nl)/d(R²) X_nl of n groups of entries; inlined with constants."""
+    cdef vec[8] sums
+    cdef vec[8] products
+    cdef vec weight
+    cdef Py_ssize_t lanes = lanes_of(out), k, m, v, at = 0
+    cdef Py_ssize_t of_m = plan.n_species * vectors_for(repeat * plan.n_max, out)
+    cdef int l, g
+    for g in range(n):
+        sums[g] = splat(0, out)
     for l in range(plan.l_max + 1):
-        p.n_all = p.n_inner = 2 * l + 1
-        n_of_l = p.out_row = vectors_for(repeat * plan.table.n_of_l[l], type_tag)
+        for v in range(vectors_for(repeat * plan.table.n_of_l[l], out)):
+            for g in range(n):
+                products[g] = splat(0, out)
+            for k in range(l * l, (l + 1) * (l + 1)):
+                weight = weights[k * of_m + v]
+                for g in range(n):
+                    products[g] = products[g] + weight * repeat_at(
+                        harmonics, k * lanes + g * repeat, repeat
+                    )
+            for g in range(n):
+                sums[g] = sums[g] + products[g] * load_at(
+                    slopes, g * row + repeat * at + v * lanes
+                )
+        at += plan.table.n_of_l[l]
+    for g in range(n):
+        out[g] = sums[g]
+
+
+cdef inline void sum_along_slopes(
+    int repeat, const ExpansionPlan *plan, Expansion *work, Py_ssize_t species, Py_ssize_t begin,
+    Py_ssize_t n_vectors, const vec *type_tag,
+) noexcept nogil:
+    """``sums_along`` of all groups of entries, as many at a time as there are registers for."""
+    cdef Py_ssize_t lanes = lanes_of(type_tag), n_groups = lanes // repeat, b, first
+    cdef Py_ssize_t row = repeat * row_length(&plan.table, type_tag) * lanes
+    cdef const vec *weights = <const vec *> work.weights
+    cdef const vec *harmonics
+    cdef const vec *slopes = <const vec *> work.slopes
+    cdef vec *out = <vec *> work.sums_along
+    weights += species * vectors_for(repeat * plan.n_max, type_tag)
+    for b in range(n_vectors):
+        harmonics = <const vec *> work.harmonics + (begin // lanes + b) * plan.n_lm
         first = 0
         while first < n_groups:
-            some = min(of_vector, n_groups - first)
-            product(
-                &p, harmonics + first // of_vector * plan.n_lm + l * l,
-                weights + (l * l * plan.n_species + species) * n, products, some, n_of_l, False,
-            )
-            for g in range(some):
-                for v in range(n_of_l):
-                    sums[first + g] = sums[first + g] + products[g * n_of_l + v] * load_at(
-                        slopes, (first + g) * row + repeat * at + v * lanes
-                    )
-            first += of_vector
-        at += plan.table.n_of_l[l]
+            if SIMD_BYTES == 64 and n_groups >= 8:
+                along_groups(
+                    8, plan, repeat, number_at(harmonics, first * repeat), weights, slopes, row, out
+                )
+                first += 8
+                out += 8
+                slopes += 8 * row // lanes
+            elif n_groups >= 4:
+                along_groups(
+                    4, plan, repeat, number_at(harmonics, first * repeat), weights, slopes, row, out
+                )
+                first += 4
+                out += 4
+                slopes += 4 * row // lanes
+            else:
+                along_groups(
+                    1, plan, repeat, number_at(harmonics, first * repeat), weights, slopes, row, out
+                )
+                first += 1
+                out += 1
+                slopes += row // lanes
 
 
 cdef inline void put_gradient(
@@ -337,12 +375,16 @@ cdef inline void expand_vjp_of_species(
     cdef int repeat = repeat_of(plan, out)
     cdef Py_ssize_t lanes = lanes_of(out), begin = work.neighborhood.begin[species], b, i, j
     cdef Py_ssize_t n = work.neighborhood.end[species] - begin, n_vectors = vectors_for(n, out)
-    cdef Py_ssize_t n_groups = (n + repeat - 1) // repeat
     cdef vec *sums = <vec *> work.sums_along
     cdef vec scale = splat(1 / plan.cutoff, out), along, x, y, z
     look_up_rows(plan, work, begin, begin + n, out)
     fill_by_harmonic(plan, work, by_density, species, n_vectors, out)
-    sum_along_slopes(plan, work, species, begin, n_groups, n_vectors * (lanes // repeat), out)
+    if repeat == 1:
+        sum_along_slopes(1, plan, work, species, begin, n_vectors, out)
+    elif repeat == 2:
+        sum_along_slopes(2, plan, work, species, begin, n_vectors, out)
+    else:
+        sum_along_slopes(4, plan, work, species, begin, n_vectors, out)
     for i in range(n_vectors):
         b = begin // lanes + i
         solid_harmonics_vjp(

@@ -13,6 +13,7 @@ What is kept from values to their vjp are the coefficients.
 """
 
 from libc.math cimport sqrt
+from libc.string cimport memcpy
 
 from torchml_core.descriptors.density.kernel.coefficients cimport (
     Coefficients, coefficients_vjp, fill_coefficients, gather_gradients, lay_out_coefficients,
@@ -29,7 +30,7 @@ from torchml_core.kernels.verbs cimport (
     GRADIENTS, TANGENTS, VALUES, Environment, KeptSize, Purpose, ScratchSize, Verb, Verbs,
 )
 from torchml_core.simd.vectors cimport (
-    MOST_LANES, SIMD_BYTES, carve, get, lanes_of, load_at, number_at, put, store_at, vec,
+    MOST_LANES, SIMD_BYTES, carve, get, lanes_of, number_at, put, vec, vfloat,
 )
 
 
@@ -210,13 +211,10 @@ cdef void jvp(
 
 
 cdef inline void copy(const vec *block, Py_ssize_t n, vec *out) noexcept nogil:
-    cdef Py_ssize_t lanes = lanes_of(out), k = 0
-    while k + lanes <= n:
-        store_at(out, k, load_at(block, k))
-        k += lanes
-    while k < n:
-        put(out, k, get(block, k))
-        k += 1
+    if vec is vfloat:
+        memcpy(out, block, n * sizeof(float))
+    else:
+        memcpy(out, block, n * sizeof(double))
 
 
 cdef inline void entries_of_atom(
