@@ -1,6 +1,6 @@
 from typing import Any
 
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from torchml_core.threads import Threads
 
@@ -17,12 +17,20 @@ class ConfigurationView:
         neighbors: NDArray,
     ) -> None: ...
 
+class Kept:
+    nbytes: int
+    def __init__(
+        self, kernel: Kernel, lists: ConfigurationView, dtype: DTypeLike, most_bytes: int
+    ) -> None: ...
+
 class Kernel:
     arrays: list[Any]
 
     @property
     def with_energies(self) -> bool: ...
-    def compute(self, lists: ConfigurationView, out: NDArray, threads: Threads) -> int: ...
+    def compute(
+        self, lists: ConfigurationView, out: NDArray, threads: Threads, kept: Kept | None = None
+    ) -> int: ...
     def jvp(self, lists: ConfigurationView, dr: NDArray, out: NDArray, threads: Threads) -> int: ...
     def jacobian(self, lists: ConfigurationView, out: NDArray, threads: Threads) -> int: ...
     def pair_gradients(
@@ -36,4 +44,5 @@ class Kernel:
         virial: NDArray | None,
         threads: Threads,
         energies: NDArray | None = None,
+        kept: Kept | None = None,
     ) -> int: ...

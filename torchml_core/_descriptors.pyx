@@ -280,6 +280,8 @@ cdef class Kernel:
         cdef PreparedCall prepared = PreparedCall(self, lists, out, threads)
         cdef Call *call = &prepared.call
         call.verb = call.verbs.jacobian
+        if call.verbs.jacobian_group:
+            call.group = call.verbs.jacobian_group
         call.entry_bytes = 3 * self.info.width * call.number_bytes
         return prepared.run()
 

@@ -130,8 +130,8 @@ class Descriptor(Storable):
         """Return the values together with what their :meth:`vjp` can reuse.
 
         The gradient of the same configuration then takes less time: SOAP and Xi keep their density
-        coefficients. Descriptors that have nothing to keep compute as usual. Results are the same as
-        those of :meth:`compute` and :meth:`vjp`, to the last bit.
+        coefficients. Descriptors that have nothing to keep compute as usual. Results are the same
+        as those of :meth:`compute` and :meth:`vjp`, to the last bit.
 
         Parameters
         ----------

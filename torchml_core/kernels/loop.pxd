@@ -58,6 +58,7 @@ cdef struct Call:
     AreFinite are_finite
     RowVirial row_virial
     AddOntoParticles add_onto_particles
+    Py_ssize_t group           # rows at a time
     Py_ssize_t number_bytes
     const char *dE_dD          # (n_rows, width) numbers, of a vjp
     const double *dr           # (n_particles, 3), of a jvp

@@ -79,8 +79,8 @@ cdef void compute_group(
     cdef char *out = call.out + (begin - call.first) * call.row_bytes
     cdef bint good = True
     work.group[0].kept = NULL
-    if begin // call.verbs.group < call.n_kept:
-        work.group[0].kept = call.kept + begin // call.verbs.group * call.kept_bytes
+    if begin // call.group < call.n_kept:
+        work.group[0].kept = call.kept + begin // call.group * call.kept_bytes
     out += (offsets[begin] - offsets[call.first]) * call.entry_bytes
     for k in range(end - begin):
         good &= gather(call, begin + k, offsets[begin], work, &work.group[k])
@@ -102,14 +102,14 @@ cdef void compute_groups(
 ) noexcept nogil:
     """Groups begin ... end - 1 of the block."""
     cdef const Call *call = <const Call *> context
-    cdef Py_ssize_t n = call.verbs.group, g, row
+    cdef Py_ssize_t n = call.group, g, row
     for g in range(begin, end):
         row = call.first + g * n
         compute_group(call, row, min(row + n, call.last), &call.work[thread])
 
 
 cdef int compute_block(Call *call, Threads threads) except -1 nogil:
-    cdef Py_ssize_t n = call.verbs.group
+    cdef Py_ssize_t n = call.group
     return in_threads(
         threads, (call.last - call.first + n - 1) // n, max(1, ROWS_AT_ONCE // n), compute_groups,
         call,
@@ -184,6 +184,7 @@ cdef void add_onto_particles(
 
 cdef void set_precision(Call *call, const real *type_tag) noexcept:
     call.verbs = &call.kernel.single if real is float else &call.kernel.double_
+    call.group = call.verbs.group
     call.number_bytes = sizeof(real)
     call.are_finite = <AreFinite> are_finite[real]
     call.row_virial = <RowVirial> row_virial[real]
@@ -229,7 +230,7 @@ cdef int compute_vjp(Call *call, Threads threads, double *virial) except -1 nogi
     call.last = 0
     while call.last < call.lists.n_rows:
         call.first, call.last = call.last, end_of_block(
-            call.lists, call.last, call.verbs.group
+            call.lists, call.last, call.group
         )
         compute_block(call, threads)
         call.n_parts = <int> min(most, (offsets[call.last] - offsets[call.first]) // PAIRS_OF_PART)

@@ -15,12 +15,12 @@ OUT      filled by the verb, in its precision, for the environments of the group
 SCRATCH  scratch_size(plan, n) bytes for a group whose largest environment has n neighbors. It
          begins at a multiple of 64 bytes, and what is in it is undefined.
 
-KEPT     kept_size(plan) bytes for each group, or NULL, and the whole pointer may be NULL: what
-         ``value`` leaves there spares ``vjp`` of the same group the work of finding it again. With
-         or without, results are the same to the last bit.
+KEPT     NULL, or kept_size(plan) bytes for each group: what ``value`` leaves there spares ``vjp``
+         of the same group the work of finding it again. With or without, results are the same to
+         the last bit.
 
-All memory belongs to the loop: a verb allocates nothing and keeps nothing else. Verbs of one plan run
-in many threads at once, each with its own group, out and scratch. What is written for one
+All memory belongs to the loop: a verb allocates nothing and keeps nothing else. Verbs of one plan
+run in many threads at once, each with its own group, out and scratch. What is written for one
 environment may not depend on the other environments of the group, to the last bit: a neighbor
 list may be computed in parts.
 """
@@ -72,6 +72,7 @@ cdef struct Verbs:
     ScratchSize scratch_size
     Py_ssize_t group            # how many environments it wants at a time
     KeptSize kept_size          # a multiple of 64; may be left NULL: nothing is kept
+    Py_ssize_t jacobian_group   # how many a jacobian wants, whose output is long; 0: as many
     bint with_energies          # whether vjp fills Environment.energy; may be left False
 
 

@@ -194,6 +194,10 @@ class DescriptorConvention:
         """Return the descriptor, (n_centers, width) float64."""
         return self._descriptor.compute(c, n_threads=n_threads)
 
+    def evaluate(self, c, n_threads=None):
+        """Return the descriptor's Evaluation, for ``derivatives``."""
+        return self._descriptor.evaluate(c, n_threads=n_threads)
+
     def inputs(self, c, dtype, device, values):
         """Return the Inputs for a configuration and its values."""
         values = torch.from_numpy(values).to(device, dtype)
@@ -206,11 +210,14 @@ class DescriptorConvention:
         """Return what the model is given for the species of each contributing particle."""
         return self._species_input().numbers(self._species)[c.codes(self._species)[c.centers]]
 
-    def derivatives(self, c, inputs, gradient, *, virial, n_threads=None):
-        """Turn dE/dD into Derivatives."""
+    def derivatives(self, c, inputs, gradient, *, virial, n_threads=None, evaluated=None):
+        """Turn dE/dD into Derivatives; ``evaluated``: the Evaluation, if there is one."""
+        vjp = partial(self._descriptor.vjp, c, n_threads=n_threads)
+        if evaluated is not None and gradient.dtype == evaluated.values.dtype:
+            vjp = evaluated.vjp
         if not virial:
-            return Derivatives(-self._descriptor.vjp(c, gradient, n_threads=n_threads), None)
-        dE_dr, W = self._descriptor.vjp(c, gradient, virial=True, n_threads=n_threads)
+            return Derivatives(-vjp(gradient), None)
+        dE_dr, W = vjp(gradient, virial=True)
         now = copy.copy(c)  # virials are those of the present positions, even if particles move
         now.positions = c.positions.copy()
         later = partial(particle_virials, self._descriptor, now, gradient, n_threads)

@@ -470,11 +470,16 @@ class PortableModel:
             if self._linear.takes(codes):
                 asked = {"forces": forces, "virial": virial, "n_threads": n_threads}
                 return self._linear.values(c, codes, **asked), None
-        descriptor_values = self._calling.values(c, n_threads)
+        evaluated = None
+        if (forces or virial) and self.descriptor is not None:
+            evaluated = self._calling.evaluate(c, n_threads)
+            descriptor_values = evaluated.values
+        else:
+            descriptor_values = self._calling.values(c, n_threads)
         outside = outside_of([self._limits], c, descriptor_values)
         found = self._outcome(c, descriptor_values, gradient=forces or virial, n_threads=n_threads)
         values = self._energies(c, found)
-        values.update(self._derivatives(c, found, forces, virial, n_threads))
+        values.update(self._derivatives(c, found, forces, virial, n_threads, evaluated))
         return values, outside
 
     def _find_linear(self, dtype):
@@ -580,15 +585,16 @@ class PortableModel:
             "particle_energies": _particle_energies(c, found.inputs, found.energies),
         }
 
-    def _derivatives(self, c, found, forces, virial, n_threads):
+    def _derivatives(self, c, found, forces, virial, n_threads, evaluated=None):
         """Forces and virials for Prediction, or the errors that say why there are none."""
         values = {name: not_asked(name) for name in ("forces", "virial")}
         values["particle_virials"] = not_asked("virial")
         if found.gradient is None:
             return values
-        derivatives = self._calling.derivatives(
-            c, found.inputs, found.gradient, virial=virial, n_threads=n_threads
-        )
+        asked = {"virial": virial, "n_threads": n_threads}
+        if evaluated is not None:
+            asked["evaluated"] = evaluated
+        derivatives = self._calling.derivatives(c, found.inputs, found.gradient, **asked)
         if forces:
             values["forces"] = derivatives.forces
         if virial:

@@ -3,9 +3,10 @@
     out[r, v] = Σ_k a[k, r] b[k, v]        k = (outer, inner)
 
 a: single numbers, copied to every lane; b and out: vectors. (Or a few numbers in turn in all lanes,
-where b has as many short rows interleaved: ``repeat`` products are summed side by side.) A tile of up to 6 rows and 2 vectors,
-or 13 rows and one, is summed over all k before it is stored: a multiply-add takes half a load, and
-there are as many independent sums as the processor's pipeline is deep.
+where b has as many short rows interleaved: ``repeat`` products are summed side by side.) A tile of
+up to 6 rows and 2 vectors, or 13 rows and one, is summed over all k before it is stored: a
+multiply-add takes half a load, and there are as many independent sums as the processor's pipeline
+is deep.
 """
 
 from torchml_core.simd.vectors cimport (

@@ -10,9 +10,9 @@ sums across lanes, whatever n_max is, and results of an atom do not depend on th
 from torchml_core.descriptors.density.kernel.expansion cimport (
     density_vectors, expand, expand_vjp, lay_out_expansion, padded_n,
 )
-from torchml_core.kernels.verbs cimport GRADIENTS, TANGENTS
+from torchml_core.kernels.verbs cimport TANGENTS
 from torchml_core.simd.vectors cimport (
-    MOST_LANES, SIMD_BYTES, carve, get, lanes_of, load_at, number_at, put, splat, store_at,
+    MOST_LANES, SIMD_BYTES, carve, get, lanes_of, load_at, put, splat, store_at,
     transpose, vdouble, vec, vfloat,
 )
 

@@ -1,4 +1,4 @@
-"""Density expansion: sums over the neighbors of one environment, and their gradient. See the .pyx."""
+"""Density expansion of one environment, and its gradient. See the .pyx."""
 
 from libc.stdint cimport int32_t
 

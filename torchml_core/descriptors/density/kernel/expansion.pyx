@@ -294,7 +294,7 @@ cdef inline void along_groups(
     cdef vec[8] sums
     cdef vec[8] products
     cdef vec weight
-    cdef Py_ssize_t lanes = lanes_of(out), k, m, v, at = 0
+    cdef Py_ssize_t lanes = lanes_of(out), k, v, at = 0
     cdef Py_ssize_t of_m = plan.n_species * vectors_for(repeat * plan.n_max, out)
     cdef int l, g
     for g in range(n):

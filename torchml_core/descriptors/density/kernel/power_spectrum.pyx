@@ -37,12 +37,12 @@ cdef inline void columns_of(
     """Σ_m of the first of ``left`` with n_columns of ``right``; inlined with constants."""
     cdef vec[COLUMNS] sums
     cdef vec x, x_dot
-    cdef int l, m, j
+    cdef int l, _, j
     x_dot = splat(0, out)
     for l in range(l_max + 1):
         for j in range(n_columns):
             sums[j] = splat(0, out)
-        for m in range(2 * l + 1):
+        for _ in range(2 * l + 1):
             x = left[0]
             if tangents:
                 x_dot = left_dot[0]

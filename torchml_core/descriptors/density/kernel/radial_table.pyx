@@ -4,8 +4,8 @@ A quintic Hermite spline: between two nodes the functions are a sum of value, fi
 derivative at either node, six consecutive rows of numbers, times six weights that depend only on
 the place between the nodes. So an entry costs six multiply-adds per vector of functions, and as
 many more for the slopes, whatever the functions are. Rows are dense: those of the next l follow
-without a gap. Where a vector has room for the functions of an l of two or four entries (``repeat``),
-rows of so many are interleaved, number by number.
+without a gap. Where a vector has room for the functions of an l of two or four entries
+(``repeat``), rows of so many are interleaved, number by number.
 
 The cutoff function is put into the weights: with w the weights of a value and a dot for d/d(R²),
 those of fc f are fc w, and those of its slope fc w' t. + fc. w.
@@ -25,7 +25,6 @@ cdef extern from *:
     #undef CYTHON_INLINE
     #define CYTHON_INLINE inline __attribute__((always_inline))
     """
-
 
 
 cdef void lay_out_places(RadialPlaces *places, Py_ssize_t most, char **free_bytes) noexcept nogil:

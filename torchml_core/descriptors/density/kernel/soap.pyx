@@ -1,4 +1,4 @@
-"""Smooth overlap of atomic positions: the power spectrum of a density expansion, of a group of atoms.
+"""Smooth overlap of atomic positions of a group of atoms: power spectra of density expansions.
 
     coefficients.pyx     coefficients of the group: those of one atom after another are made by
     expansion.pyx        radial_table.pyx times solid_harmonics.pyx, summed over neighbors
@@ -199,7 +199,8 @@ cdef void jvp(
     begin(plan, group, n_environments, TANGENTS, scratch, &buffers, out)
     power_spectrum_jvp(
         &plan.spectrum, <const vec *> buffers.coefficients.values,
-        <const vec *> buffers.coefficients.changes, n_environments, <vec *> buffers.some_values, out,
+        <const vec *> buffers.coefficients.changes, n_environments, <vec *> buffers.some_values,
+        out,
     )
     if plan.unit_norm:
         unit_values(plan, n_environments, &buffers, <vec *> buffers.values)
@@ -270,3 +271,4 @@ cdef void fill_verbs(Verbs *verbs, const vec *type_tag) noexcept:
     verbs.scratch_size = <ScratchSize> scratch_size
     verbs.kept_size = <KeptSize> kept_size
     verbs.group = lanes_of(type_tag)
+    verbs.jacobian_group = 1

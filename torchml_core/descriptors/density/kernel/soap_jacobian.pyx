@@ -65,7 +65,7 @@ cdef void begin_jacobian(
     const Coefficients *coefficients, Py_ssize_t n_environments, SpectrumJacobian *work,
     const vec *type_tag,
 ) noexcept nogil:
-    """Once per group: coefficients in a row for each atom; l beyond l_max are read, but not used."""
+    """Once per group: coefficients in a row for each atom; zeros for l beyond l_max."""
     cdef Py_ssize_t lanes = lanes_of(type_tag), row = row_of_atom(expansion, type_tag)
     cdef Py_ssize_t of_l = vectors_for(spectrum.l_max + 1, type_tag) * lanes
     cdef vec *rows = <vec *> work.coefficients

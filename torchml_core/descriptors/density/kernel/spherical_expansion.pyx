@@ -183,3 +183,4 @@ cdef void fill_verbs(Verbs *verbs, const vec *type_tag) noexcept:
     verbs.jacobian = <Verb> jacobian[vec]
     verbs.scratch_size = <ScratchSize> scratch_size
     verbs.group = lanes_of(type_tag)
+    verbs.jacobian_group = 1

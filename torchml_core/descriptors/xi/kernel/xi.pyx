@@ -235,3 +235,4 @@ cdef void fill_verbs(Verbs *verbs, const vec *type_tag) noexcept:
     verbs.scratch_size = <ScratchSize> scratch_size
     verbs.kept_size = <KeptSize> kept_size
     verbs.group = lanes_of(type_tag)
+    verbs.jacobian_group = 1
