@@ -1,5 +1,8 @@
 """Descriptor.evaluate: values, then their gradient from what was kept, equal to the last bit."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from ase.build import bulk
@@ -100,3 +103,15 @@ def test_bad_arguments():
         d.evaluate(rattled(["Si"]))
     with pytest.raises(tm.InputError, match="dE_dD"):
         d.evaluate(c).vjp(np.ones((3, d.width)))
+
+
+def test_pickled_and_copied(name):
+    d = DESCRIPTORS[name]()
+    c = tm.Configuration.from_atoms(rattled(d.species, 1), d.cutoff, d.species)
+    e = d.evaluate(c)
+    g = np.ones_like(e.values)
+    expected = e.vjp(g)
+    e.values[:] = 7.0
+    for again in (pickle.loads(pickle.dumps(e)), copy.copy(e), copy.deepcopy(e)):
+        assert (again.values == 7).all()
+        assert np.array_equal(again.vjp(g), expected)

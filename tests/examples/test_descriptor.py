@@ -61,11 +61,10 @@ def test_its_file_is_read_by_name(gaussians, descriptor, tmp_path, monkeypatch):
 
 
 def test_the_page_names_what_there_is(project):
-    page = (project / "CONTRIBUTING.md").read_text()
-    section = re.search(r"## Add a descriptor\n(.*?)\n## ", page, re.S).group(1)
-    assert "python setup.py build_ext --inplace" in section
-    named = set(re.findall(r"\]\(([^)]+)\)", section))
-    own = {f"examples/descriptor/{name}" for name in ("gaussians/kernel.pyx", "setup.py")}
-    assert own | {"examples/descriptor/gaussians/gaussians.py"} <= named
+    page = (project / "docs" / "add_a_descriptor.md").read_text()
+    assert "python setup.py build_ext --inplace" in page
+    named = set(re.findall(r"\]\(([^)]+)\)", page))
+    own = {f"../examples/descriptor/{name}" for name in ("gaussians/kernel.pyx", "setup.py")}
+    assert own | {"../examples/descriptor/gaussians/gaussians.py"} <= named
     for name in named:
-        assert (project / name).exists(), name
+        assert (project / "docs" / name).exists(), name

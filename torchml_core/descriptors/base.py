@@ -1,4 +1,4 @@
-"""Descriptor: the base class with the four operations of all descriptors; and Jacobian."""
+"""Descriptor: the base class, with the operations of all descriptors."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 
 from torchml_core import _descriptors, _memory, checks
 from torchml_core.configuration import Configuration
+from torchml_core.descriptors.evaluation import Evaluation
+from torchml_core.descriptors.jacobian import Jacobian
 from torchml_core.descriptors.storing import Storable
 from torchml_core.errors import InputError
 from torchml_core.threads import resolve_threads
@@ -16,7 +18,6 @@ from torchml_core.threads import resolve_threads
 if TYPE_CHECKING:
     from typing import Any
 
-    import scipy.sparse
     from numpy.typing import ArrayLike, DTypeLike
 
     from torchml_core.annotations import Doubles, Floats
@@ -477,119 +478,6 @@ def check_cutoff(name, value):
     if not 1e-100 <= cutoff <= 1e100:
         checks.refuse(name, value, "a length from 1e-100 to 1e+100")
     return cutoff
-
-
-class Evaluation:
-    """Values of a descriptor, and their gradient in less time: see :meth:`Descriptor.evaluate`.
-
-    Attributes
-    ----------
-    values : (n_centers, width) array
-        As of :meth:`Descriptor.compute`. They may be changed in place.
-    descriptor : Descriptor
-    configuration : Configuration
-        With a copy of the positions.
-    kept_nbytes : int
-        How many bytes are kept for the gradient.
-    """
-
-    def __init__(self, descriptor, configuration, values, view, kept, n_threads):
-        self.descriptor, self.configuration, self.values = descriptor, configuration, values
-        self.kept_nbytes = kept.nbytes
-        self._dtype, self._view, self._kept = values.dtype, view, kept
-        self._n_threads = n_threads
-
-    def vjp(self, dE_dD: ArrayLike, *, virial: bool = False) -> Any:
-        """Return the gradient with respect to positions, as :meth:`Descriptor.vjp` does.
-
-        It may be called as often as needed, with different gradients.
-
-        Parameters
-        ----------
-        dE_dD : (n_centers, width) array
-            The gradient of the energy with respect to the values; it is rounded to their precision.
-        virial : bool
-
-        Returns
-        -------
-        gradient : (n_particles, 3) array of the precision of the values
-        W : (3, 3) float64
-            Only with ``virial=True``.
-        """
-        virial = checks.flag("virial", virial)
-        weights = self.descriptor._check_weights(self.configuration, dE_dD)
-        weights = weights.astype(self._dtype, copy=False)
-        return self.descriptor._vjp(
-            self._view, self.configuration, weights, virial, self._n_threads, self._kept
-        )
-
-    def __repr__(self):
-        n, width = self.values.shape
-        return f"<Evaluation: {n} rows, width {width}, {self.kept_nbytes} bytes kept>"
-
-
-class Jacobian:
-    """Derivatives of a descriptor's values with respect to positions, one block per pair.
-
-    Attributes
-    ----------
-    values : (n_pairs, 3, width) array
-        ``values[p]`` is dD[row]/dr[neighbor] for entry p of the lists, where row is the row of its
-        center; 0 beyond the cutoff. The derivative with respect to the center's own position is
-        minus the sum over its row.
-    configuration : Configuration
-        The particles and lists.
-    """
-
-    def __init__(self, values: Floats, configuration: Configuration) -> None:
-        self.values, self.configuration = values, configuration
-
-    @property
-    def nbytes(self) -> int:
-        """Size of ``values`` in bytes."""
-        return self.values.nbytes
-
-    def __repr__(self):
-        return f"<Jacobian: {self.values.shape[0]} pairs, width {self.values.shape[2]}>"
-
-    def to_scipy(self) -> scipy.sparse.csr_array:
-        """Return it as a scipy.sparse.csr_array of shape (n_centers * width, n_particles * 3).
-
-        Row ``k * width + c`` is component c of row k, and column ``3 * p + axis`` is a coordinate
-        of particle p. Derivatives with respect to the center's own position are included.
-        """
-        from scipy.sparse import coo_array  # slow to import, and for this alone
-
-        c, width = self.configuration, self.values.shape[2]
-        rows = np.repeat(np.arange(c.n_centers, dtype=np.int64), np.diff(c.offsets))
-        entry_row = np.broadcast_to(
-            rows[:, None, None] * width + np.arange(width), self.values.shape
-        ).ravel()
-        axes = np.arange(3)[:, None]
-        columns = [
-            np.broadcast_to(3 * particle[:, None, None].astype(np.int64) + axes, self.values.shape)
-            for particle in (c.neighbors, c.centers[rows])
-        ]
-        values = self.values.ravel()
-        matrix = coo_array(
-            (
-                np.concatenate([values, -values]),
-                (np.tile(entry_row, 2), np.concatenate([k.ravel() for k in columns])),
-            ),
-            shape=(c.n_centers * width, c.n_particles * 3),
-        )
-        return matrix.tocsr()
-
-    def to_dense(self) -> Floats:
-        """Return it as an array of shape (n_centers, width, n_particles, 3)."""
-        c = self.configuration
-        width = self.values.shape[2]
-        dense = np.zeros((c.n_centers, width, c.n_particles, 3), dtype=self.values.dtype)
-        for row, center in enumerate(c.centers):
-            for entry in range(c.offsets[row], c.offsets[row + 1]):
-                dense[row, :, c.neighbors[entry]] += self.values[entry].T
-                dense[row, :, center] -= self.values[entry].T
-        return dense
 
 
 def check_configuration(configuration):
