@@ -17,6 +17,7 @@ from torchml_core.training.least_squares import LeastSquares
 from torchml_core.training.normal_equations import (
     NormalEquations,
     Ridge,
+    combined,
     ridge_root,
     ridge_solution,
 )
@@ -284,21 +285,23 @@ def test_no_labels():
 # ---- normal equations
 
 
-def test_normal_equations_are_those_of_all_rows():
+@pytest.mark.parametrize("n", [30, 3000])  # rows, which are kept, or summed up
+def test_normal_equations_are_those_of_all_rows(n):
     random = np.random.default_rng(0)
-    rows, targets = random.normal(size=(3000, 4)) + 1, random.normal(size=3000)
+    rows, targets = random.normal(size=(n, 4)) + 1, random.normal(size=n)
     sums = NormalEquations(4)
-    for part in np.split(np.arange(3000), [5, 1200]):
+    for part in np.split(np.arange(n), [5, 1200]):
         sums.add(rows[part], targets[part])
     x = random.normal(size=4)
     residuals = targets - rows @ x
     assert sums.mean_square(x) == pytest.approx(np.mean(residuals**2), rel=1e-12)
     assert sums.mean_square(x, centered=True) == pytest.approx(residuals.var(), rel=1e-12)
-    assert sums.n_rows == 3000
+    assert sums.n_rows == n
+    np.testing.assert_allclose(sums.diagonal(), (rows**2).sum(axis=0), rtol=1e-13)
     for centered in (False, True):
         shift = (rows.mean(0), targets.mean()) if centered else (0, 0)
         expected = np.linalg.lstsq(rows - shift[0], targets - shift[1])[0]
-        found = Ridge(*sums.system(centered)).solve(0)
+        found = Ridge(*combined([(sums, 2.0, centered)])).solve(0)
         np.testing.assert_allclose(found, expected, rtol=1e-10)
 
 

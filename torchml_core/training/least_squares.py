@@ -18,6 +18,7 @@ from torchml_core.training.normal_equations import (
     RIDGES,
     NormalEquations,
     Ridge,
+    combined,
     ridge_root,
     ridge_solution,
 )
@@ -28,11 +29,15 @@ FIRST_RIDGE = 1e-12
 # those of some kinds of structures contain a kinetic energy.
 HINDERED = 100.0
 ABOUT_AS_GOOD = 1.2  # of squares of errors
+MATRICES = 128 * 2**20  # bytes, of those of forces and stresses of separate kinds
 SMALLEST_ERROR = 5e-3  # of a group, relative to the root mean square of its targets
 
 
 class LeastSquares:
     """Normal equations of all groups: a group is a label of one kind of structures.
+
+    Where matrices of each kind would take too much memory, forces and stresses of all kinds are one
+    group each, whose kind is None. Energies have few rows, and their kinds are always apart.
 
     Attributes
     ----------
@@ -95,7 +100,7 @@ class LeastSquares:
             targets["energy"] = np.array([(example.energy - own) / example.n_atoms])
         for name in NAMES:
             if wanted[name]:
-                key = name, example.kind if self._apart else ""
+                key = name, example.kind if self._apart or name == "energy" else None
                 group = groups.setdefault(key, NormalEquations(self.features.n))
                 group.add(getattr(rows, name), targets[name].ravel(), example.weight)
 
@@ -163,7 +168,7 @@ class LeastSquares:
         """{label: {kind: error}} of the errors of groups, also where kinds are not apart."""
         found = {}
         for (name, kind), size in sizes.items():
-            kinds = [kind] if self._apart else self._kinds
+            kinds = self._kinds if kind is None else [kind]
             found.setdefault(name, {}).update(dict.fromkeys(kinds, float(size)))
         return found
 
@@ -215,18 +220,19 @@ class LeastSquares:
         such features occur.
         """
         lowest = min(losses.values())
-        seen = sum(np.diag(group.matrix) for group in self.fitted.values()) > 0
+        seen = sum(group.diagonal() for group in self.fitted.values()) > 0
         if seen.all():
             return min(losses, key=losses.get)
         return max(ridge for ridge, loss in losses.items() if loss <= ABOUT_AS_GOOD * lowest)
 
     def _system(self, groups, sizes, *, centered=False):
         """The weighted sum of the normal equations; centered: energies without their mean."""
-        matrix, right = 0.0, 0.0
-        for key, weight in self._weights(groups, sizes).items():
-            own = groups[key].system(centered and key[0] == "energy")
-            matrix, right = matrix + weight * own[0], right + weight * own[1]
-        return matrix, right
+        return combined(
+            [
+                (groups[key], weight, centered and key[0] == "energy")
+                for key, weight in self._weights(groups, sizes).items()
+            ]
+        )
 
     @staticmethod
     def _weights(groups, sizes):
@@ -243,26 +249,26 @@ class LeastSquares:
 
     def refitted(self, ridge, sizes):
         """Return the coefficients of a fit to all structures, those of the validation too."""
-        system = self._system(self.fitted, sizes)
-        groups = {key: group for key, group in self.held_out.items() if key in sizes}
-        if groups:
-            weights = self._weights(self.fitted, sizes)
-            for key, group in groups.items():
-                own = group.system(centered=False)
-                system = system[0] + weights[key] * own[0], system[1] + weights[key] * own[1]
-        return ridge_solution(*system, ridge)
+        weights = self._weights(self.fitted, sizes)
+        groups = [
+            (group, weights[key], False)
+            for own in (self.fitted, self.held_out)
+            for key, group in own.items()
+            if key in sizes
+        ]
+        return ridge_solution(*combined(groups), ridge)
 
     def covariance_root(self, ridge, sizes):
         """C with C C^T the covariance of the coefficients, if errors are independent."""
-        matrix = sum(group.matrix / sizes[key] ** 2 for key, group in self.fitted.items())
+        matrix, _ = combined([(g, 1 / sizes[key] ** 2, False) for key, g in self.fitted.items()])
         return ridge_root(matrix, max(ridge, FIRST_RIDGE))
 
     def errors(self, groups, coefficients):
-        """{kind: {label: root mean square error}}, also of "all"."""
+        """{kind: {label: root mean square error}} of kinds that are apart, and of "all"."""
         sums = {}
         for (name, kind), group in groups.items():
             square = group.mean_square(coefficients) * group.n_rows
-            for key in dict.fromkeys([kind, "all"]):
+            for key in ["all"] if kind is None else dict.fromkeys([kind, "all"]):
                 total = sums.setdefault(key, {}).setdefault(name, [0.0, 0.0])
                 total[0] += square
                 total[1] += group.n_rows
@@ -312,12 +318,17 @@ def _axes(n, degree, descriptor, data, species, n_threads):
 
 
 def _kinds_apart(fitted, held_out, n):
-    """Whether there is memory for the matrices of each kind; InputError if for none."""
-    kinds = len(fitted.kinds) + len(held_out.kinds)
+    """Whether forces and stresses of kinds are groups; InputError if there is no memory at all."""
     most, of_one = available_memory() / 2, 8.0 * n * n
     if 10 * of_one > most:
         raise InputError(
             f"descriptor and degree: {n} coefficients need {10 * of_one / 1e9:.1f} GB; fewer"
             " values, or degree 1, are needed"
         )
-    return (3 * kinds + 4) * of_one <= most
+    rows = 0.0
+    for data in (fitted, held_out):
+        for kind in data.kinds:
+            own = [e for e in data if e.kind == kind]
+            rows += min(n, sum(3 * e.n_atoms for e in own if e.forces is not None))
+            rows += min(n, sum(6 for e in own if e.stress is not None))
+    return len(fitted.kinds) == 1 or 8.0 * n * rows <= MATRICES
