@@ -121,9 +121,11 @@ cdef inline void tile_of_one(
 
 cdef inline Py_ssize_t long_tile_rows(Py_ssize_t left) noexcept nogil:
     """Of the next tile of one vector: those there are, of 2 l + 1 rows every one."""
+    if left % 8 == 0:
+        return 8
     if left >= LONG_TILE_ROWS:
         return LONG_TILE_ROWS
-    return left if left % 2 or left == 8 or left <= 4 else 5
+    return left if left % 2 or left <= 4 else 5
 
 
 cdef inline Py_ssize_t tile_rows(Py_ssize_t left) noexcept nogil:

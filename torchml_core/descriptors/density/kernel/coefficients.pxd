@@ -2,12 +2,13 @@
 
 from torchml_core.descriptors.density.kernel.expansion cimport Expansion, ExpansionPlan
 from torchml_core.kernels.verbs cimport Environment, Purpose
-from torchml_core.simd.vectors cimport vec
+from torchml_core.simd.vectors cimport MOST_LANES, vec
 
 
 # Coefficients and their like are (n_lm, n_channels, n_max) vectors, a lane for each atom.
 cdef struct Coefficients:
-    Expansion expansion         # of one atom after another
+    Expansion[MOST_LANES] expansions  # of each atom; of one after another, but for gradients
+    bint prepared               # whether these have what gradients need
     void *of_atoms              # (lanes, density_vectors): densities of each atom
     void *changes_of_atoms
     void *densities             # (n_lm, n_species, padded_n) of all atoms

@@ -8,9 +8,10 @@ sums across lanes, whatever n_max is, and results of an atom do not depend on th
 """
 
 from torchml_core.descriptors.density.kernel.expansion cimport (
-    density_vectors, expand, expand_vjp, lay_out_expansion, padded_n,
+    density_vectors, expand, expand_vjp, lay_out_another, lay_out_expansion, padded_n,
+    prepare_vjp,
 )
-from torchml_core.kernels.verbs cimport TANGENTS
+from torchml_core.kernels.verbs cimport GRADIENTS, TANGENTS
 from torchml_core.simd.vectors cimport (
     MOST_LANES, SIMD_BYTES, carve, get, lanes_of, load_at, put, splat, store_at,
     transpose, vdouble, vec, vfloat,
@@ -27,7 +28,12 @@ cdef void lay_out_coefficients(
         density_vectors(plan, type_tag), density_vectors(plan, single_tag)
     ) * MOST_LANES * SIMD_BYTES
     cdef Py_ssize_t n_bytes = n_coefficients(plan) * SIMD_BYTES
-    lay_out_expansion(&work.expansion, plan, n, free_bytes)
+    cdef int lane
+    lay_out_expansion(&work.expansions[0], plan, n, free_bytes)
+    for lane in range(1, MOST_LANES):
+        work.expansions[lane] = work.expansions[0]
+        lay_out_another(&work.expansions[lane], plan, n, free_bytes)
+    work.prepared = False
     work.of_atoms = carve(free_bytes, most)
     work.changes_of_atoms = carve(free_bytes, most)
     work.densities = carve(free_bytes, most)
@@ -91,14 +97,18 @@ cdef void fill_coefficients(
     const ExpansionPlan *plan, const Environment *group, Py_ssize_t n_environments,
     Purpose purpose, Coefficients *work, const vec *type_tag,
 ) noexcept nogil:
-    """Fill ``values``; with TANGENTS, ``changes`` too."""
+    """Fill ``values``; with TANGENTS, ``changes`` too; with GRADIENTS, what coefficients_vjp needs.
+
+    With VALUES the first of ``expansions`` is left as begin_expansion fills it for the last atom.
+    """
     cdef Py_ssize_t n_vectors = density_vectors(plan, type_tag), lane
     cdef vec *of_atoms = <vec *> work.of_atoms
     cdef vec *changes = <vec *> work.changes_of_atoms
+    work.prepared = purpose == GRADIENTS
     for lane in range(n_environments):
         expand(
-            plan, group + lane, purpose, &work.expansion, of_atoms + lane * n_vectors,
-            changes + lane * n_vectors,
+            plan, group + lane, purpose, &work.expansions[lane if work.prepared else 0],
+            of_atoms + lane * n_vectors, changes + lane * n_vectors,
         )
     side_by_side(n_vectors, n_environments, of_atoms, <vec *> work.densities)
     into_channels(plan, <const vec *> work.densities, <vec *> work.values)
@@ -146,13 +156,17 @@ cdef void coefficients_vjp(
     cdef Py_ssize_t n = plan.n_lm * plan.n_species * padded_n(plan, out)
     cdef vec *of_atoms = <vec *> work.of_atoms
     cdef vec *densities = <vec *> work.densities
+    cdef Expansion *expansion
     from_channels(plan, <const vec *> work.gradient, densities)
     for v in range(n, n_vectors * lanes):
         densities[v] = splat(0, out)
     for v in range(n_vectors):
         transpose(of_atoms + v, n_vectors, densities + v * lanes, 1)
     for lane in range(n_environments):
-        expand_vjp(plan, group + lane, &work.expansion, of_atoms + lane * n_vectors, out)
+        expansion = &work.expansions[lane if work.prepared else 0]
+        if not work.prepared:
+            prepare_vjp(plan, group + lane, expansion, out)
+        expand_vjp(plan, group + lane, expansion, of_atoms + lane * n_vectors, out)
 
 
 # ---- between a lane for each atom and a row for each atom

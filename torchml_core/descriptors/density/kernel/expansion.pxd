@@ -24,15 +24,18 @@ cdef struct ExpansionPlan:
 
 
 cdef struct Expansion:
+    # What the gradient of an environment needs again, see expand.
     Neighborhood neighborhood
-    RadialPlaces places
     void *harmonics             # (n vectors of entries, n_lm)
-    void *harmonic_changes      # the same, with TANGENTS
+    void *slopes                # of all entries, or of one vector, see radial_rows
+    void *transposed            # of each species: rows (functions, n vectors of entries)
+    # What other environments may overwrite.
+    RadialPlaces places
+    void *harmonic_changes      # as harmonics, with TANGENTS
     void *rows                  # of the entries of one species, or of one vector, see radial_rows
-    void *slopes                # of the entries of one species
+    void *plain                 # of one vector of entries, see rows_and_slopes
     void *sums                  # (n_lm, n_species, n): vectors, before they are folded
     void *weights               # the same: dE with respect to the sums, each number repeated
-    void *transposed            # (functions, n vectors): rows of the entries of one species
     void *sums_along            # of the entries of one species: X times slopes
     void *by_harmonic           # (n vectors, n_lm): A of the entries of one species
     void *gradients             # (3, n_lm) of one vector of entries
@@ -70,6 +73,9 @@ cdef inline double weight_in_channel(
 cdef void lay_out_expansion(
     Expansion *work, const ExpansionPlan *plan, Py_ssize_t n, char **free_bytes
 ) noexcept nogil
+cdef void lay_out_another(
+    Expansion *work, const ExpansionPlan *plan, Py_ssize_t n, char **free_bytes
+) noexcept nogil
 cdef void begin_expansion(
     const ExpansionPlan *plan, const Environment *env, Purpose purpose, Expansion *work,
     const vec *type_tag,
@@ -77,6 +83,9 @@ cdef void begin_expansion(
 cdef void expand(
     const ExpansionPlan *plan, const Environment *env, Purpose purpose, Expansion *work,
     vec *densities, vec *changes,
+) noexcept nogil
+cdef void prepare_vjp(
+    const ExpansionPlan *plan, const Environment *env, Expansion *work, const vec *type_tag
 ) noexcept nogil
 cdef void expand_vjp(
     const ExpansionPlan *plan, const Environment *env, Expansion *work, const vec *by_density,

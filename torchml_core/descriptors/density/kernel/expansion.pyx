@@ -59,18 +59,29 @@ cdef void lay_out_expansion(
     cdef Py_ssize_t blocks = most * sizeof(double)                # of vectors of entries
     cdef Py_ssize_t row = row_length(&plan.table, type_tag) * SIMD_BYTES
     cdef Py_ssize_t sums = max(vectors_of_sums(plan, type_tag), vectors_of_sums(plan, single_tag))
-    lay_out_neighborhood(&work.neighborhood, n, plan.n_species, free_bytes)
+    lay_out_another(work, plan, n, free_bytes)
     lay_out_places(&work.places, most, free_bytes)
-    work.harmonics = carve(free_bytes, plan.n_lm * blocks)
     work.harmonic_changes = carve(free_bytes, plan.n_lm * blocks)
     work.rows = carve(free_bytes, (most + MOST_LANES) * row)
-    work.slopes = carve(free_bytes, (most + MOST_LANES) * row)
+    work.plain = carve(free_bytes, MOST_LANES * row)
     work.sums = carve(free_bytes, sums * SIMD_BYTES)
     work.weights = carve(free_bytes, sums * SIMD_BYTES)
-    work.transposed = carve(free_bytes, most * row)
     work.sums_along = carve(free_bytes, (most + MOST_LANES) * SIMD_BYTES)
     work.by_harmonic = carve(free_bytes, plan.n_lm * blocks)
     work.gradients = carve(free_bytes, 3 * plan.n_lm * SIMD_BYTES)
+
+
+cdef void lay_out_another(
+    Expansion *work, const ExpansionPlan *plan, Py_ssize_t n, char **free_bytes
+) noexcept nogil:
+    """Cut off only what gradients need again; all else may be that of another environment."""
+    cdef const vdouble *type_tag = NULL
+    cdef Py_ssize_t most = n + (plan.n_species + 1) * MOST_LANES
+    cdef Py_ssize_t row = row_length(&plan.table, type_tag) * SIMD_BYTES
+    lay_out_neighborhood(&work.neighborhood, n, plan.n_species, free_bytes)
+    work.harmonics = carve(free_bytes, plan.n_lm * most * sizeof(double))
+    work.slopes = carve(free_bytes, (most + MOST_LANES) * row)
+    work.transposed = carve(free_bytes, most * row)
 
 
 # ---- what all verbs need
@@ -129,9 +140,36 @@ cdef void begin_expansion(
 # ---- densities and their changes
 
 
+cdef inline void look_up_rows(
+    const ExpansionPlan *plan, Expansion *work, Py_ssize_t species, const vec *type_tag
+) noexcept nogil:
+    """Of the entries of a species: ``rows``, ``transposed`` rows and ``slopes``."""
+    cdef int repeat = repeat_of(plan, type_tag)
+    cdef Py_ssize_t lanes = lanes_of(type_tag), length = row_length(&plan.table, type_tag)
+    cdef Py_ssize_t begin = work.neighborhood.begin[species], end = work.neighborhood.end[species]
+    cdef Py_ssize_t n_vectors = vectors_for(end - begin, type_tag), b, i, v, n
+    cdef vec *rows = <vec *> work.rows
+    cdef vec *slopes = <vec *> work.slopes + begin * length
+    cdef vec *transposed = <vec *> work.transposed + begin * length
+    cdef vec *plain
+    for b in range(n_vectors):
+        i = begin + b * lanes
+        n = min(lanes, end - i)
+        plain = rows if repeat == 1 else <vec *> work.plain
+        rows_and_slopes(&plan.table, &work.places, i, i + n, repeat, rows, slopes, plain)
+        for v in range(n * length, lanes * length):
+            plain[v] = splat(0, rows)
+        for v in range((n + repeat - 1) // repeat * repeat * length, lanes * length + 1):
+            slopes[v] = splat(0, slopes)
+        for v in range(length):
+            transpose(transposed + v * lanes * n_vectors + b, n_vectors, plain + v, length)
+        rows += lanes * length
+        slopes += lanes * length
+
+
 cdef inline void sum_up(
     const ExpansionPlan *plan, Expansion *work, Part part, const vec *harmonics, bint more,
-    const vec *type_tag,
+    bint for_vjp, const vec *type_tag,
 ) noexcept nogil:
     """Set ``sums`` (n_lm, n_species, n) to Σ_j S_lm g_nl, or add it.
 
@@ -155,9 +193,12 @@ cdef inline void sum_up(
     for species in range(plan.n_species):
         first = work.neighborhood.begin[species]
         p.n_all = (work.neighborhood.end[species] - first + repeat - 1) // repeat
-        radial_rows(
-            &plan.table, &work.places, part, first, work.neighborhood.end[species], repeat, rows
-        )
+        if for_vjp:
+            look_up_rows(plan, work, species, type_tag)
+        else:
+            radial_rows(
+                &plan.table, &work.places, part, first, work.neighborhood.end[species], repeat, rows
+            )
         at = 0
         for l in range(plan.l_max + 1):
             product(
@@ -187,22 +228,36 @@ cdef void expand(
     const ExpansionPlan *plan, const Environment *env, Purpose purpose, Expansion *work,
     vec *densities, vec *changes,
 ) noexcept nogil:
-    """Fill ``densities``; with TANGENTS, ``changes`` too: density_vectors each."""
+    """Fill ``densities``; with TANGENTS, ``changes`` too: density_vectors each.
+
+    With GRADIENTS ``work`` has all that expand_vjp needs, as after prepare_vjp.
+    """
+    cdef const vec *harmonics = <const vec *> work.harmonics
     begin_expansion(plan, env, purpose, work, densities)
-    sum_up(plan, work, ROWS, <const vec *> work.harmonics, False, densities)
+    sum_up(plan, work, ROWS, harmonics, False, purpose == GRADIENTS, densities)
     fold(plan, <vec *> work.sums, densities)
     if purpose == TANGENTS:
         fill_harmonic_changes(plan, work, densities)
-        sum_up(plan, work, ROWS, <const vec *> work.harmonic_changes, False, densities)
+        sum_up(plan, work, ROWS, <const vec *> work.harmonic_changes, False, False, densities)
         multiply_slopes(
             &work.places, work.neighborhood.n // lanes_of(densities),
             <const vec *> work.neighborhood.square_dot,
         )
-        sum_up(plan, work, SLOPES, <const vec *> work.harmonics, True, densities)
+        sum_up(plan, work, SLOPES, harmonics, True, False, densities)
         fold(plan, <vec *> work.sums, changes)
 
 
 # ---- vjp
+
+
+cdef void prepare_vjp(
+    const ExpansionPlan *plan, const Environment *env, Expansion *work, const vec *type_tag
+) noexcept nogil:
+    """For an environment whose densities are known: all else that expand_vjp needs."""
+    cdef Py_ssize_t species
+    begin_expansion(plan, env, GRADIENTS, work, type_tag)
+    for species in range(plan.n_species):
+        look_up_rows(plan, work, species, type_tag)
 
 
 cdef inline void repeat_weights(
@@ -220,30 +275,6 @@ cdef inline void repeat_weights(
             weights[repeat * v + k] = copies[k]
 
 
-cdef inline void look_up_rows(
-    const ExpansionPlan *plan, Expansion *work, Py_ssize_t begin, Py_ssize_t end,
-    const vec *type_tag,
-) noexcept nogil:
-    """Of entries begin ... end - 1: rows ``transposed``, (functions, n vectors), and slopes."""
-    cdef int repeat = repeat_of(plan, type_tag)
-    cdef Py_ssize_t lanes = lanes_of(type_tag), length = row_length(&plan.table, type_tag)
-    cdef Py_ssize_t n_vectors = vectors_for(end - begin, type_tag), b, i, v, n
-    cdef vec *rows = <vec *> work.rows
-    cdef vec *slopes = <vec *> work.slopes
-    cdef vec *transposed = <vec *> work.transposed
-    for b in range(n_vectors):
-        i = begin + b * lanes
-        n = min(lanes, end - i)
-        rows_and_slopes(&plan.table, &work.places, i, i + n, repeat, rows, slopes)
-        for v in range(n * length, lanes * length):
-            rows[v] = splat(0, rows)
-        for v in range((n + repeat - 1) // repeat * repeat * length, lanes * length + 1):
-            slopes[v] = splat(0, slopes)
-        for v in range(length):
-            transpose(transposed + v * lanes * n_vectors + b, n_vectors, rows + v, length)
-        slopes += lanes * length
-
-
 cdef inline void fill_by_harmonic(
     const ExpansionPlan *plan, Expansion *work, const vec *by_density, Py_ssize_t species,
     Py_ssize_t n_vectors, const vec *type_tag,
@@ -254,6 +285,7 @@ cdef inline void fill_by_harmonic(
     cdef vec *by_harmonic = <vec *> work.by_harmonic
     cdef Product p
     cdef int l
+    transposed += work.neighborhood.begin[species] * row_length(&plan.table, type_tag)
     p.repeat = 1
     p.a_outer = p.b_outer = 0
     p.a_inner = 1
@@ -329,6 +361,7 @@ cdef inline void sum_along_slopes(
     cdef const vec *harmonics
     cdef const vec *slopes = <const vec *> work.slopes
     cdef vec *out = <vec *> work.sums_along
+    slopes += begin * row_length(&plan.table, type_tag)
     weights += species * vectors_for(repeat * plan.n_max, type_tag)
     for b in range(n_vectors):
         harmonics = <const vec *> work.harmonics + (begin // lanes + b) * plan.n_lm
@@ -377,7 +410,6 @@ cdef inline void expand_vjp_of_species(
     cdef Py_ssize_t n = work.neighborhood.end[species] - begin, n_vectors = vectors_for(n, out)
     cdef vec *sums = <vec *> work.sums_along
     cdef vec scale = splat(1 / plan.cutoff, out), along, x, y, z
-    look_up_rows(plan, work, begin, begin + n, out)
     fill_by_harmonic(plan, work, by_density, species, n_vectors, out)
     if repeat == 1:
         sum_along_slopes(1, plan, work, species, begin, n_vectors, out)
@@ -403,9 +435,11 @@ cdef void expand_vjp(
     const ExpansionPlan *plan, const Environment *env, Expansion *work, const vec *by_density,
     vec *out,
 ) noexcept nogil:
-    """Set out[slot[j]] to dE/dr_j; ``by_density``: dE/dd, 0 in padding."""
+    """Set out[slot[j]] to dE/dr_j; ``by_density``: dE/dd, 0 in padding.
+
+    ``work`` is as expand left it with GRADIENTS, or prepare_vjp.
+    """
     cdef Py_ssize_t species
-    begin_expansion(plan, env, GRADIENTS, work, out)
     repeat_weights(plan, by_density, <vec *> work.weights)
     for species in range(plan.n_species):
         if work.neighborhood.end[species] > work.neighborhood.begin[species]:

@@ -130,7 +130,7 @@ cdef inline const vec *nodes_of(
 
 cdef inline void fill_group(
     const RadialTable *table, const RadialPlaces *places, Py_ssize_t first, int repeat,
-    bint with_rows, bint with_slopes, bint interleaved, vec *rows, vec *slopes,
+    bint with_rows, bint with_slopes, bint with_plain, vec *rows, vec *slopes, vec *plain,
 ) noexcept nogil:
     """Of ``repeat`` entries, from ``first`` on; inlined with constants."""
     cdef const vec *weights = <const vec *> places.weights
@@ -142,7 +142,7 @@ cdef inline void fill_group(
     cdef vec changes[4]
     cdef vec x
     cdef Py_ssize_t length = row_length(table, rows), lanes = lanes_of(rows), at, v
-    cdef int i, k
+    cdef int i, k, step
     for i in range(repeat):
         nodes[i] = nodes_of(table, places.interval[first + i], length, rows)
         at = (first + i) // lanes * N_WEIGHTS * lanes + (first + i) % lanes
@@ -155,39 +155,45 @@ cdef inline void fill_group(
         for i in range(repeat):
             node = nodes[i] + v
             values[i] = changes[i] = splat(0, rows)
-            for k in range(6):  # the weights' order, see look_up
+            for step in range(6):
+                # Values at either node first, whose parts of a slope nearly cancel: then their
+                # rounding errors are those of products only. Row 3 has weight 5, see look_up.
+                k = step // 2 if step % 2 == 0 else 5 - step // 2
                 x = node[(k if k < 3 else 8 - k) * length]
                 if with_rows:
                     values[i] = values[i] + w[6 * i + k] * x
                 if with_slopes:
                     changes[i] = changes[i] + dw[6 * i + k] * x
-        if interleaved:
-            interleave(values, repeat)
+            if with_plain:
+                plain[i * length + v] = values[i]
+        interleave(values, repeat)
         interleave(changes, repeat)
         for i in range(repeat):
             if with_rows:
-                rows[repeat * v + i if interleaved else i * length + v] = values[i]
+                rows[repeat * v + i] = values[i]
             if with_slopes:
                 slopes[repeat * v + i] = changes[i]
 
 
 cdef inline void fill_some(
     const RadialTable *table, const RadialPlaces *places, Py_ssize_t begin, Py_ssize_t end,
-    int repeat, bint with_rows, bint with_slopes, bint interleaved, vec *rows, vec *slopes,
+    int repeat, bint with_rows, bint with_slopes, bint with_plain, vec *rows, vec *slopes,
+    vec *plain,
 ) noexcept nogil:
     """Call the instance for this ``repeat``; a vector of zeros follows what is interleaved."""
     cdef Py_ssize_t step = repeat * row_length(table, rows), i = begin
     while i < end:
         if repeat == 1:
-            fill_group(table, places, i, 1, with_rows, with_slopes, interleaved, rows, slopes)
+            fill_group(table, places, i, 1, with_rows, with_slopes, False, rows, slopes, plain)
         elif repeat == 2:
-            fill_group(table, places, i, 2, with_rows, with_slopes, interleaved, rows, slopes)
+            fill_group(table, places, i, 2, with_rows, with_slopes, with_plain, rows, slopes, plain)
         else:
-            fill_group(table, places, i, 4, with_rows, with_slopes, interleaved, rows, slopes)
+            fill_group(table, places, i, 4, with_rows, with_slopes, with_plain, rows, slopes, plain)
         rows += step
         slopes += step
+        plain += step
         i += repeat
-    if with_rows and interleaved:
+    if with_rows:
         rows[0] = splat(0, rows)
     if with_slopes:
         slopes[0] = splat(0, slopes)
@@ -203,14 +209,14 @@ cdef void radial_rows(
     ``begin`` is a multiple of ``repeat``; entries up to the next one after ``end`` are filled, too.
     """
     if part == ROWS:
-        fill_some(table, places, begin, end, repeat, True, False, True, rows, rows)
+        fill_some(table, places, begin, end, repeat, True, False, False, rows, rows, rows)
     else:
-        fill_some(table, places, begin, end, repeat, False, True, True, rows, rows)
+        fill_some(table, places, begin, end, repeat, False, True, False, rows, rows, rows)
 
 
 cdef void rows_and_slopes(
     const RadialTable *table, const RadialPlaces *places, Py_ssize_t begin, Py_ssize_t end,
-    int repeat, vec *rows, vec *slopes,
+    int repeat, vec *rows, vec *slopes, vec *plain,
 ) noexcept nogil:
-    """Both; but ``rows`` (n, row_length) are not interleaved."""
-    fill_some(table, places, begin, end, repeat, True, True, False, rows, slopes)
+    """Both; and ``plain`` (n, row_length), rows that are not interleaved, where repeat > 1."""
+    fill_some(table, places, begin, end, repeat, True, True, True, rows, slopes, plain)

@@ -19,7 +19,7 @@ from torchml_core.descriptors.density.kernel.coefficients cimport (
     Coefficients, coefficients_vjp, fill_coefficients, gather_gradients, lay_out_coefficients,
     most_neighbors, n_coefficients,
 )
-from torchml_core.descriptors.density.kernel.expansion cimport Expansion, begin_expansion
+from torchml_core.descriptors.density.kernel.expansion cimport Expansion
 from torchml_core.descriptors.density.kernel.power_spectrum cimport (
     power_spectrum, power_spectrum_jvp, power_spectrum_vjp, values_at_once,
 )
@@ -219,29 +219,27 @@ cdef inline void copy(const vec *block, Py_ssize_t n, vec *out) noexcept nogil:
 
 
 cdef inline void entries_of_atom(
-    const SoapPlan *plan, const Environment *env, Py_ssize_t lane, Buffers *buffers, vec *out
+    const SoapPlan *plan, const Environment *env, Buffers *buffers, vec *out
 ) noexcept nogil:
     """The blocks of all neighbors of one atom."""
-    cdef Expansion *expansion = &buffers.coefficients.expansion
+    cdef Expansion *expansion = &buffers.coefficients.expansions[0]
     cdef Py_ssize_t width = plan.spectrum.width, b, i, j, axis
     cdef vec *block
-    begin_expansion(&plan.expansion, env, GRADIENTS, expansion, out)
     for b in range(expansion.neighborhood.n // lanes_of(out)):
-        begin_entries(&plan.expansion, expansion, b, &buffers.jacobian, out)
+        begin_entries(&plan.expansion, &plan.spectrum, expansion, b, &buffers.jacobian, out)
         for i in range(lanes_of(out)):
             j = expansion.neighborhood.source[b * lanes_of(out) + i]
             if j < 0:
                 continue
             jacobian_of_entry(
-                &plan.expansion, &plan.spectrum, expansion, lane, b, i, env.neighbor_species[j],
+                &plan.expansion, &plan.spectrum, expansion, b, i, env.neighbor_species[j],
                 &buffers.jacobian, out,
             )
             for axis in range(3):
                 block = <vec *> buffers.jacobian.block[axis]
                 if plan.unit_norm:
                     project(
-                        number_at(<vec *> buffers.values, lane * width), buffers.inverse[lane],
-                        block, width, block,
+                        <const vec *> buffers.values, buffers.inverse[0], block, width, block,
                     )
                 copy(block, width, number_at(out, (3 * env.slot[j] + axis) * width))
 
@@ -250,17 +248,15 @@ cdef void jacobian(
     const SoapPlan *plan, const Environment *group, Py_ssize_t n_environments, void *scratch,
     vec *out,
 ) noexcept nogil:
+    """Of one atom after another: the first of ``expansions`` is that of the coefficients."""
     cdef Buffers buffers
-    cdef Py_ssize_t lane
-    begin(plan, group, n_environments, GRADIENTS, scratch, &buffers, out)
-    if plan.unit_norm:
-        unit_values(plan, n_environments, &buffers, <vec *> buffers.values)
-    begin_jacobian(
-        &plan.expansion, &plan.spectrum, &buffers.coefficients, n_environments, &buffers.jacobian,
-        out,
-    )
-    for lane in range(n_environments):
-        entries_of_atom(plan, group + lane, lane, &buffers, out)
+    cdef Py_ssize_t k
+    for k in range(n_environments):
+        begin(plan, group + k, 1, VALUES, scratch, &buffers, out)
+        if plan.unit_norm:
+            unit_values(plan, 1, &buffers, <vec *> buffers.values)
+        begin_jacobian(&plan.expansion, &plan.spectrum, &buffers.coefficients, &buffers.jacobian, out)
+        entries_of_atom(plan, group + k, &buffers, out)
 
 
 cdef void fill_verbs(Verbs *verbs, const vec *type_tag) noexcept:

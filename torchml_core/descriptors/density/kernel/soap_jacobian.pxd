@@ -7,10 +7,10 @@ from torchml_core.simd.vectors cimport vec
 
 
 cdef struct SpectrumJacobian:
-    void *coefficients          # (lanes, row_of_atom): (n_lm, n_channels, n_max) of each atom
+    void *coefficients          # (n_lm, n_channels, n_max) of one atom
     void *gradients             # (n_lm, 4) of one vector of entries: 2 S and ∇S
-    void *sums                  # (n_l, 4, n_channels * n_max) of one entry: 2 X and Y
-    void *transposed            # (4, n_channels * n_max, n_l): the same, n_l padded to vectors
+    void *sums                  # (n_l, 4, lanes, n_channels * n_max): 2 X and Y of these entries
+    void *transposed            # (4, n_channels * n_max, n_l) of one of them, padded to vectors
     void *padded                # (n_l, n_max): of one entry, both padded to vectors
     void *rows                  # (n_max, n_l): f
     void *slopes                # (n_max, n_l): f'
@@ -23,15 +23,14 @@ cdef void lay_out_jacobian(
 ) noexcept nogil
 cdef void begin_jacobian(
     const ExpansionPlan *expansion, const PowerSpectrumPlan *spectrum,
-    const Coefficients *coefficients, Py_ssize_t n_environments, SpectrumJacobian *work,
-    const vec *type_tag,
+    const Coefficients *coefficients, SpectrumJacobian *work, const vec *type_tag,
 ) noexcept nogil
 cdef void begin_entries(
-    const ExpansionPlan *plan, Expansion *expansion, Py_ssize_t b, SpectrumJacobian *work,
-    const vec *type_tag,
+    const ExpansionPlan *plan, const PowerSpectrumPlan *spectrum, Expansion *expansion,
+    Py_ssize_t b, SpectrumJacobian *work, const vec *type_tag,
 ) noexcept nogil
 cdef void jacobian_of_entry(
     const ExpansionPlan *plan, const PowerSpectrumPlan *spectrum, const Expansion *expansion,
-    Py_ssize_t atom, Py_ssize_t b, Py_ssize_t lane, int species, SpectrumJacobian *work,
+    Py_ssize_t b, Py_ssize_t lane, int species, SpectrumJacobian *work,
     const vec *type_tag,
 ) noexcept nogil

@@ -16,9 +16,7 @@ from libc.stdint cimport int32_t
 
 from torchml_core.descriptors.density.kernel.coefficients cimport n_coefficients, write_rows
 from torchml_core.descriptors.density.kernel.expansion cimport weight_in_channel
-from torchml_core.descriptors.density.kernel.radial_table cimport (
-    ROWS, SLOPES, radial_rows, row_length,
-)
+from torchml_core.descriptors.density.kernel.radial_table cimport row_length, rows_and_slopes
 from torchml_core.descriptors.density.kernel.solid_harmonics cimport solid_harmonics_gradients
 from torchml_core.simd.products cimport Product, product
 from torchml_core.simd.vectors cimport (
@@ -45,7 +43,7 @@ cdef void lay_out_jacobian(
         free_bytes, (n_coefficients(expansion) + 2 * MOST_LANES) * MOST_LANES * sizeof(double)
     )
     work.gradients = carve(free_bytes, 4 * expansion.n_lm * SIMD_BYTES)
-    work.sums = carve(free_bytes, 4 * n * of_l)
+    work.sums = carve(free_bytes, 4 * n * of_l * MOST_LANES)
     work.transposed = carve(free_bytes, 4 * n * of_l)
     work.padded = carve(free_bytes, (spectrum.n_max + MOST_LANES) * of_l)
     work.rows = carve(free_bytes, (spectrum.n_max + MOST_LANES) * of_l)
@@ -62,57 +60,27 @@ cdef inline void clear(vec *array, Py_ssize_t n) noexcept nogil:
 
 cdef void begin_jacobian(
     const ExpansionPlan *expansion, const PowerSpectrumPlan *spectrum,
-    const Coefficients *coefficients, Py_ssize_t n_environments, SpectrumJacobian *work,
-    const vec *type_tag,
+    const Coefficients *coefficients, SpectrumJacobian *work, const vec *type_tag,
 ) noexcept nogil:
-    """Once per group: coefficients in a row for each atom; zeros for l beyond l_max."""
+    """Once per atom, the first of the group: its coefficients in a row; zeros for l beyond l_max."""
     cdef Py_ssize_t lanes = lanes_of(type_tag), row = row_of_atom(expansion, type_tag)
     cdef Py_ssize_t of_l = vectors_for(spectrum.l_max + 1, type_tag) * lanes
     cdef vec *rows = <vec *> work.coefficients
-    clear(rows, n_environments * row // lanes)
-    write_rows(
-        <const vec *> coefficients.values, 0, n_coefficients(expansion), row, n_environments, rows
-    )
+    clear(rows, row // lanes)
+    write_rows(<const vec *> coefficients.values, 0, n_coefficients(expansion), row, 1, rows)
     clear(
         <vec *> work.sums,
-        4 * of_l * vectors_for(spectrum.n_channels * spectrum.n_max, type_tag),
+        4 * lanes * of_l * vectors_for(spectrum.n_channels * spectrum.n_max, type_tag),
     )
     clear(<vec *> work.padded, of_l * vectors_for(spectrum.n_max, type_tag))
 
 
-cdef void begin_entries(
-    const ExpansionPlan *plan, Expansion *expansion, Py_ssize_t b, SpectrumJacobian *work,
-    const vec *type_tag,
-) noexcept nogil:
-    """Once per vector of entries: rows, slopes; 2 S and ∇S, both times the norms."""
-    cdef const vec *harmonics = <const vec *> expansion.harmonics + b * plan.n_lm
-    cdef vec *x = <vec *> expansion.gradients
-    cdef vec *y = x + plan.n_lm
-    cdef vec *z = y + plan.n_lm
-    cdef vec *out = <vec *> work.gradients
-    cdef vec norm
-    cdef Py_ssize_t lanes = lanes_of(type_tag), first = b * lanes, k
-    radial_rows(
-        &plan.table, &expansion.places, ROWS, first, first + lanes, 1, <vec *> expansion.rows
-    )
-    radial_rows(
-        &plan.table, &expansion.places, SLOPES, first, first + lanes, 1, <vec *> expansion.slopes
-    )
-    solid_harmonics_gradients(plan.l_max, harmonics, x, y, z)
-    for k in range(plan.n_lm):
-        norm = splat(plan.norms[k] / plan.cutoff, type_tag)
-        out[4 * k] = splat(2 * plan.norms[k], type_tag) * harmonics[k]
-        out[4 * k + 1] = norm * x[k]
-        out[4 * k + 2] = norm * y[k]
-        out[4 * k + 3] = norm * z[k]
-
-
 cdef inline void sum_over_m(
-    const PowerSpectrumPlan *spectrum, const vec *coefficients, Py_ssize_t lane,
-    SpectrumJacobian *work, const vec *type_tag,
+    const PowerSpectrumPlan *spectrum, SpectrumJacobian *work, const vec *type_tag
 ) noexcept nogil:
-    """2 X and Y of one entry, for each l and (q, n)."""
+    """2 X and Y of a vector of entries, for each l and (q, n): numbers of ``gradients`` are rows."""
     cdef const vec *gradients = <const vec *> work.gradients
+    cdef const vec *coefficients = <const vec *> work.coefficients
     cdef vec *sums = <vec *> work.sums
     cdef Py_ssize_t lanes = lanes_of(type_tag), row = spectrum.n_channels * spectrum.n_max
     cdef Py_ssize_t n = vectors_for(row, type_tag)
@@ -121,16 +89,42 @@ cdef inline void sum_over_m(
     p.repeat = 1
     p.a_outer = p.b_outer = 0
     p.a_inner = 4 * lanes
-    p.a_row = lanes
+    p.a_row = 1
     p.b_inner = row
     p.out_row = n
     p.out_vector = 1
     for l in range(spectrum.l_max + 1):
         p.n_all = p.n_inner = 2 * l + 1
         product(
-            &p, number_at(gradients, 4 * l * l * lanes + lane),
-            number_at(coefficients, l * l * row), sums + 4 * l * n, 4, n, False,
+            &p, gradients + 4 * l * l, number_at(coefficients, l * l * row),
+            sums + 4 * lanes * l * n, 4 * lanes, n, False,
         )
+
+
+cdef void begin_entries(
+    const ExpansionPlan *plan, const PowerSpectrumPlan *spectrum, Expansion *expansion,
+    Py_ssize_t b, SpectrumJacobian *work, const vec *type_tag,
+) noexcept nogil:
+    """Once per vector of entries: rows, slopes, and ``sums``; so there are enough sums at once."""
+    cdef const vec *harmonics = <const vec *> expansion.harmonics + b * plan.n_lm
+    cdef vec *x = <vec *> expansion.gradients
+    cdef vec *y = x + plan.n_lm
+    cdef vec *z = y + plan.n_lm
+    cdef vec *out = <vec *> work.gradients
+    cdef vec norm
+    cdef Py_ssize_t lanes = lanes_of(type_tag), first = b * lanes, k
+    rows_and_slopes(
+        &plan.table, &expansion.places, first, first + lanes, 1, <vec *> expansion.rows,
+        <vec *> expansion.slopes, <vec *> expansion.rows,
+    )
+    solid_harmonics_gradients(plan.l_max, harmonics, x, y, z)
+    for k in range(plan.n_lm):
+        norm = splat(plan.norms[k] / plan.cutoff, type_tag)
+        out[4 * k] = splat(2 * plan.norms[k], type_tag) * harmonics[k]
+        out[4 * k + 1] = norm * x[k]
+        out[4 * k + 2] = norm * y[k]
+        out[4 * k + 3] = norm * z[k]
+    sum_over_m(spectrum, work, type_tag)
 
 
 cdef inline void transpose_all(
@@ -197,7 +191,7 @@ cdef inline void block_of_row(
 
 cdef void jacobian_of_entry(
     const ExpansionPlan *plan, const PowerSpectrumPlan *spectrum, const Expansion *expansion,
-    Py_ssize_t atom, Py_ssize_t b, Py_ssize_t lane, int species, SpectrumJacobian *work,
+    Py_ssize_t b, Py_ssize_t lane, int species, SpectrumJacobian *work,
     const vec *type_tag,
 ) noexcept nogil:
     """Fill ``block`` with the derivatives with respect to one entry, in three rows of values.
@@ -216,16 +210,11 @@ cdef void jacobian_of_entry(
     cdef vec z = splat(get(<const vec *> expansion.neighborhood.z, b * lanes + lane), type_tag)
     cdef double weight_i, weight_j
     cdef int axis
-    sum_over_m(
-        spectrum,
-        number_at(<const vec *> work.coefficients, atom * row_of_atom(plan, type_tag)), lane, work,
-        type_tag,
-    )
     row = vectors_for(n, type_tag) * lanes * of_l
     for k in range(4):
         transpose_all(
-            n, n_l, <const vec *> work.sums + k * vectors_for(n, type_tag),
-            4 * vectors_for(n, type_tag), transposed + k * row,
+            n, n_l, <const vec *> work.sums + (k * lanes + lane) * vectors_for(n, type_tag),
+            4 * lanes * vectors_for(n, type_tag), transposed + k * row,
         )
     transpose_row(spectrum, <const vec *> expansion.rows + lane * length, work, f)
     transpose_row(spectrum, <const vec *> expansion.slopes + lane * length, work, df)

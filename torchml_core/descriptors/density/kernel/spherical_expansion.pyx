@@ -10,9 +10,7 @@ from torchml_core.descriptors.density.kernel.coefficients cimport (
 from torchml_core.descriptors.density.kernel.expansion cimport (
     Expansion, ExpansionPlan, begin_expansion, weight_in_channel,
 )
-from torchml_core.descriptors.density.kernel.radial_table cimport (
-    ROWS, SLOPES, radial_rows, row_length,
-)
+from torchml_core.descriptors.density.kernel.radial_table cimport row_length, rows_and_slopes
 from torchml_core.descriptors.density.kernel.solid_harmonics cimport solid_harmonics_gradients
 from torchml_core.kernels.verbs cimport (
     GRADIENTS, TANGENTS, VALUES, Environment, Purpose, ScratchSize, Verb, Verbs,
@@ -147,11 +145,9 @@ cdef inline void entries_of_atom(
     begin_expansion(plan, env, GRADIENTS, work, out)
     gradients = <vec *> work.gradients
     for b in range(work.neighborhood.n // lanes):
-        radial_rows(
-            &plan.table, &work.places, ROWS, b * lanes, (b + 1) * lanes, 1, <vec *> work.rows
-        )
-        radial_rows(
-            &plan.table, &work.places, SLOPES, b * lanes, (b + 1) * lanes, 1, <vec *> work.slopes
+        rows_and_slopes(
+            &plan.table, &work.places, b * lanes, (b + 1) * lanes, 1, <vec *> work.rows,
+            <vec *> work.slopes, <vec *> work.rows,
         )
         solid_harmonics_gradients(
             plan.l_max, <const vec *> work.harmonics + b * plan.n_lm, gradients,
@@ -173,7 +169,7 @@ cdef void jacobian(
     cdef Py_ssize_t k
     lay_out_buffers(plan, most_neighbors(group, n_environments), <char *> scratch, &buffers)
     for k in range(n_environments):
-        entries_of_atom(plan, group + k, &buffers.coefficients.expansion, out)
+        entries_of_atom(plan, group + k, &buffers.coefficients.expansions[0], out)
 
 
 cdef void fill_verbs(Verbs *verbs, const vec *type_tag) noexcept:

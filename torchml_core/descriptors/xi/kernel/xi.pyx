@@ -11,12 +11,8 @@ from torchml_core.descriptors.density.kernel.coefficients cimport (
     Coefficients, coefficients_vjp, fill_coefficients, gather_gradients, lay_out_coefficients,
     most_neighbors, n_coefficients, write_rows,
 )
-from torchml_core.descriptors.density.kernel.expansion cimport (
-    Expansion, ExpansionPlan, begin_expansion,
-)
-from torchml_core.descriptors.density.kernel.radial_table cimport (
-    ROWS, SLOPES, Part, radial_rows, row_length,
-)
+from torchml_core.descriptors.density.kernel.expansion cimport Expansion, ExpansionPlan
+from torchml_core.descriptors.density.kernel.radial_table cimport row_length, rows_and_slopes
 from torchml_core.descriptors.density.kernel.solid_harmonics cimport solid_harmonics_gradients
 from torchml_core.descriptors.xi.kernel.products cimport products, products_jvp, products_vjp
 from torchml_core.kernels.verbs cimport (
@@ -130,16 +126,19 @@ cdef void vjp(
 
 
 cdef inline void transpose_rows(
-    const XiPlan *plan, Expansion *work, Part part, Py_ssize_t b, vec *out
+    const XiPlan *plan, Expansion *work, Py_ssize_t b, vec *rows, vec *slopes
 ) noexcept nogil:
-    """Rows of one vector of entries, or their slopes: ``out`` (functions,)."""
-    cdef Py_ssize_t lanes = lanes_of(out), length = row_length(&plan.expansion.table, out), v
-    cdef vec *rows = <vec *> work.rows
-    radial_rows(
-        &plan.expansion.table, &work.places, part, b * lanes, (b + 1) * lanes, 1, rows
+    """Of one vector of entries: ``rows`` and ``slopes`` (functions,)."""
+    cdef Py_ssize_t lanes = lanes_of(rows), length = row_length(&plan.expansion.table, rows), v
+    cdef vec *of_entries = <vec *> work.rows
+    cdef vec *slopes_of_entries = <vec *> work.slopes
+    rows_and_slopes(
+        &plan.expansion.table, &work.places, b * lanes, (b + 1) * lanes, 1, of_entries,
+        slopes_of_entries, of_entries,
     )
     for v in range(length):
-        transpose(out + v * lanes, 1, rows + v, length)
+        transpose(rows + v * lanes, 1, of_entries + v, length)
+        transpose(slopes + v * lanes, 1, slopes_of_entries + v, length)
 
 
 cdef inline void changes_along(
@@ -191,8 +190,7 @@ cdef inline void jacobian_of_entries(
         plan.expansion.l_max, <const vec *> work.harmonics + b * n_lm,
         gradients, gradients + n_lm, gradients + 2 * n_lm,
     )
-    transpose_rows(plan, work, ROWS, b, <vec *> buffers.rows)
-    transpose_rows(plan, work, SLOPES, b, <vec *> buffers.slopes)
+    transpose_rows(plan, work, b, <vec *> buffers.rows, <vec *> buffers.slopes)
     for axis in range(3):
         changes_along(plan, buffers, work, b, axis, changes)
         products_jvp(
@@ -211,20 +209,20 @@ cdef void jacobian(
     const XiPlan *plan, const Environment *group, Py_ssize_t n_environments, void *scratch,
     vec *out,
 ) noexcept nogil:
+    """Of one atom after another: the first of ``expansions`` is that of the coefficients."""
     cdef Buffers buffers
     cdef vec *coefficients
-    cdef Expansion *work = &buffers.coefficients.expansion
-    cdef Py_ssize_t lane, b, k
-    begin(plan, group, n_environments, GRADIENTS, scratch, &buffers, out)
-    coefficients = <vec *> buffers.of_one
-    for lane in range(n_environments):
-        begin_expansion(&plan.expansion, group + lane, GRADIENTS, work, out)
+    cdef Expansion *work = &buffers.coefficients.expansions[0]
+    cdef Py_ssize_t i, b, k
+    for i in range(n_environments):
+        begin(plan, group + i, 1, VALUES, scratch, &buffers, out)
+        coefficients = <vec *> buffers.of_one
         for k in range(plan.products.n_coefficients):
             coefficients[k] = splat(
-                get(<const vec *> buffers.coefficients.values, k * lanes_of(out) + lane), out
+                get(<const vec *> buffers.coefficients.values, k * lanes_of(out)), out
             )
         for b in range(work.neighborhood.n // lanes_of(out)):
-            jacobian_of_entries(plan, group + lane, &buffers, work, b, coefficients, out)
+            jacobian_of_entries(plan, group + i, &buffers, work, b, coefficients, out)
 
 
 cdef void fill_verbs(Verbs *verbs, const vec *type_tag) noexcept:
