@@ -35,8 +35,8 @@ cdef struct Expansion:
     void *rows                  # of the entries of one species, or of one vector, see radial_rows
     void *plain                 # of one vector of entries, see rows_and_slopes
     void *sums                  # (n_lm, n_species, n): vectors, before they are folded
-    void *weights               # the same: dE with respect to the sums, each number repeated
-    void *sums_along            # of the entries of one species: X times slopes
+    void *weights               # the same: dE with respect to the sums, where numbers are repeated
+    void *sums_along            # (n vectors,) of the entries of one species: X times slopes
     void *by_harmonic           # (n vectors, n_lm): A of the entries of one species
     void *gradients             # (3, n_lm) of one vector of entries
 

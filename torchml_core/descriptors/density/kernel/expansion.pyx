@@ -261,13 +261,13 @@ cdef void prepare_vjp(
 
 
 cdef inline void repeat_weights(
-    const ExpansionPlan *plan, const vec *by_density, vec *weights
+    int repeat, Py_ssize_t n_vectors, const vec *by_density, vec *weights
 ) noexcept nogil:
-    """Each number as often as entries share a vector."""
-    cdef int repeat = repeat_of(plan, weights), k
+    """Each number as often as entries share a vector; inlined with a constant."""
     cdef Py_ssize_t v
+    cdef int k
     cdef vec[4] copies
-    for v in range(density_vectors(plan, weights)):
+    for v in range(n_vectors):
         for k in range(repeat):
             copies[k] = by_density[v]
         interleave(copies, repeat)
@@ -302,8 +302,11 @@ cdef inline void fill_by_harmonic(
         transposed += plan.table.n_of_l[l] * n_vectors
 
 
-cdef inline vec sums_of_entries(const vec *sums, int repeat) noexcept nogil:
-    """One number for each of a vector of entries, from a vector for each ``repeat`` of them."""
+cdef inline vec sums_of_entries(int repeat, const vec *sums) noexcept nogil:
+    """One number for each of a vector of entries, from a vector for each ``repeat`` of them.
+
+    Inlined with a constant.
+    """
     cdef Py_ssize_t lanes = lanes_of(sums), k
     cdef vec[MOST_LANES] transposed
     cdef vec[4] totals
@@ -351,16 +354,20 @@ cdef inline void along_groups(
 
 
 cdef inline void sum_along_slopes(
-    int repeat, const ExpansionPlan *plan, Expansion *work, Py_ssize_t species, Py_ssize_t begin,
-    Py_ssize_t n_vectors, const vec *type_tag,
+    int repeat, const ExpansionPlan *plan, Expansion *work, const vec *weights,
+    Py_ssize_t species, Py_ssize_t n_vectors, const vec *type_tag,
 ) noexcept nogil:
-    """``sums_along`` of all groups of entries, as many at a time as there are registers for."""
+    """``sums_along``, of as many groups of entries at a time as there are registers for.
+
+    ``weights``: dE with respect to the sums, see repeat_weights.
+    """
     cdef Py_ssize_t lanes = lanes_of(type_tag), n_groups = lanes // repeat, b, first
+    cdef Py_ssize_t begin = work.neighborhood.begin[species]
     cdef Py_ssize_t row = repeat * row_length(&plan.table, type_tag) * lanes
-    cdef const vec *weights = <const vec *> work.weights
     cdef const vec *harmonics
     cdef const vec *slopes = <const vec *> work.slopes
     cdef vec *out = <vec *> work.sums_along
+    cdef vec[MOST_LANES] sums
     slopes += begin * row_length(&plan.table, type_tag)
     weights += species * vectors_for(repeat * plan.n_max, type_tag)
     for b in range(n_vectors):
@@ -369,25 +376,26 @@ cdef inline void sum_along_slopes(
         while first < n_groups:
             if SIMD_BYTES == 64 and n_groups >= 8:
                 along_groups(
-                    8, plan, repeat, number_at(harmonics, first * repeat), weights, slopes, row, out
+                    8, plan, repeat, number_at(harmonics, first * repeat), weights, slopes, row,
+                    sums + first,
                 )
                 first += 8
-                out += 8
                 slopes += 8 * row // lanes
             elif n_groups >= 4:
                 along_groups(
-                    4, plan, repeat, number_at(harmonics, first * repeat), weights, slopes, row, out
+                    4, plan, repeat, number_at(harmonics, first * repeat), weights, slopes, row,
+                    sums + first,
                 )
                 first += 4
-                out += 4
                 slopes += 4 * row // lanes
             else:
                 along_groups(
-                    1, plan, repeat, number_at(harmonics, first * repeat), weights, slopes, row, out
+                    1, plan, repeat, number_at(harmonics, first * repeat), weights, slopes, row,
+                    sums + first,
                 )
                 first += 1
-                out += 1
                 slopes += row // lanes
+        out[b] = sums_of_entries(repeat, sums)
 
 
 cdef inline void put_gradient(
@@ -412,18 +420,18 @@ cdef inline void expand_vjp_of_species(
     cdef vec scale = splat(1 / plan.cutoff, out), along, x, y, z
     fill_by_harmonic(plan, work, by_density, species, n_vectors, out)
     if repeat == 1:
-        sum_along_slopes(1, plan, work, species, begin, n_vectors, out)
+        sum_along_slopes(1, plan, work, by_density, species, n_vectors, out)
     elif repeat == 2:
-        sum_along_slopes(2, plan, work, species, begin, n_vectors, out)
+        sum_along_slopes(2, plan, work, <const vec *> work.weights, species, n_vectors, out)
     else:
-        sum_along_slopes(4, plan, work, species, begin, n_vectors, out)
+        sum_along_slopes(4, plan, work, <const vec *> work.weights, species, n_vectors, out)
     for i in range(n_vectors):
         b = begin // lanes + i
         solid_harmonics_vjp(
             plan.l_max, <const vec *> work.harmonics + b * plan.n_lm,
             <const vec *> work.by_harmonic + i * plan.n_lm, &x, &y, &z,
         )
-        along = 2 * sums_of_entries(sums + i * (lanes // repeat), repeat)
+        along = 2 * sums[i]
         x = scale * x + along * xs[b]
         y = scale * y + along * ys[b]
         z = scale * z + along * zs[b]
@@ -439,8 +447,12 @@ cdef void expand_vjp(
 
     ``work`` is as expand left it with GRADIENTS, or prepare_vjp.
     """
+    cdef int repeat = repeat_of(plan, out)
     cdef Py_ssize_t species
-    repeat_weights(plan, by_density, <vec *> work.weights)
+    if repeat == 2:
+        repeat_weights(2, density_vectors(plan, out), by_density, <vec *> work.weights)
+    elif repeat == 4:
+        repeat_weights(4, density_vectors(plan, out), by_density, <vec *> work.weights)
     for species in range(plan.n_species):
         if work.neighborhood.end[species] > work.neighborhood.begin[species]:
             expand_vjp_of_species(plan, env, work, by_density, species, out)
