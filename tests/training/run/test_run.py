@@ -19,6 +19,7 @@ from torchml_core.errors import InputError, ModelError
 from torchml_core.training.run import pipeline, train
 from torchml_core.training.run.check import check
 from torchml_core.training.run.descriptor import descriptor_of
+from torchml_core.training.run.errors import Errors, contradicting
 from torchml_core.training.run.folder import RunFolder
 from torchml_core.training.run.screen import Screen
 from torchml_core.training.run.settings import read_settings
@@ -241,3 +242,13 @@ def test_killed_at_any_moment(config, tmp_path):
     assert "\x1b" not in done.stdout + done.stderr
     same_weights(weights(tmp_path / "again"), whole)
     assert len(read(tmp_path / "silicon.extxyz", ":")) == 20
+
+
+def test_energies_that_contradict_forces_are_told_apart():
+    expected = {"energy": {"a": 0.001, "b": 0.08}, "forces": {"a": 0.01, "b": 0.01}}
+    assert contradicting(expected) == ("b",)
+    assert contradicting({"energy": {"a": 1.0}}) == ()
+    own = {"a": {"energy": (0.002, 5)}, "b": {"energy": (0.09, 5)}, "all": {"energy": (0.07, 10)}}
+    text = "energy 2 meV/atom (without energies that do not fit their forces: 'b' 90 meV/atom)"
+    assert Errors(own, {}, {}).in_words(("b",)) == text
+    assert Errors(own, {}, {}).in_words(()) == "energy 70 meV/atom"

@@ -9,8 +9,19 @@ import torch
 
 from torchml_core.dataset.example import NAMES
 from torchml_core.nn import DescriptorModel
+from torchml_core.training.expected_errors import LENGTH
+from torchml_core.training.run.screen import in_words
 
 AT_ONCE = 32  # structures
+
+
+def contradicting(expected):
+    """Kinds whose energies contradict their forces, by the errors that are expected of both."""
+    forces = expected.get("forces")
+    if not forces:
+        return ()
+    most = LENGTH * float(np.sqrt(np.mean(np.square(list(forces.values())))))
+    return tuple(kind for kind, x in expected.get("energy", {}).items() if x > most)
 
 
 class Errors(NamedTuple):
@@ -35,6 +46,27 @@ class Errors(NamedTuple):
         """The error of a label, or None."""
         found = self.by_kind.get(kind, {}).get(label)
         return None if found is None else found[0]
+
+    def in_words(self, odd):
+        """The errors of all structures as text.
+
+        Parameters
+        ----------
+        odd : tuple of str
+            Kinds whose energies contradict their forces: the error of their energies is apart.
+        """
+        own = {label: self.of(label) for label in NAMES}
+        there = [kind for kind in odd if self.of("energy", kind) is not None]
+        rest = [
+            x["energy"]
+            for kind, x in self.by_kind.items()
+            if "energy" in x and kind != "all" and kind not in odd
+        ]
+        if not there or not rest:
+            return in_words(own)
+        own["energy"] = float(np.sqrt(sum(n * x**2 for x, n in rest) / sum(n for _, n in rest)))
+        apart = ", ".join(f"{kind!r} {1e3 * self.of('energy', kind):.3g}" for kind in there)
+        return f"{in_words(own)} (without energies that do not fit their forces: {apart} meV/atom)"
 
     def score(self, expected):
         """Mean squares relative to what is expected, summed over labels; lower is better."""

@@ -7,9 +7,8 @@ import time
 
 from torchml_core.training.linear import fit_linear
 from torchml_core.training.run.candidates import Candidate, network, polynomials
-from torchml_core.training.run.errors import errors_of
+from torchml_core.training.run.errors import Errors, contradicting, errors_of
 from torchml_core.training.run.recipe import batch_size
-from torchml_core.training.run.screen import in_words
 from torchml_core.training.second_order import KalmanFilter, LevenbergMarquardt
 from torchml_core.training.trainer import Trainer
 
@@ -183,10 +182,10 @@ class Fits:
         last = self.candidates[-1]
         if not (last.stage == stage.name and "seconds" in last.facts):
             return
-        errors = {label: x for label, (x, _) in last.facts["validation"]["all"].items()}
+        found = Errors(last.facts["validation"], {}, {}).in_words(contradicting(self.expected))
         self.run.screen.say(
             f"{stage.name}: {last.facts['n_parameters']} parameters in"
-            f" {last.facts['seconds']:.1f} s; {in_words(errors)} on validation structures"
+            f" {last.facts['seconds']:.1f} s; {found} on validation structures"
         )
 
 

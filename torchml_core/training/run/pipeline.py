@@ -12,10 +12,10 @@ from torchml_core.training.run import recipe, report
 from torchml_core.training.run.candidates import Mean, write_model
 from torchml_core.training.run.check import check
 from torchml_core.training.run.descriptor import descriptor_of
-from torchml_core.training.run.errors import errors_of
+from torchml_core.training.run.errors import contradicting, errors_of
 from torchml_core.training.run.fits import Fits
 from torchml_core.training.run.folder import RunFolder, digest
-from torchml_core.training.run.screen import Screen, in_words
+from torchml_core.training.run.screen import Screen
 from torchml_core.training.run.structures import paths_of, read_all
 
 # Of the time limit, for what comes after the last stage: the check, errors, plots.
@@ -110,9 +110,9 @@ class Run:
             "errors": {name: own.by_kind for name, own in errors.items()},
         }
         self.folder.save_state()
+        odd = contradicting(self.members[0].expected)
         for name, own in errors.items():
-            found = {label: own.of(label) for label in ("energy", "forces", "stress")}
-            self.screen.say(f"errors on {name} structures: {in_words(found)}")
+            self.screen.say(f"errors on {name} structures: {own.in_words(odd)}")
         self.screen.say(f"{self.folder.model}: the model ({stage}); report.md has its errors")
         return finished
 

@@ -9,6 +9,7 @@ import torch
 
 import torchml_core
 from torchml_core.training.run import plots
+from torchml_core.training.run.errors import contradicting
 
 LABELS = {"energy": "meV/atom", "forces": "meV/Å", "stress": "meV/Å³"}
 
@@ -16,12 +17,13 @@ LABELS = {"energy": "meV/atom", "forces": "meV/Å", "stress": "meV/Å³"}
 def write(run, finished, checked) -> None:
     """Write report.md and its pictures into the folder of the run."""
     pictures = plots.write(run, finished)
+    odd = contradicting(run.members[0].expected)
     parts = [
         f"# {run.folder.path.name}\n",
         _summary(run, finished, checked),
         "## Errors\n\nRoot mean squares.\n",
         *(
-            f"### {name.capitalize()} structures\n\n{_errors(own)}"
+            f"### {name.capitalize()} structures\n\n{own.in_words(odd)}\n\n{_errors(own)}"
             for name, own in finished.errors.items()
         ),
         _pictures(pictures),
