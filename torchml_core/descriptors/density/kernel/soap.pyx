@@ -255,7 +255,9 @@ cdef void jacobian(
         begin(plan, group + k, 1, VALUES, scratch, &buffers, out)
         if plan.unit_norm:
             unit_values(plan, 1, &buffers, <vec *> buffers.values)
-        begin_jacobian(&plan.expansion, &plan.spectrum, &buffers.coefficients, &buffers.jacobian, out)
+        begin_jacobian(
+            &plan.expansion, &plan.spectrum, &buffers.coefficients, &buffers.jacobian, out
+        )
         entries_of_atom(plan, group + k, &buffers, out)
 
 

@@ -62,7 +62,7 @@ cdef void begin_jacobian(
     const ExpansionPlan *expansion, const PowerSpectrumPlan *spectrum,
     const Coefficients *coefficients, SpectrumJacobian *work, const vec *type_tag,
 ) noexcept nogil:
-    """Once per atom, the first of the group: its coefficients in a row; zeros for l beyond l_max."""
+    """Once per atom, the first of a group: its coefficients in a row; zeros for l beyond l_max."""
     cdef Py_ssize_t lanes = lanes_of(type_tag), row = row_of_atom(expansion, type_tag)
     cdef Py_ssize_t of_l = vectors_for(spectrum.l_max + 1, type_tag) * lanes
     cdef vec *rows = <vec *> work.coefficients
@@ -78,7 +78,7 @@ cdef void begin_jacobian(
 cdef inline void sum_over_m(
     const PowerSpectrumPlan *spectrum, SpectrumJacobian *work, const vec *type_tag
 ) noexcept nogil:
-    """2 X and Y of a vector of entries, for each l and (q, n): numbers of ``gradients`` are rows."""
+    """2 X and Y of a vector of entries, for each l and (q, n); ``gradients`` has their factors."""
     cdef const vec *gradients = <const vec *> work.gradients
     cdef const vec *coefficients = <const vec *> work.coefficients
     cdef vec *sums = <vec *> work.sums
