@@ -8,7 +8,7 @@ group, without the rows.
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import cho_solve, cholesky, eigh, solve_triangular
+from scipy.linalg import cho_solve, eigh, solve_triangular
 
 ROWS_AT_ONCE = 1024
 RIDGES = 10.0 ** np.arange(-14, 1)
@@ -151,7 +151,7 @@ def _factor(matrix, scale, ridge):
         own = _scaled(matrix, scale)
         own[np.diag_indices(len(own))] += ridge
         try:
-            return cholesky(own.T, lower=True, overwrite_a=True)
+            return np.linalg.cholesky(own)
         except np.linalg.LinAlgError:
             if not 0 < ridge < 1:
                 raise
