@@ -22,10 +22,10 @@ def name(request, collection, example_folders):
 def example(examples, lmp, folder):
     """Run an input as the page says, in a folder of its own."""
 
-    def of(file, **variables):
+    def of(file, environment=(), **variables):
         shutil.copy(examples / "lammps" / file, folder)
         words = [word for key, value in variables.items() for word in ("-var", key, value)]
-        return run(["lmp", "-in", file, "-log", "log.lammps", *words], folder).good()
+        return run(["lmp", "-in", file, "-log", "log.lammps", *words], folder, environment).good()
 
     return of
 
@@ -49,7 +49,9 @@ def test_constant_pressure(example, collection, example_folders):
 
 
 def test_minimization(example, name):
-    (table,) = example("minimize.in", model=name).thermo()
+    # a vacancy is outside of SymmetryFunctions_Si's training range, which is reported on stderr
+    quiet = {"TORCHML_CORE_KIM_SHOW_EXTRAPOLATIONS": "none"}
+    (table,) = example("minimize.in", quiet, model=name).thermo()
     assert table["PotEng"][-1] < table["PotEng"][0]
     assert table["Fnorm"][-1] < 1e-3 < table["Fnorm"][0]
 
