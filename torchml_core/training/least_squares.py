@@ -28,7 +28,6 @@ FIRST_RIDGE = 1e-12
 # Energies count little in the first fit: forces tell what is wrong with energies, for example if
 # those of some kinds of structures contain a kinetic energy.
 HINDERED = 100.0
-POWER = 0.75  # of the number of rows, like which a label counts
 ABOUT_AS_GOOD = 1.2  # of squares of errors
 MATRICES = 128 * 2**20  # bytes, of those of forces and stresses of separate kinds
 SMALLEST_ERROR = 5e-3  # of a group, relative to the root mean square of its targets
@@ -239,14 +238,14 @@ class LeastSquares:
     def _weights(groups, sizes):
         """Return the weight of a row of each group.
 
-        Rows of a label count like a power of their number. If they counted like their number, as
+        Rows of a label count like their number's root. If they counted like their number, as
         errors that are random would, energies would hardly count beside forces; if all labels had
         the same weight in total, a few energies would be fitted exactly, at the forces' expense.
         """
         totals = dict.fromkeys(NAMES, 0.0)
         for (name, _), group in groups.items():
             totals[name] += group.n_rows
-        return {key: 1 / (totals[key[0]] ** (1 - POWER) * sizes[key] ** 2) for key in groups}
+        return {key: 1 / (totals[key[0]] ** 0.5 * sizes[key] ** 2) for key in groups}
 
     def refitted(self, ridge, sizes):
         """Return the coefficients of a fit to all structures, those of the validation too."""

@@ -99,8 +99,8 @@ def fit_linear(
 
     Notes
     -----
-    Energies count by their error per atom. All energies, forces and stresses count like their
-    number to the power of 3/4.
+    Energies count by their error per atom. All energies, forces and stresses count like the root of
+    their number.
     """
     problem = LeastSquares(
         descriptor, data, degree, components, validation, isolated, seed, n_threads

@@ -13,7 +13,7 @@ from torchml_core.errors import InputError
 COMPONENTS = (60, 50, 40, 30, 24, 16, 12, 8)
 FLOPS = 1.5e10  # of products of matrices per second, cautiously
 SHARE = 0.25  # of the time limit, for the model with products
-ROWS_PER_COEFFICIENT = 40  # fewer are overfitted
+ROWS_PER_COEFFICIENT = 20  # fewer are overfitted
 
 
 class Stage(NamedTuple):
