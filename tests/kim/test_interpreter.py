@@ -9,7 +9,7 @@ import pytest
 import structures
 from ase.io.lammpsdata import write_lammps_data
 from requirements import need
-from simulators import lammps, run
+from simulators import QUIET, lammps, run
 
 import torchml_core as tm
 from torchml_core.kim import system
@@ -62,9 +62,7 @@ def test_threads_of_a_host(how, host, cluster, our_models, tmp_path):
 
 
 def check_host(how, model, host, cluster, our_models, tmp_path):
-    # the cluster is outside of SymmetryFunctions_Si's training range, which is reported on stderr
-    quiet = {"TORCHML_CORE_KIM_SHOW_EXTRAPOLATIONS": "none"}
-    done = run([host, model, "cluster", how], tmp_path, quiet).good()
+    done = run([host, model, "cluster", how], tmp_path, QUIET).good()
     expected = tm.PortableModel.load(our_models[model]).evaluate(cluster)
     energy, *forces = done.stdout.splitlines()
     assert float(energy) == pytest.approx(expected.energy, rel=1e-12)

@@ -9,7 +9,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.io.lammpsdata import write_lammps_data
 from requirements import shared_cases
-from simulators import lammps
+from simulators import QUIET, lammps
 from snap_potentials import beryllide, write_potential
 
 import torchml_core as tm
@@ -195,7 +195,7 @@ def ranks(request, lmp):
 
 @pytest.fixture(scope="module")
 def ours(ranks, our_models, tmp_path_factory):
-    return run_all(list(cases_of(OURS)), tmp_path_factory.mktemp("lammps"), ranks)
+    return run_all(list(cases_of(OURS)), tmp_path_factory.mktemp("lammps"), ranks, QUIET)
 
 
 @pytest.fixture(scope="module")
@@ -262,8 +262,7 @@ def test_potentials_of_n2p2(collection, shared_data, lmp, tmp_path):
             atoms.center(vacuum=1.0)
         cases.append((model, name, atoms, ["O", "H"]))
         expected[model, name] = n2p2
-    quiet = {"TORCHML_CORE_KIM_SHOW_EXTRAPOLATIONS": "none"}  # test_extrapolations.py counts them
-    for case, found in run_all(cases, tmp_path, 1, quiet).items():
+    for case, found in run_all(cases, tmp_path, 1, QUIET).items():
         n2p2 = expected[case]
         forces = n2p2["forces"] * hartree / bohr
         assert abs(found["PotEng"][0] - n2p2["energy"] * hartree) <= 1e-9 * len(forces)

@@ -16,6 +16,7 @@ from ase.io.extxyz import key_val_str_to_dict, parse_properties, set_calc_and_ar
 
 PAIR = r"""[^\s"'{}\[\]\\=]+(?:=(?:"[^"\\]*"|[^\s"'{}\[\]\\=]+))?"""
 PAIRS = re.compile(PAIR)
+MANY_COLUMNS = re.compile(r"\d{5}")
 COMMENT = re.compile(rf"\s*(?:{PAIR}\s+)*(?:{PAIR})?")
 DEFAULT = "species:S:1:pos:R:3"
 
@@ -84,6 +85,8 @@ def _parsed(pair):
 @functools.lru_cache(maxsize=16)
 def _columns(text):
     """The Columns that a text announces, or None if they are unusual."""
+    if MANY_COLUMNS.search(text):  # ASE would make a list of them; frames.py refuses too many
+        return None
     properties, names, dtype, _ = parse_properties(text)
     symbols, places, place = None, {}, 0
     for name in names:
