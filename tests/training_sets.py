@@ -1,6 +1,8 @@
-"""A small training set that a linear model made."""
+"""Small training sets: one that a linear model made, and one with labels of all sorts."""
 
+import numpy as np
 import torch
+from ase import Atoms
 from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 
@@ -32,3 +34,20 @@ def silicon(n=9, shift=0.0, kinds=("cold",)):
         atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=forces)
         made.append(atoms)
     return Dataset.from_atoms(made)
+
+
+def labeled_oxides(n_rattled):
+    """Atoms with one to eight atoms; the first is a molecule, the second has no labels."""
+    made = [Atoms("SiO2", np.eye(3)), bulk("Si")]
+    for k in range(n_rattled):
+        atoms = bulk("Si", cubic=True)
+        atoms.rattle(0.1, seed=k)
+        atoms.symbols[k] = "O"
+        made.append(atoms)
+    for k, atoms in enumerate(made):
+        if k != 1:
+            results = {"energy": -1.5 * k - 1, "forces": 0.1 * atoms.positions}
+            if atoms.cell.rank == 3:
+                results["stress"] = np.arange(6.0) - k
+            atoms.calc = SinglePointCalculator(atoms, **results)
+    return made

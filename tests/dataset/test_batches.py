@@ -7,8 +7,8 @@ import pytest
 import torch
 from ase import Atoms
 from ase.build import bulk
-from ase.calculators.singlepoint import SinglePointCalculator
 from small_models import shuffled
+from training_sets import labeled_oxides
 
 import torchml_core as tm
 from torchml_core.dataset import Dataset, combined
@@ -21,20 +21,7 @@ def descriptor():
 
 
 def structures():
-    """With one to eight atoms; the first is a molecule, the second has no labels."""
-    made = [Atoms("SiO2", np.eye(3)), bulk("Si")]
-    for k in range(3):
-        atoms = bulk("Si", cubic=True)
-        atoms.rattle(0.1, seed=k)
-        atoms.symbols[k] = "O"
-        made.append(atoms)
-    for k, atoms in enumerate(made):
-        if k != 1:
-            results = {"energy": -1.5 * k - 1, "forces": 0.1 * atoms.positions}
-            if atoms.cell.rank == 3:
-                results["stress"] = np.arange(6.0) - k
-            atoms.calc = SinglePointCalculator(atoms, **results)
-    return made
+    return labeled_oxides(3)
 
 
 @pytest.fixture

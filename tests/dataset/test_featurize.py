@@ -9,12 +9,11 @@ import shutil
 import h5py
 import numpy as np
 import pytest
-from ase import Atoms
 from ase.build import bulk
-from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from training_sets import labeled_oxides
 
 import torchml_core as tm
 from torchml_core.dataset import Dataset, FeatureFile, feature_work, feature_workers, featurize
@@ -29,20 +28,9 @@ def descriptor(eta=0.5):
 
 
 def structures():
-    """With one to eight atoms; the first is a molecule, the second has no labels."""
-    made = [Atoms("SiO2", np.eye(3)), bulk("Si")]
-    for k in range(5):
-        atoms = bulk("Si", cubic=True)
-        atoms.rattle(0.1, seed=k)
-        atoms.symbols[k] = "O"
-        made.append(atoms)
+    made = labeled_oxides(5)
     for k, atoms in enumerate(made):
         atoms.info |= {"config_type": f"kind{k % 2}", "importance": 0.5 * k}
-        if k != 1:
-            results = {"energy": -1.5 * k - 1, "forces": 0.1 * atoms.positions}
-            if atoms.cell.rank == 3:
-                results["stress"] = np.arange(6.0) - k
-            atoms.calc = SinglePointCalculator(atoms, **results)
     return made
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from torchml_core import checks
 from torchml_core.configuration import Configuration
 from torchml_core.descriptors.files import read_descriptor
-from torchml_core.errors import InputError, TorchMLError
+from torchml_core.errors import InputError
 from torchml_core.plots import pictures
 from torchml_core.portable.model import PortableModel
 from torchml_core.structure_files.structures import read_structures
@@ -93,11 +93,7 @@ class _Rows:
 
 
 def _structures(sources):
-    found = []
-    for item in read_structures(list(sources)):
-        if isinstance(item.structure, TorchMLError):
-            raise InputError(f"{item.place}: {item.structure}")
-        found.append(item.structure)
+    found = [item.atoms() for item in read_structures(list(sources))]
     if not found:
         raise InputError("STRUCTURES: the files contain none")
     return found

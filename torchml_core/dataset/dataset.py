@@ -12,7 +12,7 @@ from torchml_core.configuration import Configuration
 from torchml_core.dataset.example import NAMES, Example
 from torchml_core.dataset.feature_file import as_features
 from torchml_core.dataset.labels import Labels
-from torchml_core.errors import InputError, MissingFileError, TorchMLError
+from torchml_core.errors import InputError
 from torchml_core.structure_files.structures import read_structures
 
 if TYPE_CHECKING:
@@ -100,11 +100,7 @@ class Dataset:
         sources = paths if isinstance(paths, (list, tuple)) else [paths]
         examples = []
         for item in read_structures([str(files.as_path("paths", path)) for path in sources]):
-            if isinstance(item.structure, TorchMLError):
-                missing = isinstance(item.structure, MissingFileError)
-                kind = MissingFileError if missing else InputError
-                raise kind(f"{item.place}: {item.structure}")
-            examples.append(_labeled(labels, item.structure, item.place))
+            examples.append(_labeled(labels, item.atoms(), item.place))
         data = cls(examples)
         labels.require_used(data.kinds)
         return data

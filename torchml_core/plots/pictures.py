@@ -66,15 +66,15 @@ def draw_functions(
     triples = [(a, pair) for a in elements for pair in combinations_with_replacement(elements, 2)][
         :MOST_PANELS
     ]
-    figure, panels = _panels(2, max(len(pairs), len(triples)))
-    for axes, (a, b) in zip(panels[0], pairs, strict=False):
+    figure, grid = panels(2, max(len(pairs), len(triples)))
+    for axes, (a, b) in zip(grid[0], pairs, strict=False):
         _draw_curves(axes, *distance_curves(descriptor, a, b))
         axes.set(title=f"{a} with one neighbor {b}", xlabel="distance [Å]", ylabel="value")
-    for axes, (a, (b, c)) in zip(panels[1], triples, strict=False):
+    for axes, (a, (b, c)) in zip(grid[1], triples, strict=False):
         _draw_curves(axes, *angle_curves(descriptor, a, (b, c), distance))
         title = f"{a} with neighbors {b} and {c} at {distance:.3g} Å"
         axes.set(title=title, xlabel="angle [°]", ylabel="value")
-    _hide_empty(panels, (len(pairs), len(triples)))
+    _hide_empty(grid, (len(pairs), len(triples)))
     return figure
 
 
@@ -94,7 +94,7 @@ def draw_map(values: Doubles, colors: Sequence[object], label: str) -> Figure:
     matplotlib.figure.Figure
     """
     places, fractions = principal_map(values)
-    figure, ((axes,),) = _panels(1, 1, (5.6, 4.6))
+    figure, ((axes,),) = panels(1, 1, (5.6, 4.6))
     colors_ = np.asarray(colors)
     style = {"s": 6, "alpha": 0.6, "linewidths": 0, "rasterized": True}
     if colors_.dtype.kind in "fiu":
@@ -135,8 +135,8 @@ def draw_distributions(
         np.linspace(0, width - 1, min(width, MOST_DISTRIBUTIONS)).round().astype(int)
     )
     columns = min(6, len(chosen))
-    figure, panels = _panels(-(-len(chosen) // columns), columns, (2.4, 1.9))
-    for axes, k in zip(panels.ravel(), chosen, strict=False):
+    figure, grid = panels(-(-len(chosen) // columns), columns, (2.4, 1.9))
+    for axes, k in zip(grid.ravel(), chosen, strict=False):
         axes.hist(values[:, k], bins=50)
         if limits is not None:
             for limit in (limits[0][k], limits[1][k]):
@@ -144,7 +144,7 @@ def draw_distributions(
         axes.set_title(labels[k], fontsize=6)
         axes.tick_params(labelsize=6)
         axes.set_yticks([])
-    for axes in panels.ravel()[len(chosen) :]:
+    for axes in grid.ravel()[len(chosen) :]:
         axes.set_visible(False)
     return figure
 
@@ -163,7 +163,7 @@ def draw_neighbors(structures: Iterable[ase.Atoms], cutoff: float) -> Figure:
     matplotlib.figure.Figure
     """
     edges, counts = neighbor_histogram(structures, cutoff)
-    figure, ((axes,),) = _panels(1, 1, (6.4, 4.0))
+    figure, ((axes,),) = panels(1, 1, (6.4, 4.0))
     for (a, b), count in counts.items():
         axes.stairs(count / np.diff(edges), edges, label=f"{b} around {a}")
     axes.set(xlabel="distance [Å]", ylabel="neighbors per atom and Å", xlim=(0, cutoff))
@@ -171,7 +171,8 @@ def draw_neighbors(structures: Iterable[ase.Atoms], cutoff: float) -> Figure:
     return figure
 
 
-def _panels(rows, columns, size=PANEL):
+def panels(rows, columns, size=PANEL):
+    """Return a figure and its panels, (rows, columns), of a size in inches each."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
@@ -188,7 +189,7 @@ def _draw_curves(axes, x, values):
         axes.plot(x, values[:, k], color=colors[k], linewidth=0.9)
 
 
-def _hide_empty(panels, used):
-    for row, n in zip(panels, used, strict=True):
+def _hide_empty(grid, used):
+    for row, n in zip(grid, used, strict=True):
         for axes in row[n:]:
             axes.set_visible(False)

@@ -50,6 +50,14 @@ class Item(NamedTuple):
         """What a message about it begins with."""
         return self.label if self.line is None else f"{self.label} (line {self.line})"
 
+    def atoms(self):
+        """Return the structure, or raise the error with its place."""
+        if isinstance(self.structure, TorchMLError):
+            missing = isinstance(self.structure, MissingFileError)
+            kind = MissingFileError if missing else InputError
+            raise kind(f"{self.place}: {self.structure}")
+        return self.structure
+
 
 def read_structures(sources):
     """Yield an Item for each structure of files as they are read, and for what cannot be read.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 
-import numpy as np
+from torchml_core.plots.parity import AXIS_UNITS, SIZE, draw_parity
+from torchml_core.plots.pictures import panels
 
-UNITS = {"energy": "eV/atom", "forces": "eV/Å", "stress": "eV/Å³"}
 MOST_POINTS = 20_000
 SETS = {"train": "0.7", "validation": "C0", "test": "C3"}
 
@@ -30,40 +30,31 @@ def _history(run, fits):
 
 
 def _parity(errors, path):
-    from matplotlib.figure import Figure  # not pyplot: no display, no global state
-
-    labels = [x for x in UNITS if any(x in own.pairs for own in errors.values())]
-    figure = Figure(figsize=(4.6 * len(labels), 4.6), layout="constrained")
-    for axes, label in zip(figure.subplots(1, len(labels), squeeze=False)[0], labels, strict=True):
-        shown = {name: own.pairs[label] for name, own in errors.items() if label in own.pairs}
-        every = np.concatenate([x for pair in shown.values() for x in pair])
-        limits = float(every.min()), float(every.max())
-        axes.plot(limits, limits, color="0.5", linewidth=1)
-        for name, (reference, predicted) in shown.items():
-            step = max(1, len(reference) // MOST_POINTS)
-            axes.plot(
-                reference[::step], predicted[::step], ".", markersize=2.5, alpha=0.5,
-                color=SETS[name], label=name,
-            )  # fmt: skip
-        axes.set(
-            title=label,
-            xlabel=f"reference [{UNITS[label]}]",
-            ylabel=f"predicted [{UNITS[label]}]",
-        )
+    labels = [x for x in AXIS_UNITS if any(x in own.pairs for own in errors.values())]
+    figure, (row,) = panels(1, len(labels), SIZE)
+    for axes, label in zip(row, labels, strict=True):
+        sets = []
+        for name, own in errors.items():
+            if label in own.pairs:
+                reference, predicted = own.pairs[label]
+                step = max(1, len(reference) // MOST_POINTS)
+                style = {"color": SETS[name], "label": name}
+                sets.append((reference[::step], predicted[::step], style))
+        draw_parity(axes, label, sets, label)
         axes.legend(markerscale=4)
     figure.savefig(path, dpi=150)
 
 
 def _learning_curve(history, path):
-    from matplotlib.figure import Figure
-
-    labels = [x for x in UNITS if x in history[0]["errors"]]
-    figure = Figure(figsize=(4.6 * len(labels), 3.6), layout="constrained")
-    for axes, label in zip(figure.subplots(1, len(labels), squeeze=False)[0], labels, strict=True):
+    labels = [x for x in AXIS_UNITS if x in history[0]["errors"]]
+    figure, (row,) = panels(1, len(labels), (4.6, 3.6))
+    for axes, label in zip(row, labels, strict=True):
         for key, name in (("errors", "train"), ("validation_errors", "validation")):
             known = [(k + 1, e[key][label]) for k, e in enumerate(history) if label in e[key]]
             if known:
                 axes.plot(*zip(*known, strict=True), color=SETS[name], label=name)
-        axes.set(title=label, xlabel="epoch", ylabel=f"rms error [{UNITS[label]}]", yscale="log")
+        axes.set(
+            title=label, xlabel="epoch", ylabel=f"rms error [{AXIS_UNITS[label]}]", yscale="log"
+        )
         axes.legend()
     figure.savefig(path, dpi=150)
