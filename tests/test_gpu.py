@@ -154,6 +154,31 @@ def test_networks_learn_on_a_device(dtype, device, atoms):
     assert (found[1] - found[0]).abs().max() < TOLERANCES[dtype] * scale
 
 
+@pytest.mark.parametrize("dtype", TOLERANCES)
+def test_trainer_follows_its_network(dtype, device, tmp_path):
+    """The same losses as on the processor, and a model that is stored for the processor."""
+    frames = [rattled_silicon(1, seed=k) for k in range(4)]
+    for k, frame in enumerate(frames):
+        frame.calc = SinglePointCalculator(
+            frame, energy=0.1 * k, forces=np.full((len(frame), 3), 0.1), stress=np.ones(6)
+        )
+    data = tm.dataset.Dataset.from_atoms(frames)
+    descriptor = tm.SymmetryFunctions(["Si"], CUTOFF, [("g2", [[0.3, 0.0], [0.5, 1.5]])])
+    torch.manual_seed(0)
+    networks = tm.nn.ElementNetworks(descriptor, hidden=(4,), dtype=dtype)
+    found = []
+    for k, place in enumerate(("cpu", device)):
+        network = copy.deepcopy(networks).to(place)
+        trainer = tm.training.Trainer(
+            descriptor, network, expected_errors=None, optimizer="muon", batch_size=2
+        )
+        trainer.fit(data, validation=data, epochs=3, checkpoint=tmp_path / f"{k}.state")
+        assert {p.device.type for p in network.parameters()} == {place}
+        energy = trainer.save(tmp_path / str(k)).evaluate(frames[0]).energy
+        found.append([*(epoch.loss for epoch in trainer.history), energy])
+    np.testing.assert_allclose(found[1], found[0], rtol=10 * TOLERANCES[dtype])
+
+
 # --- the KIM driver ------------------------------------------------------------------------------
 
 

@@ -18,6 +18,7 @@ from torchml_core.configuration_checks import check_species
 from torchml_core.dataset.combined import combined
 from torchml_core.descriptors.base import Descriptor
 from torchml_core.errors import InputError
+from torchml_core.portable.device import execution_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,6 +131,7 @@ class Batches:
         species: Sequence[str] | None = None,
         n_threads: int | None = None,
         features: FeatureFile | None = None,
+        device: torch.device | str | int = "cpu",
     ) -> None:
         if not isinstance(descriptor, Descriptor):
             checks.refuse("descriptor", descriptor, "a Descriptor")
@@ -149,6 +151,7 @@ class Batches:
         if isinstance(dtype, torch.dtype):
             dtype = str(dtype).removeprefix("torch.")
         self._dtype = checks.real_dtype("dtype", dtype)
+        self._device = execution_device(device)
         self._epoch = 0
         self._values: Sequence[np.ndarray] = []  # of each example
         if features is not None:
@@ -193,7 +196,7 @@ class Batches:
         ]
         stresses = [np.zeros(6) if e.stress is None else e.stress for e in examples]
         values = np.concatenate([self._values[k] for k in indices])
-        return Batch(
+        batch = Batch(
             made_with=self.descriptor,
             configuration=combined(lists),
             indices=torch.tensor(indices),
@@ -212,6 +215,7 @@ class Batches:
             weight=torch.tensor([e.weight for e in examples], dtype=torch.float64),
             kinds=tuple(e.kind for e in examples),
         )
+        return batch if self._device.type == "cpu" else batch.to(self._device)
 
     def values(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the values of all atoms (n, width), and their species codes int64 (n,)."""

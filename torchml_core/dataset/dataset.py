@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import ase
+    import torch
 
     from torchml_core.annotations import PathLike
     from torchml_core.dataset.batches import Batches
@@ -250,6 +251,7 @@ class Dataset:
         species: Sequence[str] | None = None,
         n_threads: int | None = None,
         features: FeatureFile | PathLike | None = None,
+        device: torch.device | str | int = "cpu",
     ) -> Batches:
         """Return batches of examples, each of them one configuration with the descriptor's values.
 
@@ -278,6 +280,8 @@ class Dataset:
             A file with the values of this descriptor for these structures (:func:`featurize`),
             which are then read when a batch is made, and not kept in memory. None: that of
             :meth:`with_features`, if there is one.
+        device : torch.device, str or int
+            That the tensors of a batch are on, as the network's parameters; see :meth:`Batch.to`.
 
         Returns
         -------
@@ -311,6 +315,7 @@ class Dataset:
             species=species,
             n_threads=n_threads,
             features=self._features if features is None else as_features(features),
+            device=device,
         )
 
     def reference_energies(self, isolated: Mapping[str, float] | None = None) -> dict[str, float]:

@@ -61,7 +61,8 @@ class Trainer:
     ----------
     descriptor : Descriptor
     network : torch.nn.Module
-        See :class:`~torchml_core.nn.DescriptorModel`. It is trained in place.
+        See :class:`~torchml_core.nn.DescriptorModel`. It is trained in place, on the device that
+        its parameters are on; the descriptor is computed on the processor.
     reference_energies : dict of str to float, optional
         Energies of free atoms, which the network does not learn. None: those of the data, see
         :meth:`Dataset.reference_energies`, unless the network has its own (WithLinear,
@@ -279,7 +280,8 @@ class Trainer:
         if checkpoint is not None:
             file = Checkpoint(checkpoint, self._texts(train, held_out, epochs))
             state = file.read()
-        with so_many_torch_threads(self._torch_threads), torch.random.fork_rng(devices=[]):
+        devices = [self._device] if self._device.type == "cuda" else []
+        with so_many_torch_threads(self._torch_threads), torch.random.fork_rng(devices):
             torch.manual_seed(self._seed)
             batches = self._batches(train, self._batch_size, seed=self._seed)
             self._prepare(train, batches, state)
@@ -331,7 +333,7 @@ class Trainer:
         """
         species, references = self.model.species, self.model.reference_energies
         module = WithReferences(
-            copy.deepcopy(uncompiled(self.network)).eval(),
+            copy.deepcopy(uncompiled(self.network)).cpu().eval(),
             [references[s] for s in species],
             self.model.takes_species,
         )
@@ -372,7 +374,12 @@ class Trainer:
             dtype=dtype,
             species=species,
             n_threads=self._n_threads,
+            device=self._device,
         )
+
+    @property
+    def _device(self):
+        return next((p.device for p in self.network.parameters()), torch.device("cpu"))
 
     def _prepare(self, train, batches, state):
         """Expected errors; reference energies and scaling, when the network is first trained."""
