@@ -13,7 +13,10 @@ from structures import rattled_silicon
 import torchml_core as tm
 from torchml_core.ase import TorchMLCalculator
 
-forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+forks = pytest.mark.skipif(
+    not hasattr(os, "fork") or torch.cuda.is_available(),
+    reason="this system does not fork, or torch does not differentiate after it, having a GPU",
+)
 LARGE = torch.zeros(10**6)  # torch takes several threads for it
 
 

@@ -131,7 +131,7 @@ class Batches:
         species: Sequence[str] | None = None,
         n_threads: int | None = None,
         features: FeatureFile | None = None,
-        device: torch.device | str | int = "cpu",
+        device: torch.device | str = "cpu",
     ) -> None:
         if not isinstance(descriptor, Descriptor):
             checks.refuse("descriptor", descriptor, "a Descriptor")

@@ -251,7 +251,7 @@ class Dataset:
         species: Sequence[str] | None = None,
         n_threads: int | None = None,
         features: FeatureFile | PathLike | None = None,
-        device: torch.device | str | int = "cpu",
+        device: torch.device | str = "cpu",
     ) -> Batches:
         """Return batches of examples, each of them one configuration with the descriptor's values.
 
@@ -280,7 +280,7 @@ class Dataset:
             A file with the values of this descriptor for these structures (:func:`featurize`),
             which are then read when a batch is made, and not kept in memory. None: that of
             :meth:`with_features`, if there is one.
-        device : torch.device, str or int
+        device : torch.device or str
             That the tensors of a batch are on, as the network's parameters; see :meth:`Batch.to`.
 
         Returns

@@ -4,7 +4,7 @@ import os
 
 import torch
 
-from torchml_core.checks import shown
+from torchml_core.checks import refuse, shown
 from torchml_core.errors import InputError
 
 VARIABLE = "KIM_MODEL_EXECUTION_DEVICE"
@@ -32,6 +32,8 @@ def execution_device(device=None):
     origin = "device"
     if device is None:
         origin, device = VARIABLE, os.environ.get(VARIABLE) or "cpu"
+    if not isinstance(device, (str, torch.device)):  # a number is a GPU to torch, or nothing
+        refuse("device", device, "a name such as 'cpu' or 'cuda:1', or a torch.device,")
     try:
         found = torch.device(device)
         # Copy one number to the device and back: a build without CUDA, a missing card and a device

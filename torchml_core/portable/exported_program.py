@@ -45,6 +45,7 @@ ARITHMETIC = (
     *(ast.cmpop, ast.expr_context, ast.keyword, ast.Subscript),
 )
 MOST_LETTERS, MOST_POWERS, MOST_POWER = 4000, 2, 64  # of one expression
+MOST_DEPTH = 100  # of its nodes, one inside of another
 TREES = {"builtins.tuple", "builtins.list", "builtins.dict"}
 
 
@@ -133,8 +134,9 @@ def check_expression(text):
     try:
         if len(text) > MOST_LETTERS:
             raise ValueError
-        nodes = list(ast.walk(ast.parse(text.strip(), mode="eval").body))
-        if sum(map(_is_power, nodes)) > MOST_POWERS:
+        body = ast.parse(text.strip(), mode="eval").body
+        nodes = list(ast.walk(body))
+        if sum(map(_is_power, nodes)) > MOST_POWERS or _depth(body) > MOST_DEPTH:
             raise ValueError
         for node in nodes:
             _check_node(node)
@@ -166,6 +168,14 @@ def _check_node(node):
     texts = [k for k in ast.iter_child_nodes(node) if isinstance(getattr(k, "value", None), str)]
     if not allowed or (texts and not texts_allowed):
         raise ValueError
+
+
+def _depth(node):
+    """How many levels of nodes there are: sympy calls itself on each of them."""
+    depth, level = 0, [node]
+    while level:
+        depth, level = depth + 1, [child for k in level for child in ast.iter_child_nodes(k)]
+    return depth
 
 
 def _is_power(node):
