@@ -9,7 +9,7 @@ import errno
 import click
 
 from torchml_core import __version__
-from torchml_core.cli import convert, evaluate, featurize, inspect, kim, look, plot, train
+from torchml_core.cli import bench, convert, evaluate, featurize, inspect, kim, look, plot, train
 from torchml_core.errors import TorchMLError
 
 
@@ -51,6 +51,7 @@ def main(debug):
     """Train, evaluate and inspect portable machine-learning models of atoms."""
 
 
+main.add_command(bench.command)
 main.add_command(convert.group)
 main.add_command(evaluate.command)
 main.add_command(featurize.command)
