@@ -16,9 +16,9 @@ import numpy as np
 from ase import Atoms
 from ase.build import bulk, molecule
 from ase.io import write
-from set51 import CUTOFF, G2, G4, set51
 
 import torchml_core as tm
+from torchml_core.bench.symmetry_functions import CUTOFF, G2, G4, set51
 from torchml_core.dataset import FeatureFile, combined, featurize
 from torchml_core.dataset.feature_work import FeatureWork
 

@@ -12,16 +12,16 @@ import statistics
 import sys
 import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
 from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
-from set51 import set51
-from tables import Table
+from saving import save
 
 import torchml_core as tm
+from torchml_core.bench.symmetry_functions import set51
+from torchml_core.bench.table import Table
 from torchml_core.nn.portable_form import OfOneElement
 
 CUTOFF = 5.0  # of the graph model
@@ -151,7 +151,7 @@ def main():
             times["ratio"] = times["cpu"] / times["cuda"]
         table.add(row, times)
         print(table.markdown([row]).splitlines()[-1], flush=True)
-    table.save(*(Path(word) for word in sys.argv[1:2]))
+    save("gpu", table, path=sys.argv[1] if sys.argv[1:] else None)
 
 
 if __name__ == "__main__":

@@ -32,10 +32,11 @@ import torch
 from ase import Atoms
 from ase.build import bulk, molecule
 from ase.io.lammpsdata import write_lammps_data
-from set51 import set51
-from tables import Table
+from saving import save
 
 import torchml_core as tm
+from torchml_core.bench.symmetry_functions import set51
+from torchml_core.bench.table import Table
 
 SKIN, TURNS = 2.0, 3
 SECONDS = 1.5  # of a long run, about
@@ -76,8 +77,7 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             run_case(name, case, Path(folder), arguments, table, memory)
     print("\n" + table.markdown() + "\n\n" + memory.markdown())
-    table.save(arguments.json)
-    memory.save(arguments.json and arguments.json.with_stem(f"{arguments.json.stem}_memory"))
+    save("lammps", table, memory, path=arguments.json)
 
 
 def run_case(name, case, folder, arguments, table, memory):

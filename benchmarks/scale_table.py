@@ -14,7 +14,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from tables import Table
+from saving import save
+
+from torchml_core.bench.table import Table
 
 ATOMS = (10_000, 100_000, 1_000_000, 4_000_000)
 
@@ -30,8 +32,7 @@ def main():
         memory.add(f"{n_atoms:,}", {k: size / n_atoms for k, size in sizes.items()})
         print(times.markdown([f"{n_atoms:,}"]), memory.markdown([f"{n_atoms:,}"]), sep="\n")
     print("\n" + times.markdown() + "\n\n" + memory.markdown())
-    times.save()
-    memory.save()
+    save("scale", times, memory)
 
 
 def one(n):

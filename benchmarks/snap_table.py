@@ -19,9 +19,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from lammps_table import install
-from tables import Table
+from saving import save
 
 import torchml_core as tm
+from torchml_core.bench.table import Table
 
 CUTOFF, TURNS = 4.9, 3
 STEPS = {"snap": (1, 3), "kim": (10, 40)}  # of the short and the long run
@@ -63,7 +64,7 @@ def main():
         snap, kim = (1000 * statistics.median(times[kind]) for kind in ("snap", "kim"))
         table.add(twojmax, {"pair_style snap": snap, "our driver": kim})
         print(table.markdown([str(twojmax)]), flush=True)
-    table.save()
+    save("snap", table)
 
 
 def write_potential(folder, twojmax):

@@ -16,11 +16,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from ase.build import bulk
-from set51 import CUTOFF, G2, G4, set51
-from tables import Table
+from saving import save
 
 import torchml_core as tm
 from torchml_core.ase import TorchMLCalculator
+from torchml_core.bench.symmetry_functions import CUTOFF, G2, G4, set51
+from torchml_core.bench.table import Table
 from torchml_core.portable import executors, plain_network
 
 SIZES = {2: 400, 5: 100, 10: 20}  # cells along each axis: number of steps
@@ -44,7 +45,7 @@ def main():
                 table.add(name, found)
                 print(table.markdown([name]), flush=True)
     print("\n" + table.markdown())
-    table.save()
+    save("step", table)
 
 
 def make_model(descriptor, in_torch):

@@ -1,28 +1,30 @@
-"""The bispectrum, beside LAMMPS's ``pair_style snap`` and MDescriptor.
+"""The bispectrum of about 1000 rattled silicon atoms with 28 or 58 neighbors each; lists given.
 
-About 1000 rattled silicon atoms with 28 or 58 neighbors each. All run in one process with one
-thread, so that ratios are meaningful on a shared machine; ours with lists given.
-``python benchmarks/bispectrum_table.py`` prints the ratios, with LAMMPS timed by slope.
+``torchml-core bench --only bispectrum`` compares with LAMMPS's ``pair_style snap`` and MDescriptor.
 """
 
 import numpy as np
 import pytest
-from bispectrum_peers import CASES, Lammps, lammps_is_there, mdescriptor_values, structure
 
 import torchml_core as tm
+from torchml_core.bench.structures import dense_silicon, silicon
 
-EVALUATIONS = 3  # of LAMMPS in one run
+CASES = {  # twojmax, cutoff, structure
+    "2J 8, 28 neighbors": (8, 5.0, lambda: silicon(5, 0.03)),
+    "2J 6, 28 neighbors": (6, 5.0, lambda: silicon(5, 0.03)),
+    "2J 8, 58 neighbors": (8, 5.9, lambda: dense_silicon(8)),
+    "2J 6, 58 neighbors": (6, 5.9, lambda: dense_silicon(8)),
+}
 
 
 @pytest.fixture(params=CASES)
 def case(request, benchmark):
-    """(atoms, descriptor, configuration)"""
-    twojmax, cutoff, kind = CASES[request.param]
-    atoms = structure(kind)
+    """(descriptor, configuration)"""
+    twojmax, cutoff, make = CASES[request.param]
+    atoms = make()
     benchmark.group = request.param
     benchmark.extra_info["atoms"] = len(atoms)
-    d = tm.Bispectrum(["Si"], cutoff, twojmax)
-    return atoms, d, tm.Configuration.from_atoms(atoms, cutoff, ["Si"])
+    return tm.Bispectrum(["Si"], cutoff, twojmax), tm.Configuration.from_atoms(atoms, cutoff)
 
 
 def random(shape, dtype=np.float64):
@@ -32,14 +34,14 @@ def random(shape, dtype=np.float64):
 @pytest.mark.parametrize("n_threads", [1, 2])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_values(benchmark, case, dtype, n_threads):
-    _, d, c = case
+    d, c = case
     benchmark(d.compute, c, dtype=dtype, n_threads=n_threads)
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_values_then_vjp(benchmark, case, dtype, n_threads):
-    _, d, c = case
+    d, c = case
     weights = random((c.n_centers, d.width), dtype)
 
     def both():
@@ -51,17 +53,17 @@ def test_values_then_vjp(benchmark, case, dtype, n_threads):
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_energies_and_forces_in_one_pass(benchmark, case, dtype):
-    _, d, c = case
+    d, c = case
     benchmark(d.energy_and_gradient, c, random(d.width, dtype), n_threads=1)
 
 
 def test_jvp(benchmark, case):
-    _, d, c = case
+    d, c = case
     benchmark(d.jvp, c, random((c.n_particles, 3)), n_threads=1)
 
 
 def test_jacobian(benchmark, case):
-    _, d, c = case
+    d, c = case
     benchmark.pedantic(d.jacobian, (c,), {"n_threads": 1}, rounds=3)
 
 
@@ -69,22 +71,5 @@ def test_jacobian(benchmark, case):
 def test_construction(benchmark, twojmax):
     """With a new cutoff each time; lists of products are shared by equal angular momenta."""
     cutoffs = iter(np.linspace(4.5, 5.5, 100000))
-    c = tm.Configuration.from_atoms(structure("diamond")[:1], 5.5, ["Si"])
+    c = tm.Configuration.from_atoms(silicon(1), 5.5, ["Si"])
     benchmark.pedantic(lambda: tm.Bispectrum(["Si"], next(cutoffs), twojmax).compute(c), rounds=5)
-
-
-def test_lammps(benchmark, case):
-    """Energies and forces, EVALUATIONS times."""
-    if not lammps_is_there():
-        pytest.skip("LAMMPS is not installed")
-    atoms, d, _ = case
-    benchmark.extra_info["atoms"] = EVALUATIONS * len(atoms)
-    snap = Lammps(atoms, d.twojmax, d.cutoff, np.ones(d.width))
-    benchmark.pedantic(snap.evaluate, (EVALUATIONS,), rounds=3, warmup_rounds=1)
-
-
-def test_mdescriptor(benchmark, case):
-    """Values, with lists of its own."""
-    pytest.importorskip("mdescriptor")
-    atoms, d, _ = case
-    benchmark.pedantic(mdescriptor_values, (atoms, d.twojmax, d.cutoff), rounds=3, warmup_rounds=1)

@@ -1,21 +1,14 @@
-"""SOAP, compared with DScribe, featomic, MDescriptor and quippy.
+"""SOAP of 1000 rattled silicon atoms with 28 neighbors each, n_max 8 and l_max 6; lists given.
 
-The structure has 1000 rattled silicon atoms with 28 neighbors each; the cutoff is 5 Å, n_max 8 and
-l_max 6. All run in one process with one thread, so that ratios are meaningful on a shared machine.
-Ours run with and without making the neighbor lists, because the other packages make theirs. The
-values are not compared with DScribe's here but in the tests: in a crystal, DScribe also includes
-neighbors beyond the cutoff. ``python benchmarks/soap_table.py`` prints ratios.
-
-``pip install torchml_core[peers]`` installs the other packages. To set their number of threads, use
-RAYON_NUM_THREADS=1 for featomic and OMP_NUM_THREADS=1 for quippy.
+``torchml-core bench --only soap,soap-gradients`` compares with other packages.
 """
 
 import numpy as np
 import pytest
 from ase.build import bulk
-from soap_peers import L_MAX, N_MAX, PEERS, PEERS_GRADIENTS, SIGMA
 
 import torchml_core as tm
+from torchml_core.bench.soap import L_MAX, N_MAX, SIGMA
 
 CUTOFF = 5.0
 FOUR = ("H", "C", "N", "O")
@@ -137,22 +130,3 @@ def test_construction(benchmark):
     benchmark.pedantic(
         lambda: tm.SOAP(["Si"], next(cutoffs), N_MAX, L_MAX, sigma=SIGMA).compute(c), rounds=5
     )
-
-
-@pytest.mark.parametrize("peer", PEERS.values(), ids=lambda p: p.__name__)
-def test_peers(benchmark, atoms, peer):
-    benchmark.group = "values"
-    benchmark(peer, atoms, CUTOFF)
-
-
-@pytest.mark.parametrize("peer", PEERS_GRADIENTS.values(), ids=lambda p: p.__name__)
-def test_peers_with_gradients(benchmark, atoms, peer):
-    """Derivatives of all components, from which forces are computed; comparable to our Jacobian."""
-    benchmark.group = "values and gradients"
-    benchmark.pedantic(peer, (atoms, CUTOFF), rounds=3, warmup_rounds=1)
-
-
-@pytest.mark.parametrize("peer", PEERS.values(), ids=lambda p: p.__name__)
-def test_peers_of_four_species(benchmark, mixed, peer):
-    benchmark.group = "four species"
-    benchmark.pedantic(peer, (mixed, CUTOFF), rounds=3, warmup_rounds=1)

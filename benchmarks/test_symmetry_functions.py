@@ -1,18 +1,16 @@
-"""Symmetry functions, compared with MDescriptor and DScribe.
+"""Symmetry functions of 1000 rattled silicon atoms with 28 neighbors each; cutoff 5 Å.
 
-The structure has 1000 rattled silicon atoms with 28 neighbors each; the cutoff is 5 Å. The set51 of
-functions has 8 g2 and 43 g4. All run in one process with one thread, so that ratios are meaningful
-on a shared machine. Ours run with and without making the neighbor lists, because the other packages
-make theirs. ``pip install torchml_core[peers]`` installs the other packages. n2p2 has no Python
-interface: build it, and compare its `nnp-symfunc` with these figures by hand.
+The set51 of functions has 8 g2 and 43 g4. ``torchml-core bench --only symmetry-functions`` compares
+with other packages. n2p2 has no Python interface: build it, and compare its `nnp-symfunc` with
+these figures by hand.
 """
 
 import numpy as np
 import pytest
 from ase.build import bulk
-from set51 import CUTOFF, G2, G4, set51
 
 import torchml_core as tm
+from torchml_core.bench.symmetry_functions import CUTOFF, set51
 
 
 @pytest.fixture(scope="module")
@@ -92,31 +90,3 @@ def test_three_species(benchmark, atoms, mode):
     d = tm.SymmetryFunctions(["Si", "C", "Ge"], CUTOFF, [("g4", rows)], species_mode=mode)
     c = tm.Configuration.from_atoms(mixed, CUTOFF)
     benchmark(d.compute, c, n_threads=1)
-
-
-def test_mdescriptor(benchmark, descriptor, atoms, configuration):
-    mdescriptor = pytest.importorskip("mdescriptor")
-    peer = mdescriptor.get_descriptor("ACSF")(
-        species=[14],
-        r_cut=CUTOFF,
-        g2_params=[tuple(row) for row in G2],
-        g4_params=[(eta, zeta, lam) for zeta, lam, eta in G4],
-        execution=mdescriptor.ExecutionOptions(num_threads=1),
-    )
-    values = peer.compute([atoms]).values[:, -descriptor.width :]  # g1 comes first
-    np.testing.assert_allclose(values, descriptor.compute(configuration), rtol=1e-6)
-    benchmark(peer.compute, [atoms])
-
-
-def test_dscribe(benchmark, descriptor, atoms, configuration):
-    dscribe = pytest.importorskip("dscribe.descriptors")
-    peer = dscribe.ACSF(
-        species=["Si"],
-        r_cut=CUTOFF,
-        g2_params=G2,
-        g4_params=[[eta, zeta, lam] for zeta, lam, eta in G4],
-        periodic=True,
-    )
-    values = peer.create(atoms)[:, -descriptor.width :]  # g1 comes first
-    np.testing.assert_allclose(values, descriptor.compute(configuration), rtol=1e-6)
-    benchmark(peer.create, atoms)

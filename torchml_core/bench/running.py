@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import gc
 import statistics
 from typing import TYPE_CHECKING
 
@@ -69,7 +68,6 @@ def measure(table: Table, row: str, case: Case, effort: Effort, n_threads: int) 
         amount /= 1e6
     usable = [p for p in programs if not p.peer or (installed(p.peer) and _works(table, row, p))]
     timers = {p.name: p.seconds or functools.partial(timed, p.run) for p in usable}
-    gc.collect()
     for name, found in in_turns(timers, effort).items():
         clock = statistics.median(x.clock for x in found)
         times = [x.processor if n_threads == 1 else x.clock for x in found]
