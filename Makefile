@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/installed
 COMPILED_FROM := setup.py pyproject.toml constraints.txt \
 	$(shell find torchml_core -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
 
-.PHONY: help setup kimpy demo docs test test-quick test-gpu bench lint format clean
+.PHONY: help setup kimpy demo docs test test-quick test-gpu bench peers lint format clean
 
 help:
 	@echo "make demo        evaluates an example model on a structure, checks its forces"
@@ -16,7 +16,8 @@ help:
 	@echo "make test-quick  runs all tests but the slow ones"
 	@echo "make test-gpu    runs the tests that need a CUDA device (skipped if there is none)"
 	@echo "make docs        builds the documentation site into docs/_build/html"
-	@echo "make bench       runs the benchmarks"
+	@echo "make bench       measures our speed beside other packages (BENCH=--quick: in a minute)"
+	@echo "make peers       installs the packages that make bench compares with"
 	@echo "make kimpy       installs kimpy, for the tests that use it (needs the KIM-API)"
 	@echo "make lint        checks style and types;  make format  repairs the style"
 	@echo "make setup       installs everything into .venv; each of the above does this first"
@@ -57,7 +58,10 @@ docs: setup
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 bench: setup
-	$(BIN)/python -m pytest benchmarks
+	$(BIN)/torchml-core bench $(BENCH)
+
+peers: setup
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[peers]"
 
 lint: setup
 	$(BIN)/ruff check

@@ -17,8 +17,9 @@ extensions = [
     "sphinx_click",
     "sphinx_copybutton",
     "sphinx_links",
+    "sphinx_benchmarks",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_generated"]
 html_theme = "furo"
 html_title = f"torchml_core {release}"
 

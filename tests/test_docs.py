@@ -67,3 +67,27 @@ def test_every_public_name_is_in_the_reference(site):
         anchors |= {anchor.rpartition(".")[2] for anchor in Page(path.read_text()).anchors}
     modules = set(tm._MODULES)
     assert [name for name in tm.__all__ if name not in anchors | modules] == []
+
+
+def test_benchmarks_of_releases_are_drawn(project, monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(project / "docs"))
+    import sphinx_benchmarks
+
+    from torchml_core.bench.result import Result
+    from torchml_core.bench.table import Table
+
+    for version, speed in (("0.9.0", 100.0), ("0.10.0", 150.0)):
+        result = Result({"finished": True})
+        result.tables["speeds"] = table = Table("speeds", "atoms/s", higher_is_better=True)
+        table.add("a", {"ours": speed})
+        result.write(tmp_path / f"{version}.json")
+    tmp_path.joinpath("scale.json").write_text("of a script, not of a release")
+    releases = sphinx_benchmarks.read_releases(tmp_path)
+    assert list(releases) == ["0.9.0", "0.10.0"]
+    (axes,) = sphinx_benchmarks.draw_releases(releases).axes
+    assert axes.lines[0].get_ydata().tolist() == [1.0, 1.5]
+    sphinx_benchmarks.generate(tmp_path, tmp_path / "site")
+    text = (tmp_path / "site" / "benchmarks.md").read_text()
+    assert "## Figures of 0.10.0" in text
+    assert "| 150 |" in text
+    assert {"releases.png", "speeds.png"} < {path.name for path in tmp_path.glob("site/*")}
