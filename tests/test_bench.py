@@ -201,3 +201,10 @@ def test_a_run_yields_after_each_case(monkeypatch):
     for step in running.run(result, [tiny_comparison(cases)], quick=True, n_threads=1):
         seen.append((step, len(result.tables["tiny"].rows) if result.tables else 0))
     assert seen == [(("Tiny", 0, 2), 0), (("Tiny", 1, 2), 1), (("Tiny", 2, 2), 2)]
+
+
+def test_results_in_the_source_code_can_be_read(project):
+    paths = sorted((project / "benchmarks" / "results").glob("*.json"))
+    assert paths
+    for path in paths:
+        assert Result.read(path).tables, path
