@@ -282,6 +282,7 @@ cdef class Kernel:
         call.verb = call.verbs.jacobian
         if call.verbs.jacobian_group:
             call.group = call.verbs.jacobian_group
+        call.streams = call.verbs.jacobian_streams
         call.entry_bytes = 3 * self.info.width * call.number_bytes
         return prepared.run()
 

@@ -83,6 +83,7 @@ cdef void compute_group(
         work.group[0].kept = call.kept + begin // call.group * call.kept_bytes
     out += (offsets[begin] - offsets[call.first]) * call.entry_bytes
     for k in range(end - begin):
+        work.group[k].not_finite = &work.not_finite
         good &= gather(call, begin + k, offsets[begin], work, &work.group[k])
         n_neighbors += work.group[k].n
     if not good:
@@ -90,7 +91,7 @@ cdef void compute_group(
     if n_neighbors < n_entries and call.entry_bytes:
         memset(out, 0, n_bytes)
     call.verb(call.kernel.plan, work.group, end - begin, work.scratch, out)
-    if not call.are_finite(out, n_bytes // call.number_bytes):
+    if not call.streams and not call.are_finite(out, n_bytes // call.number_bytes):
         work.not_finite = True
     if call.virials != NULL:
         for k in range(end - begin):

@@ -355,6 +355,40 @@ static inline void simd_transpose_f(float *to, ptrdiff_t to_row, const float *fr
     for (int k = 0; k < n; k++) *(vfloat *)(to + k * to_row) = x[k];
 }
 
+/* Copy n numbers past the caches, to where they are not read again soon. A usual store to memory first
+   reads the line that it changes; whole lines that are stored like this are not read, and push nothing
+   else out of the caches. Return whether all numbers are finite, so that none has to be read for that.
+   Before another thread reads what was stored: simd_end_stream. */
+#if defined(SIMD_X86)
+#define SIMD_STREAM_D(to, x) SIMD_X86(stream_pd)(to, x)
+#define SIMD_STREAM_F(to, x) SIMD_X86(stream_ps)(to, x)
+static inline void simd_end_stream(void) { _mm_sfence(); }
+#else
+#define SIMD_STREAM_D(to, x) (*(vdouble *)(to) = (x))
+#define SIMD_STREAM_F(to, x) (*(vfloat *)(to) = (x))
+static inline void simd_end_stream(void) {}
+#endif
+#define SIMD_STREAM(name, number, vector, integers, load, STREAM) \
+    static inline int name(number *to, const number *from, ptrdiff_t n) \
+    { \
+        enum { lanes = SIMD_BYTES / sizeof(number), line = 64 / sizeof(number) }; \
+        integers bad = {0}; \
+        number rest = 0; /* x - x is 0, or NaN */ \
+        ptrdiff_t k = 0, line_end; \
+        for (; k < n && (uintptr_t)(to + k) % 64; k++) to[k] = from[k], rest += from[k] - from[k]; \
+        for (line_end = k + line; line_end <= n; line_end += line) \
+            for (; k < line_end; k += lanes) { \
+                vector x = load(from + k); \
+                bad |= (integers)(x - x); \
+                STREAM(to + k, x); \
+            } \
+        for (; k < n; k++) to[k] = from[k], rest += from[k] - from[k]; \
+        for (int lane = 0; lane < lanes; lane++) rest += bad[lane] != 0 ? NAN : 0; \
+        return rest == 0; \
+    }
+SIMD_STREAM(simd_stream_d, double, vdouble, simd_int64, simd_load_d, SIMD_STREAM_D)
+SIMD_STREAM(simd_stream_f, float, vfloat, simd_int32, simd_load_f, SIMD_STREAM_F)
+
 /* The sum over the lanes, halving the vector until two are left. */
 typedef double simd_d2 __attribute__((vector_size(16)));
 typedef float simd_f4 __attribute__((vector_size(16)));

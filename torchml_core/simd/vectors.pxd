@@ -73,6 +73,9 @@ cdef extern from "simd.h" nogil:
     vfloat simd_repeat_f(const float *, int)
     void simd_transpose_d(double *, Py_ssize_t, const double *, Py_ssize_t)
     void simd_transpose_f(float *, Py_ssize_t, const float *, Py_ssize_t)
+    bint simd_stream_d(double *, const double *, Py_ssize_t)
+    bint simd_stream_f(float *, const float *, Py_ssize_t)
+    void simd_end_stream()
     double simd_total_d(vdouble)
     float simd_total_f(vfloat)
 
@@ -238,6 +241,14 @@ cdef inline void transpose(
         simd_transpose_f(<float *> to, to_row * lanes, <const float *> array, row * lanes)
     else:
         simd_transpose_d(<double *> to, to_row * lanes, <const double *> array, row * lanes)
+
+
+cdef inline bint stream(const vec *array, Py_ssize_t n, vec *to, Py_ssize_t at) noexcept nogil:
+    """Copy n numbers past the caches, see simd.h, and return whether they are finite."""
+    if vec is vfloat:
+        return simd_stream_f((<float *> to) + at, <const float *> array, n)
+    else:
+        return simd_stream_d((<double *> to) + at, <const double *> array, n)
 
 
 cdef inline double total(vec x) noexcept nogil:

@@ -13,7 +13,6 @@ What is kept from values to their vjp are the coefficients.
 """
 
 from libc.math cimport sqrt
-from libc.string cimport memcpy
 
 from torchml_core.descriptors.density.kernel.coefficients cimport (
     Coefficients, coefficients_vjp, fill_coefficients, gather_gradients, lay_out_coefficients,
@@ -30,7 +29,7 @@ from torchml_core.kernels.verbs cimport (
     GRADIENTS, TANGENTS, VALUES, Environment, KeptSize, Purpose, ScratchSize, Verb, Verbs,
 )
 from torchml_core.simd.vectors cimport (
-    MOST_LANES, SIMD_BYTES, carve, get, lanes_of, number_at, put, vec, vfloat,
+    MOST_LANES, SIMD_BYTES, carve, get, lanes_of, number_at, put, simd_end_stream, stream, vec,
 )
 
 
@@ -211,13 +210,6 @@ cdef void jvp(
             )
 
 
-cdef inline void copy(const vec *block, Py_ssize_t n, vec *out) noexcept nogil:
-    if vec is vfloat:
-        memcpy(out, block, n * sizeof(float))
-    else:
-        memcpy(out, block, n * sizeof(double))
-
-
 cdef inline void entries_of_atom(
     const SoapPlan *plan, const Environment *env, Buffers *buffers, vec *out
 ) noexcept nogil:
@@ -241,7 +233,8 @@ cdef inline void entries_of_atom(
                     project(
                         <const vec *> buffers.values, buffers.inverse[0], block, width, block,
                     )
-                copy(block, width, number_at(out, (3 * env.slot[j] + axis) * width))
+                if not stream(block, width, out, (3 * env.slot[j] + axis) * width):
+                    env.not_finite[0] = True
 
 
 cdef void jacobian(
@@ -259,6 +252,7 @@ cdef void jacobian(
             &plan.expansion, &plan.spectrum, &buffers.coefficients, &buffers.jacobian, out
         )
         entries_of_atom(plan, group + k, &buffers, out)
+    simd_end_stream()
 
 
 cdef void fill_verbs(Verbs *verbs, const vec *type_tag) noexcept:
@@ -270,3 +264,4 @@ cdef void fill_verbs(Verbs *verbs, const vec *type_tag) noexcept:
     verbs.kept_size = <KeptSize> kept_size
     verbs.group = lanes_of(type_tag)
     verbs.jacobian_group = 1
+    verbs.jacobian_streams = True

@@ -10,10 +10,10 @@ cdef struct SpectrumJacobian:
     void *coefficients          # (n_lm, n_channels, n_max) of one atom
     void *gradients             # (n_lm, 4) of one vector of entries: 2 S and ∇S
     void *sums                  # (n_l, 4, lanes, n_channels * n_max): 2 X and Y of these entries
-    void *transposed            # (4, n_channels * n_max, n_l) of one of them, padded to vectors
-    void *padded                # (n_l, n_max): of one entry, both padded to vectors
-    void *rows                  # (n_max, n_l): f
-    void *slopes                # (n_max, n_l): f'
+    void *rows                  # (n_max, n_l) of one entry: f, padded to vectors
+    void *slopes                # the same: f'
+    void *padded                # (n_l, n_max) of one entry, both padded to vectors
+    void *factors               # (n_channels * n_max, FACTORS, n_l) of one entry, padded
     void *block[3]              # (width,) of one entry, and room for a vector after it
 
 

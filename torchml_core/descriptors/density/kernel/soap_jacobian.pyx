@@ -24,6 +24,14 @@ from torchml_core.simd.vectors cimport (
     transpose, vec, vectors_for,
 )
 
+# Of one (q, n) and one entry, for each l.
+cdef enum Factor:
+    F                           # W_q f
+    SLOPE                       # W_q f'
+    X                           # 2 X
+    Y                           # and in the next two vectors
+    FACTORS = 6
+
 
 cdef inline Py_ssize_t row_of_atom(
     const ExpansionPlan *plan, const vec *type_tag
@@ -44,10 +52,10 @@ cdef void lay_out_jacobian(
     )
     work.gradients = carve(free_bytes, 4 * expansion.n_lm * SIMD_BYTES)
     work.sums = carve(free_bytes, 4 * n * of_l * MOST_LANES)
-    work.transposed = carve(free_bytes, 4 * n * of_l)
-    work.padded = carve(free_bytes, (spectrum.n_max + MOST_LANES) * of_l)
     work.rows = carve(free_bytes, (spectrum.n_max + MOST_LANES) * of_l)
     work.slopes = carve(free_bytes, (spectrum.n_max + MOST_LANES) * of_l)
+    work.padded = carve(free_bytes, (spectrum.n_max + MOST_LANES) * of_l)
+    work.factors = carve(free_bytes, FACTORS * n * of_l)
     for axis in range(3):
         work.block[axis] = carve(free_bytes, (spectrum.width + MOST_LANES) * sizeof(double))
 
@@ -128,14 +136,14 @@ cdef void begin_entries(
 
 
 cdef inline void transpose_all(
-    Py_ssize_t n, Py_ssize_t n_l, const vec *array, Py_ssize_t row, vec *out
+    Py_ssize_t n, Py_ssize_t n_l, const vec *array, Py_ssize_t row, vec *out, Py_ssize_t out_row
 ) noexcept nogil:
     """From (l, n) to (n, l), both in whole vectors; ``row``: vectors from one l to the next."""
     cdef Py_ssize_t lanes = lanes_of(out), of_l = vectors_for(n_l, out), i, v
     for v in range(of_l):
         for i in range(vectors_for(n, out)):
             transpose(
-                out + i * lanes * of_l + v, of_l, array + v * lanes * row + i, row
+                out + i * lanes * out_row + v, out_row, array + v * lanes * row + i, row
             )
 
 
@@ -148,45 +156,56 @@ cdef inline void transpose_row(
     for l in range(spectrum.l_max + 1):
         for v in range(n):
             padded[l * n + v] = load_at(row, l * spectrum.n_max + v * lanes)
-    transpose_all(spectrum.n_max, spectrum.l_max + 1, padded, n, out)
+    transpose_all(
+        spectrum.n_max, spectrum.l_max + 1, padded, n, out,
+        vectors_for(spectrum.l_max + 1, row),
+    )
+
+
+cdef inline void weigh_rows(
+    const ExpansionPlan *plan, const PowerSpectrumPlan *spectrum, int species, Py_ssize_t of_l,
+    SpectrumJacobian *work, vec *factors,
+) noexcept nogil:
+    """W_q f and W_q f' of one entry, of all channels."""
+    cdef const vec *f = <const vec *> work.rows
+    cdef const vec *df = <const vec *> work.slopes
+    cdef vec weight
+    cdef Py_ssize_t q, k, v
+    for q in range(spectrum.n_channels):
+        weight = splat(weight_in_channel(plan, species, q), f)
+        for k in range(spectrum.n_max):
+            for v in range(of_l):
+                factors[F * of_l + v] = weight * f[k * of_l + v]
+                factors[SLOPE * of_l + v] = weight * df[k * of_l + v]
+            factors += FACTORS * of_l
 
 
 cdef inline void block_of_row(
-    Py_ssize_t of_l, Py_ssize_t n_l, Py_ssize_t row, const vec *f, const vec *df, double weight_i,
-    double weight_j, Py_ssize_t i, Py_ssize_t j, Py_ssize_t end, const vec *sums_i,
-    const vec *sums_j, vec x, vec y, vec z, SpectrumJacobian *work, Py_ssize_t at,
+    Py_ssize_t of_l, Py_ssize_t n_l, const vec *left, const vec *right, Py_ssize_t n, vec x,
+    vec y, vec z, vec *to_x, vec *to_y, vec *to_z,
 ) noexcept nogil:
-    """The values of (n, n'), for one n = i and n' = j ... end - 1, from ``at`` on.
+    """The values of (n, n') of one n, whose factors are ``left``, and n n' from ``right`` on.
 
-    ``sums_i`` and ``sums_j``: those of the two channels, X and then Y, ``row`` apart.
+    Vectors of the largest l come first: what of them reaches into the next pair is overwritten.
     """
-    cdef vec *to_x = <vec *> work.block[0]
-    cdef vec *to_y = <vec *> work.block[1]
-    cdef vec *to_z = <vec *> work.block[2]
-    cdef vec wi = splat(weight_i, f), wj = splat(weight_j, f), fi, dfi, fj, along
-    cdef Py_ssize_t v, k, m
-    while j < end:
-        for v in range(of_l):
-            k = i * of_l + v
-            m = j * of_l + v
-            fi = wi * f[k]
-            dfi = wi * df[k]
-            fj = wj * f[m]
-            along = dfi * sums_j[m] + wj * df[m] * sums_i[k]
-            store_at(
-                to_x, at + v * lanes_of(f),
-                x * along + fi * sums_j[row + m] + fj * sums_i[row + k],
-            )
-            store_at(
-                to_y, at + v * lanes_of(f),
-                y * along + fi * sums_j[2 * row + m] + fj * sums_i[2 * row + k],
-            )
-            store_at(
-                to_z, at + v * lanes_of(f),
-                z * along + fi * sums_j[3 * row + m] + fj * sums_i[3 * row + k],
-            )
-        at += n_l
-        j += 1
+    cdef Py_ssize_t v = of_l, lanes = lanes_of(left), at
+    cdef const vec *a
+    cdef const vec *b
+    cdef vec f, df, sum_, sum_x, sum_y, sum_z, along
+    while v > 0:
+        v -= 1
+        a = left + v
+        b = right + v
+        f, df = a[F * of_l], a[SLOPE * of_l]
+        sum_, sum_x, sum_y, sum_z = a[X * of_l], a[Y * of_l], a[(Y + 1) * of_l], a[(Y + 2) * of_l]
+        at = v * lanes
+        for _ in range(n):
+            along = df * b[X * of_l] + b[SLOPE * of_l] * sum_
+            store_at(to_x, at, x * along + f * b[Y * of_l] + b[F * of_l] * sum_x)
+            store_at(to_y, at, y * along + f * b[(Y + 1) * of_l] + b[F * of_l] * sum_y)
+            store_at(to_z, at, z * along + f * b[(Y + 2) * of_l] + b[F * of_l] * sum_z)
+            at += n_l
+            b += FACTORS * of_l
 
 
 cdef void jacobian_of_entry(
@@ -199,43 +218,39 @@ cdef void jacobian_of_entry(
     Entry ``lane`` of vector b of an atom, of which ``begin_entries`` was called.
     """
     cdef Py_ssize_t lanes = lanes_of(type_tag), length = row_length(&plan.table, type_tag)
-    cdef Py_ssize_t n_l = spectrum.l_max + 1, of_l = vectors_for(n_l, type_tag)
-    cdef Py_ssize_t n = spectrum.n_channels * spectrum.n_max, row, q, other, i, first, at, k
-    cdef const int32_t *places
-    cdef vec *transposed = <vec *> work.transposed
-    cdef vec *f = <vec *> work.rows
-    cdef vec *df = <vec *> work.slopes
+    cdef Py_ssize_t n_max = spectrum.n_max, n = spectrum.n_channels * n_max, n_l = spectrum.l_max + 1
+    cdef Py_ssize_t of_l = vectors_for(n_l, type_tag), of_n = vectors_for(n, type_tag)
+    cdef Py_ssize_t q, other, i, first, at, k
+    cdef const int32_t *places = spectrum.places
+    cdef vec *factors = <vec *> work.factors
     cdef vec x = splat(get(<const vec *> expansion.neighborhood.x, b * lanes + lane), type_tag)
     cdef vec y = splat(get(<const vec *> expansion.neighborhood.y, b * lanes + lane), type_tag)
     cdef vec z = splat(get(<const vec *> expansion.neighborhood.z, b * lanes + lane), type_tag)
-    cdef double weight_i, weight_j
     cdef int axis
-    row = vectors_for(n, type_tag) * lanes * of_l
     for k in range(4):
         transpose_all(
-            n, n_l, <const vec *> work.sums + (k * lanes + lane) * vectors_for(n, type_tag),
-            4 * lanes * vectors_for(n, type_tag), transposed + k * row,
+            n, n_l, <const vec *> work.sums + (k * lanes + lane) * of_n, 4 * lanes * of_n,
+            factors + (X + k) * of_l, FACTORS * of_l,
         )
-    transpose_row(spectrum, <const vec *> expansion.rows + lane * length, work, f)
-    transpose_row(spectrum, <const vec *> expansion.slopes + lane * length, work, df)
+    transpose_row(spectrum, <const vec *> expansion.rows + lane * length, work, <vec *> work.rows)
+    transpose_row(
+        spectrum, <const vec *> expansion.slopes + lane * length, work, <vec *> work.slopes
+    )
+    weigh_rows(plan, spectrum, species, of_l, work, factors)
     for q in range(spectrum.n_channels):
-        weight_i = weight_in_channel(plan, species, q)
         for other in range(q, spectrum.n_channels):
-            weight_j = weight_in_channel(plan, species, other)
-            for i in range(spectrum.n_max):
-                places = spectrum.places + other * spectrum.n_max
-                places += (q * spectrum.n_max + i) * n
-                first = i if q == other or places[0] < 0 else 0
-                at = places[first]
-                if weight_i == 0 and weight_j == 0:
-                    for axis in range(3):
-                        fill(
-                            <vec *> work.block[axis], at, at + (spectrum.n_max - first) * n_l,
-                            splat(0, type_tag),
-                        )
-                else:
+            for i in range(q * n_max, (q + 1) * n_max):
+                first = other * n_max
+                if q == other or places[i * n + first] < 0:
+                    first += i - q * n_max
+                at = places[i * n + first]
+                k = (other + 1) * n_max - first
+                if weight_in_channel(plan, species, q) or weight_in_channel(plan, species, other):
                     block_of_row(
-                        of_l, n_l, row, f, df, weight_i, weight_j, i, first, spectrum.n_max,
-                        transposed + q * spectrum.n_max * of_l,
-                        transposed + other * spectrum.n_max * of_l, x, y, z, work, at,
+                        of_l, n_l, factors + i * FACTORS * of_l, factors + first * FACTORS * of_l,
+                        k, x, y, z, number_at(<vec *> work.block[0], at),
+                        number_at(<vec *> work.block[1], at), number_at(<vec *> work.block[2], at),
                     )
+                else:
+                    for axis in range(3):
+                        fill(<vec *> work.block[axis], at, at + k * n_l, splat(0, type_tag))
