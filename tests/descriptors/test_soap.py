@@ -312,6 +312,18 @@ def test_float32_of_a_crystal():
     assert np.abs(single - double).max() < 1e-5 * np.abs(double).max()
 
 
+@pytest.mark.parametrize(("n_max", "l_max"), [(1, 0), (3, 2), (8, 6)])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_jacobian_too_large(n_max, l_max, dtype):
+    """Blocks are checked while they are stored, from the first number to the last."""
+    c = tm.Configuration.from_atoms(rattled_silicon(1), 5.0)
+    large = float(np.finfo(dtype).max ** 0.75)
+    for weights in ([1, large], [large, 1]):  # the last or the first values alone are infinite
+        d = tm.SOAP(["Si"], 5.0, n_max, l_max, species_weights=[weights])
+        with pytest.raises(tm.InputError, match="too large for float"):
+            d.jacobian(c, dtype=dtype)
+
+
 @pytest.mark.parametrize("gap", [1e-2, 1e-4, 1e-6, 1e-9, 1e-12])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_unit_norm_of_a_neighbor_that_is_about_to_leave(dtype, gap):
