@@ -66,6 +66,7 @@ peers: setup
 lint: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/vermin --quiet --violations --target=3.10- --no-tips --eval-annotations torchml_core tests benchmarks examples docs setup.py
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/cython-lint torchml_core examples tests
 	$(BIN)/mypy
 

@@ -380,7 +380,8 @@ def test_every_argument_given_what_it_cannot_be(calls, tmp_path, monkeypatch):
             for what, bad in BAD.items():
                 call = f"{function.__qualname__}({name}={what})"
                 try:
-                    with warnings.catch_warnings(action="error"):
+                    with warnings.catch_warnings():
+                        warnings.simplefilter("error")
                         evaluated(function, {**given, name: bad})
                 except tm.TorchMLError as error:
                     if len(str(error)) > 800:

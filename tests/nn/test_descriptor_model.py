@@ -98,7 +98,8 @@ def test_results_are_those_of_the_portable_model(make, tmp_path):
     batch = one_batch(d)
     model = tm.nn.DescriptorModel(d, network, reference_energies=references)
     out = model(batch)
-    with warnings.catch_warnings(action="ignore"):  # AnyNetwork does not tell elements apart
+    with warnings.catch_warnings():  # AnyNetwork does not tell elements apart
+        warnings.simplefilter("ignore")
         saved = tm.PortableModel.create(
             tmp_path / "model",
             model=Column(network) if isinstance(network, AnyNetwork) else network,

@@ -234,7 +234,8 @@ def test_principal_axes(descriptor, networks):
             inner = layer(inner)
         expected = inner.squeeze(1) * network.energy_factor + network.reference
         torch.testing.assert_close(energies[codes == k], expected, rtol=1e-10, atol=1e-12)
-    with warnings.catch_warnings(action="ignore"):  # torch says that scripts are deprecated
+    with warnings.catch_warnings():  # torch says that scripts are deprecated
+        warnings.simplefilter("ignore")
         scripted = torch.jit.script(networks)
     for again in (scripted, pickle.loads(pickle.dumps(networks))):
         torch.testing.assert_close(again(values, codes), energies)

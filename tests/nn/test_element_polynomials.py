@@ -46,7 +46,8 @@ def expected(made, values, codes):
 @pytest.mark.parametrize(("n", "elements"), [(9, (0, 1, 2)), (4, (1,)), (1, (2,)), (0, (0,))])
 def test_energies_also_scripted(polynomials, n, elements):
     values, codes = some_input(n, elements)
-    with warnings.catch_warnings(action="ignore"):  # torch says that scripts are deprecated
+    with warnings.catch_warnings():  # torch says that scripts are deprecated
+        warnings.simplefilter("ignore")
         scripted = torch.jit.script(polynomials)
     for forward in (polynomials, scripted):
         found = forward(values, codes).detach().numpy()

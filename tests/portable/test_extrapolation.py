@@ -257,7 +257,8 @@ def test_a_monitor_warns_of_each_component_once_and_counts(tmp_path):
     assert set(monitor.counts.values()) == {3}
     assert {component for _, component in monitor.counts} == {record[1] for record in expected}
     monitor = ExtrapolationMonitor("ignore")
-    with warnings.catch_warnings(action="error"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
         monitor.warn(prediction)
     assert sum(monitor.counts.values()) == 3
     with pytest.raises(tm.ExtrapolationError, match=r"atom \d .* range from .* \(3 values are\)"):

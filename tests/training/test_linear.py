@@ -272,7 +272,8 @@ def test_the_largest_ridge_that_is_about_as_good_if_features_are_never_seen():
 )
 def test_wrong_arguments(truth, arguments, message):
     data = Dataset.from_atoms([labeled(truth[0], a) for a in structures(3)])
-    with pytest.raises(tm.InputError, match=message), warnings.catch_warnings(action="ignore"):
+    with pytest.raises(tm.InputError, match=message), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         fit_linear(**({"descriptor": descriptor(), "data": data} | arguments))
 
 

@@ -18,7 +18,7 @@ def read_bispectrum(lines):
     """Return the arguments of Bispectrum in a file's DataLines."""
     species, cutoffs = read_pair_table(lines)
     (jmax,) = lines.numbers("jmax", 1)
-    if not (2 * jmax).is_integer():
+    if not (2.0 * jmax).is_integer():
         raise lines.error(f"jmax {jmax:g}: a whole or half-integer number is needed")
     (rfac0,) = lines.numbers("rfac0", 1)
     diagonal_style = lines.whole("diagonalstyle", 0)
