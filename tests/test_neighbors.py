@@ -158,13 +158,13 @@ def test_pairs_at_the_cutoff_in_single_precision():
 
 @settings(max_examples=30, deadline=None)
 @given(
-    st.lists(seeds, max_size=6), st.booleans(), st.sampled_from([1, 2]), st.sampled_from([1, 2, 32])
+    st.lists(seeds, max_size=6), st.booleans(), st.sampled_from([1, 2]), st.sampled_from([1, 8, 500])
 )
 @example([0, 1, 2, 3, 4, 5], False, 1, 1)  # whose lists grow
 def test_many_structures_in_one_call(some_seeds, half, n_threads, at_once):
     structures = [random_structure(seed)[0] for seed in some_seeds]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("torchml_core.neighbors.AT_ONCE", at_once)
+        patch.setattr("torchml_core.neighbors.ATOMS_AT_ONCE", at_once)
         *lists, begin = tm.neighbor_lists("ijSDd", structures, 2.0, half=half, n_threads=n_threads)
     first = 0
     assert begin[0] == 0
@@ -220,7 +220,7 @@ def test_many_structures_as_arrays():
 
 
 def test_the_structure_of_a_fault_is_named(monkeypatch):
-    monkeypatch.setattr("torchml_core.neighbors.AT_ONCE", 2)
+    monkeypatch.setattr("torchml_core.neighbors.ATOMS_AT_ONCE", 16)
     structures = [rattled_silicon(1, seed=seed) for seed in range(4)]
     structures[3].positions[1] = 1e20
     with pytest.raises(tm.InputError, match="structure 3: positions: atom 1 at .* billion cells"):

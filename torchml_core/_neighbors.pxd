@@ -18,6 +18,7 @@ cdef class PairSearch:
         self, const Structures *structures, const Criterion *criterion, int n_threads,
         int64_t *faulty,
     ) except *
+    cdef copied_offsets(self)
     cdef int write(self, const Lists *lists, int32_t first_atom) except -1
     cdef dict number_particles(
         self, const double *positions, const double *cell, const int32_t *codes, int64_t n_layers,

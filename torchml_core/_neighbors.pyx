@@ -145,6 +145,9 @@ cdef class PairSearch:
     @property
     def offsets(self):
         """(n_atoms + 1,) int64, where the pairs of each atom begin."""
+        return self.copied_offsets()
+
+    cdef copied_offsets(self):
         cdef cnp.npy_intp n = self.search.n_atoms + 1
         offsets = new_array(1, &n, cnp.NPY_INT64)
         memcpy(cnp.PyArray_DATA(offsets), self.search.offsets, n * sizeof(int64_t))
@@ -224,7 +227,6 @@ cdef class PairSearch:
         neighbors = new_array(1, &n_pairs, cnp.NPY_INT32)
         cdef int32_t *numbers = <int32_t *> cnp.PyArray_DATA(neighbors)
         memset(&ghosts, 0, sizeof(Ghosts))
-        watch_signals(&self.search.watch, in_main_thread())
         try:
             with nogil:
                 enough = number_ghosts(&self.search, n_layers, most_ghosts, &ghosts, numbers)
@@ -242,7 +244,7 @@ cdef class PairSearch:
             raise_interruption(&self.search.watch)
         finally:
             free_ghosts(&ghosts)
-        made["offsets"] = self.offsets
+        made["offsets"] = self.copied_offsets()
         made["neighbors"] = neighbors
         return made
 

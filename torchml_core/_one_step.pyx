@@ -11,14 +11,16 @@ from libc.string cimport memset
 
 from torchml_core._memory cimport new_array
 from torchml_core._neighbors cimport PairSearch, keep_idle, take_idle
-from torchml_core._plain cimport PlainStructure, are_plain_numbers, is_plain
+from torchml_core._plain cimport (
+    PlainStructure, are_plain_numbers, copy_of_cell, copy_of_pbc, is_plain,
+)
 from torchml_core.cells.faults cimport FINE
 from torchml_core.cells.rows cimport Lists
 from torchml_core.cells.search cimport Criterion
 from torchml_core.cells.structures cimport Structures, pairs_of
 
 from torchml_core._neighbors import BYTES_PER_HIT, BYTES_PER_POINT, MOST_POINTS, WORTH_A_THREAD
-from torchml_core._plain import plain_structure, present
+from torchml_core._plain import present
 from torchml_core.available_memory import available_memory
 from torchml_core.distances import inclusive_limit
 from torchml_core.threads import resolve_n_threads
@@ -95,7 +97,7 @@ def plain_particles(structure, cutoff, species, n_layers, n_threads, codes_of, m
     Returns
     -------
     dict, or None
-        Arguments of ``Configuration.unchecked``. None: something is to be converted, or is wrong.
+        All attributes of a configuration. None: something is to be converted, or is wrong.
     """
     cdef PlainStructure given
     cdef Criterion criterion
@@ -139,12 +141,12 @@ def plain_particles(structure, cutoff, species, n_layers, n_threads, codes_of, m
     if arrays is None:
         return None
     keep_idle(search)
-    _, own_cell, own_pbc = plain_structure(positions, cell, pbc)
     arrays["species_names"] = names
-    arrays["cell"] = own_cell
-    arrays["pbc"] = own_pbc
+    arrays["cell"] = copy_of_cell(&given)
+    arrays["pbc"] = copy_of_pbc(&given)
     arrays["cutoff"] = float(cutoff)
     arrays["n_layers"] = n_layers
+    arrays["all_rows"] = None
     return arrays
 
 
@@ -229,20 +231,26 @@ cdef written(PairSearch search, str quantities, out):
     memset(&lists, 0, sizeof(Lists))
     for letter in quantities:
         array = list_array(letter, n) if out is None else out._array(letter, n)
-        if letter == "i":
-            lists.i = <int32_t *> cnp.PyArray_DATA(array)
-        elif letter == "j":
-            lists.j = <int32_t *> cnp.PyArray_DATA(array)
-        elif letter == "S":
-            lists.S = <int32_t *> cnp.PyArray_DATA(array)
-        elif letter == "D":
-            lists.D = <double *> cnp.PyArray_DATA(array)
-        else:
-            lists.d = <double *> cnp.PyArray_DATA(array)
+        point_to(&lists, letter, array, 0)
         arrays.append(array)
     if n:
         search.write(&lists, 0)
     return arrays[0] if len(arrays) == 1 else tuple(arrays)
+
+
+cdef int point_to(Lists *lists, Py_UCS4 letter, array, int64_t first) except -1:
+    """Let the list of a quantity begin at one of the pairs of an array."""
+    if letter == "i":
+        lists.i = <int32_t *> cnp.PyArray_DATA(array) + first
+    elif letter == "j":
+        lists.j = <int32_t *> cnp.PyArray_DATA(array) + first
+    elif letter == "S":
+        lists.S = <int32_t *> cnp.PyArray_DATA(array) + 3 * first
+    elif letter == "D":
+        lists.D = <double *> cnp.PyArray_DATA(array) + 3 * first
+    else:
+        lists.d = <double *> cnp.PyArray_DATA(array) + first
+    return 0
 
 
 cdef list_array(Py_UCS4 letter, int64_t n):

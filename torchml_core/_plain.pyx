@@ -31,16 +31,24 @@ cdef enum:
 def plain_structure(positions, cell, pbc):
     """Return (positions, copy of cell, copy of pbc), or None if they are not plain."""
     cdef PlainStructure found
-    cdef cnp.npy_intp[2] shape = [3, 3]
     if not is_plain(positions, cell, pbc, &found):
         return None
-    own_cell = cnp.PyArray_ZEROS(2, shape, cnp.NPY_DOUBLE, 0)
-    if cell is not None:
-        memcpy(cnp.PyArray_DATA(own_cell), cnp.PyArray_DATA(cell), 9 * sizeof(double))
-    own_pbc = cnp.PyArray_EMPTY(1, shape, cnp.NPY_BOOL, 0)
+    return positions, copy_of_cell(&found), copy_of_pbc(&found)
+
+
+cdef copy_of_cell(const PlainStructure *structure):
+    cdef cnp.npy_intp[2] shape = [3, 3]
+    cell = cnp.PyArray_EMPTY(2, shape, cnp.NPY_DOUBLE, 0)
+    memcpy(cnp.PyArray_DATA(cell), structure.cell, 9 * sizeof(double))
+    return cell
+
+
+cdef copy_of_pbc(const PlainStructure *structure):
+    cdef cnp.npy_intp n = 3
+    pbc = cnp.PyArray_EMPTY(1, &n, cnp.NPY_BOOL, 0)
     for k in range(3):
-        (<char *> cnp.PyArray_DATA(own_pbc))[k] = found.periodic[k]
-    return positions, own_cell, own_pbc
+        (<char *> cnp.PyArray_DATA(pbc))[k] = structure.periodic[k]
+    return pbc
 
 
 def plain_numbers(numbers):

@@ -31,16 +31,6 @@ class Batch:
     def n_structures(self):
         return len(self.cells)
 
-    def part(self, first, end):
-        """Return the structures from first up to end, or as many as there are."""
-        offsets = self.atom_offsets[first : end + 1]
-        return Batch(
-            self.positions[offsets[0] : offsets[-1]],
-            offsets - offsets[0],
-            self.cells[first:end],
-            self.pbc[first:end],
-        )
-
 
 def as_batch(structures=None, *, positions=None, atom_offsets=None, cells=None, pbc=None):
     """Return a checked :class:`Batch` from a sequence of ASE ``Atoms``, or from its arrays.

@@ -152,8 +152,12 @@ class Configuration:
             contiguous; NumPy arrays all. Whatever is wrong with them shows as a wrong result or
             a crash.
         """
+        return cls._of_attributes(_NOT_KNOWN | arrays)
+
+    @classmethod
+    def _of_attributes(cls, attributes):
         made = cls.__new__(cls)
-        vars(made).update(_NOT_KNOWN, **arrays)
+        made.__dict__ = attributes
         return made
 
     @classmethod
@@ -200,11 +204,11 @@ class Configuration:
             or a structure that :func:`torchml_core.structure.as_structure` refuses.
         """
         if structure is not None and positions is cell is pbc is symbols is None:
-            arrays = plain_particles(
+            attributes = plain_particles(
                 structure, cutoff, species, n_layers, n_threads, _codes_of, most_particles
             )
-            if arrays is not None:
-                return cls.unchecked(**arrays)
+            if attributes is not None:
+                return cls._of_attributes(attributes)
         # something has to be converted, or is wrong
         structure = as_structure(
             structure, positions=positions, cell=cell, pbc=pbc, symbols=symbols

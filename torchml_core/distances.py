@@ -3,9 +3,9 @@
 That is in configurations, staged graphs and descriptors, but not in ``neighbor_list``.
 """
 
+import functools
 import math
-
-import numpy as np
+import sys
 
 # A shell of a crystal that is at the cutoff is listed as a whole, from both ends of each pair. Its
 # distances differ by rounding, also that of the ghosts that another driver places: for coordinates
@@ -15,9 +15,10 @@ ROUNDING = 1e-10
 
 def at_cutoff(cutoff):
     """Return the largest distance that counts as equal to the cutoff."""
-    return min(cutoff * (1 + ROUNDING), np.finfo(np.float64).max)
+    return min(cutoff * (1 + ROUNDING), sys.float_info.max)
 
 
+@functools.lru_cache(maxsize=128)
 def inclusive_limit(cutoff):
     """Return a number that all distances which count as within the cutoff are less than."""
     return math.nextafter(at_cutoff(cutoff), math.inf)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from torchml_core import _memory, checks
-from torchml_core._neighbors import PairSearch
+from torchml_core._batch_lists import batch_lists
+from torchml_core._neighbors import WORTH_A_THREAD, PairSearch
 from torchml_core._one_step import plain_lists
 from torchml_core.batch import as_batch
 from torchml_core.errors import InputError
-from torchml_core.pairs import search_pairs
+from torchml_core.pairs import complaint, search_pairs
 from torchml_core.structure import as_structure
 from torchml_core.threads import resolve_n_threads
 
@@ -35,7 +36,7 @@ QUANTITIES = {
 }
 BYTES = {"i": 4, "j": 4, "S": 12, "D": 24, "d": 8}  # of one pair's
 MOST_ATOMS = 2**31 - 1  # they are counted in int32
-AT_ONCE = 32  # structures of a batch that each thread searches before their lists are written
+ATOMS_AT_ONCE = 500  # of a batch, that each thread searches before their lists are written
 
 
 class NeighborWorkspace:
@@ -218,44 +219,23 @@ def neighbor_lists(
             f"positions: {len(batch.positions)} atoms; at most {MOST_ATOMS} are possible"
         )
     cutoff = checks.positive("cutoff", cutoff)
-    at_once = AT_ONCE * resolve_n_threads(n_threads)
-    options["bytes_per_pair"] = sum(BYTES[quantity] for quantity in quantities)
-    lists = _GrowingLists(quantities, len(batch.positions))
-    begins = [np.zeros(1, dtype=np.int64)]
-    # A few at a time: what a search leaves behind is then still in the cache when it is written.
-    for first in range(0, batch.n_structures, at_once):
-        part = batch.part(first, first + at_once)
-        with search_pairs(part, cutoff, first_structure=first, **options) as search:
-            begins.append(lists.n_pairs + search.offsets[part.atom_offsets[1:]])
-            lists.append(search, int(batch.atom_offsets[first]))
-    return *lists.arrays(), np.concatenate(begins)
-
-
-class _GrowingLists:
-    """Lists whose length is not known before the last structure."""
-
-    def __init__(self, quantities, n_atoms):
-        self._buffers = {quantity: _memory.empty(*_form(quantity, 0)) for quantity in quantities}
-        self._atoms_to_come = n_atoms
-        self.n_pairs = self._capacity = 0
-
-    def append(self, search, first_atom):
-        """Append the pairs that a search found."""
-        n = self.n_pairs + search.n_pairs
-        if n > self._capacity:
-            # all others have as many pairs per atom as these, and 5% more
-            n_atoms = len(search.offsets) - 1
-            self._capacity = n + int(1.05 * search.n_pairs * self._atoms_to_come / max(n_atoms, 1))
-            for quantity, old in self._buffers.items():
-                new = self._buffers[quantity] = _memory.empty(*_form(quantity, self._capacity))
-                new[: self.n_pairs] = old[: self.n_pairs]
-        self._atoms_to_come -= len(search.offsets) - 1
-        parts = {name: buffer[self.n_pairs : n] for name, buffer in self._buffers.items()}
-        search.fill(**parts, first_atom=first_atom)
-        self.n_pairs = n
-
-    def arrays(self):
-        return tuple(buffer[: self.n_pairs] for buffer in self._buffers.values())
+    n_threads = resolve_n_threads(n_threads, len(batch.positions) // WORTH_A_THREAD)
+    found, fault = batch_lists(
+        quantities,
+        batch.positions,
+        batch.atom_offsets,
+        batch.cells,
+        batch.pbc.astype(np.int32),
+        cutoff,
+        options["half"],
+        options["self_interaction"],
+        options["sorted_rows"],
+        n_threads,
+        ATOMS_AT_ONCE * n_threads,
+    )
+    if fault is not None:
+        raise InputError(complaint(*fault, cutoff, batch))
+    return found
 
 
 def _check_quantities(quantities):

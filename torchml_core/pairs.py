@@ -37,7 +37,6 @@ def search_pairs(
     sorted_rows=False,
     n_threads=None,
     search=None,
-    first_structure=0,
     bytes_per_pair=0,
 ):
     """Search structures for pairs of atoms nearer than a cutoff.
@@ -54,8 +53,6 @@ def search_pairs(
     n_threads : int, optional
     search : PairSearch, optional
         Whose memory to use. None: that of an earlier search, if it was small.
-    first_structure : int
-        What the first of a batch is called in messages.
     bytes_per_pair : int
         What the lists that are to be written take.
 
@@ -88,7 +85,7 @@ def search_pairs(
             n_threads=resolve_n_threads(n_threads, len(positions) // WORTH_A_THREAD),
         )
         if fault is not None:
-            raise InputError(_complaint(*fault, cutoff, structures, first_structure))
+            raise InputError(complaint(*fault, cutoff, structures))
         yield found
     if search is None:
         keep_idle(found)  # not after an error
@@ -111,10 +108,11 @@ def _arrays(structures):
     return structures.positions, offsets, structures.cell[None], structures.pbc[None]
 
 
-def _complaint(structure, fault, cutoff, structures, first_structure):
+def complaint(structure, fault, cutoff, structures):
+    """Return what is wrong with a structure, one of a batch perhaps, that cannot be searched."""
     positions, atom_offsets, cells, pbc = _arrays(structures)
     first, end = atom_offsets[structure : structure + 2]
-    which = f"structure {first_structure + structure}: " if len(atom_offsets) > 2 else ""
+    which = f"structure {structure}: " if hasattr(structures, "atom_offsets") else ""
     cell = cells[structure].tolist()
     if FAULTS[fault] == "too far":
         atom = _farthest(positions[first:end], cells[structure][pbc[structure]])

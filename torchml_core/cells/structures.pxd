@@ -12,8 +12,8 @@ from torchml_core.signals cimport SignalWatch
 # What is searched: the atoms of all structures, one after another.
 cdef struct Structures:
     int64_t n
-    const int64_t *atom_offsets   # (n + 1,) where the atoms of each begin
-    const double *positions
+    const int64_t *atom_offsets   # (n + 1,) where the atoms of each begin; may begin anywhere
+    const double *positions       # of the first atom of the first
     const double *cells           # (n, 3, 3)
     const int *periodic           # (n, 3)
 

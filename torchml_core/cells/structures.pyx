@@ -7,7 +7,7 @@ neither on threads nor on how often arrays had to grow.
 
 from libc.stdint cimport INT64_MAX
 from libc.stdlib cimport free
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 from torchml_core._parallel cimport share
 from torchml_core.cells.faults cimport FINE, INTERRUPTED, NO_MEMORY, TOO_MANY_IMAGES
@@ -90,7 +90,7 @@ cdef Fault find_pairs(
 
 cdef bint reserve_structures(Search *search, const Structures *structures) noexcept nogil:
     """Make room for what is found; False if memory is short."""
-    cdef int64_t n = structures.n, held = search.structures_held, n_atoms
+    cdef int64_t n = structures.n, held = search.structures_held, n_atoms, k
     search.n_structures = search.n_tasks = search.n_atoms = 0  # until all is there
     if not (
         grown(<void **> &search.grids, held, n, sizeof(Grid))
@@ -100,7 +100,8 @@ cdef bint reserve_structures(Search *search, const Structures *structures) noexc
     ):
         return False
     search.structures_held = max(n, held)
-    memcpy(search.atom_offsets, structures.atom_offsets, (n + 1) * sizeof(int64_t))
+    for k in range(n + 1):
+        search.atom_offsets[k] = structures.atom_offsets[k] - structures.atom_offsets[0]
     n_atoms = search.atom_offsets[n]
     if n_atoms >= search.atoms_held:
         search.atoms_held = 0
