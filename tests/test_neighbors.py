@@ -158,7 +158,10 @@ def test_pairs_at_the_cutoff_in_single_precision():
 
 @settings(max_examples=30, deadline=None)
 @given(
-    st.lists(seeds, max_size=6), st.booleans(), st.sampled_from([1, 2]), st.sampled_from([1, 8, 500])
+    st.lists(seeds, max_size=6),
+    st.booleans(),
+    st.sampled_from([1, 2]),
+    st.sampled_from([1, 8, 500]),
 )
 @example([0, 1, 2, 3, 4, 5], False, 1, 1)  # whose lists grow
 def test_many_structures_in_one_call(some_seeds, half, n_threads, at_once):

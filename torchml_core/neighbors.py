@@ -234,7 +234,8 @@ def neighbor_lists(
         ATOMS_AT_ONCE * n_threads,
     )
     if fault is not None:
-        raise InputError(complaint(*fault, cutoff, batch))
+        structure, kind = fault
+        raise InputError(complaint(structure, kind, cutoff, batch))
     return found
 
 

@@ -102,12 +102,19 @@ cdef void find_starts(const Lattice *lattice, Grid *grid) noexcept nogil:
     """First point of each cell, images included."""
     cdef int64_t x, y, z, fx, fy, fz, shift, n = 0, at = 0
     cdef bint filled_z, filled_y, filled_x
+    cdef double left_z, left_y
     for z in range(grid.shape[2]):
         filled_z = source(lattice, grid, 2, z, &fz, &shift)
+        left_z = left_of(grid.slack * grid.slack, grid, 2, z)
         for y in range(grid.shape[1]):
             filled_y = source(lattice, grid, 1, y, &fy, &shift) and filled_z
+            left_y = left_of(left_z, grid, 1, y)
             for x in range(grid.shape[0]):
-                filled_x = source(lattice, grid, 0, x, &fx, &shift) and filled_y
+                filled_x = (
+                    source(lattice, grid, 0, x, &fx, &shift)
+                    and filled_y
+                    and left_of(left_y, grid, 0, x) >= 0
+                )
                 grid.starts[at] = n
                 at += 1
                 if filled_x:
@@ -125,6 +132,16 @@ cdef inline bint source(
     shift[0] = offset // n if offset >= 0 else -((n - 1 - offset) // n)
     from_[0] = offset - shift[0] * n
     return shift[0] == 0 or lattice.periodic[k]
+
+
+cdef inline double left_of(double square, const Grid *grid, int k, int64_t c) noexcept nogil:
+    """What the gap between cell c and the home cells leaves of the square of a distance.
+
+    Where it is negative for all directions together, no atom has neighbors in the cell.
+    """
+    cdef int64_t last = grid.reach[k] + grid.home[k] - 1
+    cdef double gap = max(max(grid.reach[k] - c, c - last) - 1, 0) * grid.width[k]
+    return square - gap * gap if grid.orthogonal else square  # else they do not add up
 
 
 cdef inline int64_t extended(const Grid *grid, int64_t x, int64_t y, int64_t z) noexcept nogil:
@@ -166,6 +183,8 @@ cdef void put_images_of_layer(
                 shift[0] or shift[1] or shift[2]
             ):
                 to = (z * grid.shape[1] + y) * grid.shape[0] + x
+                if grid.starts[to + 1] == grid.starts[to]:
+                    continue
                 put_image(lattice, grid, extended(grid, home[0], home[1], home[2]), to, shift)
                 if interrupted(watch, 10 * (grid.starts[to + 1] - grid.starts[to])):
                     return
