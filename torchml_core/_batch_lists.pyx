@@ -58,7 +58,7 @@ def batch_lists(
         int64_t n = cells.shape[0], first = 0, end, k, faulty
         cnp.npy_intp n_begins = n + 1
         Criterion criterion = [cutoff, half, self_interaction, sorted_rows, 0, 0]
-        Structures some
+        Structures some = [0, NULL, NULL, NULL, NULL]
         PairSearch search
         GrowingLists lists = GrowingLists(quantities, positions.shape[0])
     begins = new_array(1, &n_begins, cnp.NPY_INT64)
@@ -77,7 +77,8 @@ def batch_lists(
                 end += 1
             some.n = end - first
             some.atom_offsets = &atom_offsets[first]
-            some.positions = &positions[0, 0] + 3 * atom_offsets[first] if positions.shape[0] else NULL
+            if positions.shape[0]:
+                some.positions = &positions[0, 0] + 3 * atom_offsets[first]
             some.cells = &cells[first, 0, 0]
             some.periodic = &periodic[first, 0]
             memory = available_memory()
