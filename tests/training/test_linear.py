@@ -1,6 +1,5 @@
 """fit_linear: coefficients that made the data are found again, and what the fit says of itself."""
 
-import warnings
 
 import numpy as np
 import pytest
@@ -270,10 +269,10 @@ def test_the_largest_ridge_that_is_about_as_good_if_features_are_never_seen():
         ({"descriptor": descriptor(["Si"])}, "its species are Si; C, which the data have, is"),
     ],
 )
+@pytest.mark.filterwarnings("ignore")
 def test_wrong_arguments(truth, arguments, message):
     data = Dataset.from_atoms([labeled(truth[0], a) for a in structures(3)])
-    with pytest.raises(tm.InputError, match=message), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with pytest.raises(tm.InputError, match=message):
         fit_linear(**({"descriptor": descriptor(), "data": data} | arguments))
 
 
