@@ -1,6 +1,5 @@
 """fit_linear: coefficients that made the data are found again, and what the fit says of itself."""
 
-
 import numpy as np
 import pytest
 import torch
