@@ -333,3 +333,47 @@ def test_a_matrix_that_is_singular_but_for_rounding():
     right = matrix @ random.normal(size=200)
     found = ridge_solution(matrix, right, 1e-30)
     np.testing.assert_allclose(matrix @ found, right, atol=1e-6 * np.abs(right).max())
+
+
+def test_the_ridge_of_coefficients_of_different_sizes():
+    """The minimum of squares plus the ridge times squares of coefficients over their sizes."""
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(30, 4)) * [1, 1, 0.01, 1]
+    targets = random.normal(size=30)
+    matrix, right = rows.T @ rows, rows.T @ targets
+    sizes = np.array([0.0, 2.0, 1.0, 0.5])  # the first one is that of a constant
+    largest = (sizes**2 * np.diag(matrix)).max()
+    penalty = np.append(np.diag(matrix)[0], largest / sizes[1:] ** 2)
+    expected = np.linalg.solve(matrix + 0.1 * np.diag(penalty), right)
+    assert Ridge(matrix, right, sizes).solve(0.1) == pytest.approx(expected, rel=1e-10)
+    assert ridge_solution(matrix, right, 0.1, sizes) == pytest.approx(expected, rel=1e-10)
+    root = ridge_root(matrix, 0.1, sizes)
+    assert root @ root.T @ right == pytest.approx(expected, rel=1e-10)
+
+
+def test_a_column_without_differences_has_no_coefficient():
+    """Rounding in differences from the mean is not taken for values."""
+    random = np.random.default_rng(0)
+    group = NormalEquations(3)
+    rows = np.column_stack([np.full(50, 0.1), random.normal(size=(50, 2)) + 3])
+    group.add(rows, rows @ [5, 1, 2])
+    found = ridge_solution(*combined([(group, 1.0, True)]), 1e-12)
+    assert found == pytest.approx([0, 1, 2], abs=1e-8)
+
+
+def test_coefficients_count_by_the_spread_of_values_if_that_is_better():
+    """A fit to few data with energies that hardly depend on directions of small variance."""
+    d = tm.SOAP(["Si"], 4.0, 4, 2)
+    model = tm.PortableModel.load("examples/models/StillingerWeber_Si")
+    data = Dataset.from_atoms([labeled(model, a) for a in structures(12, ("Si",))])
+    problem = LeastSquares(d, data, 2, 6, 0.25, None, 0, 1)
+    coefficients, _, sizes = problem.solve(None, None)
+    assert problem.coefficient_sizes is not None
+    weights = problem._weights(problem.held_out, sizes)
+
+    def loss(found):
+        groups = problem.held_out.items()
+        return sum(weights[key] * g.n_rows * g.mean_square(found) for key, g in groups)
+
+    alike = [problem._solve(ridge, sizes)[0] for ridge in 10.0 ** np.arange(-14, 1)]
+    assert loss(coefficients) < min(map(loss, alike))

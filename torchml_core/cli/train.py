@@ -29,6 +29,9 @@ def command(ctx, config, resume, print_config, output, **given):
     there as soon as a linear model has been fitted, and is replaced by better ones until the time
     limit, 5 minutes by default. Paths in CONFIG are relative to its folder.
     """
+    import time
+
+    began = time.monotonic()  # importing torch takes a while
     from torchml_core.training.run.settings import read_settings
 
     if output is not None:
@@ -42,7 +45,7 @@ def command(ctx, config, resume, print_config, output, **given):
     from torchml_core.training.run.pipeline import train
 
     try:
-        train(settings, resume=resume)
+        train(settings, resume=resume, began=began)
     except KeyboardInterrupt:
         model = settings.path(settings.output) / "model"
         there = "no model has been fitted yet"

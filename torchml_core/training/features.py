@@ -74,6 +74,27 @@ class Features:
             parts += [t[:, k : k + 1] * t[:, k:] for k in range(t.shape[1])]
         return np.concatenate(parts, axis=1)
 
+    def sizes(self):
+        """(n,) sizes of coefficients with which all directions in the space of values count alike.
+
+        The energy is then as likely to vary along a principal axis of small variance as along
+        others, per unit of length, and so varies less among the atoms there are. This suits values
+        that have the same unit, as those of SOAP. 0 for constants; None for products of all values.
+        """
+        if self.degree == 2 and self.axes is None:
+            return None
+        sizes = np.zeros((self.n_elements, self.n_of_element))
+        width = self.descriptor.width
+        for element in range(self.n_elements):
+            sizes[element, 1 : 1 + width] = 1.0
+            if self.axes is not None:
+                spreads = self.axes.spreads(element)
+                largest = spreads[0] or 1.0
+                k, l = np.triu_indices(self.axes.n)
+                sizes[element, 1 : 1 + width] = 1 / largest
+                sizes[element, 1 + width :] = spreads[k] * spreads[l] / largest**2
+        return sizes.ravel()
+
     def polynomial(self, coefficients, element):
         """Return (constant, linear (width,), quadratic (width, width)) of (n_of_element,) numbers.
 
@@ -166,6 +187,11 @@ class Axes:
             there = variances > SMALLEST_VARIANCE * variances[0]
             scale = np.where(there, 1 / np.sqrt(np.where(there, variances, 1)), 0)
             self.axes[element] = axes * scale
+
+    def spreads(self, element):
+        """(n,) standard deviations of the values along the axes, in descending order."""
+        lengths = np.linalg.norm(self.axes[element], axis=0)
+        return np.where(lengths > 0, 1 / np.where(lengths > 0, lengths, 1), 0)
 
     def components(self, values, element):
         """(n_atoms, n) of the values (n_atoms, width) of atoms of an element."""

@@ -46,6 +46,9 @@ class LeastSquares:
     references : dict of str to float
         Energies of elements, which targets lack.
     fitted, held_out : dict of (label, kind) to NormalEquations
+    coefficient_sizes : (n,) float64 or None
+        How coefficients are scaled before the ridge is added, see Ridge: as is better on the
+        structures that are held out.
     ranges : Ranges
         Of the fitted structures.
     """
@@ -68,6 +71,7 @@ class LeastSquares:
         known = fitted.reference_energies(isolated)
         self.references = {s: known.get(s, 0.0) for s in self.species}
         self._apart = _kinds_apart(fitted, held_out, self.features.n)
+        self.coefficient_sizes = None  # see Ridge; found with the ridge
         self.fitted, self.held_out = {}, {}
         self.ranges, self._pairs = Ranges(descriptor, self.species), set()
         for dataset, groups in ((fitted, self.fitted), (held_out, self.held_out)):
@@ -196,21 +200,27 @@ class LeastSquares:
 
     def _solve(self, ridge, sizes):
         """Return the coefficients and the ridge for expected errors of the groups."""
-        solutions = Ridge(*self._system(self.fitted, sizes))
+        system = self._system(self.fitted, sizes)
         if ridge is not None:
-            return solutions.solve(ridge), ridge
+            return Ridge(*system).solve(ridge), ridge
         groups = {key: group for key, group in self.held_out.items() if key in sizes}
         weights = self._weights(groups, sizes)
 
-        def loss(tried):
-            found = solutions.solve(tried)
+        def loss(found):
             return sum(
                 weights[key] * group.n_rows * group.mean_square(found)
                 for key, group in groups.items()
             )
 
-        best = self._chosen({float(ridge): loss(ridge) for ridge in RIDGES})
-        return solutions.solve(best), best
+        lowest, natural = np.inf, self.features.sizes()
+        for tried in (None,) if natural is None else (None, natural):
+            solutions = Ridge(*system, tried)
+            losses = {float(ridge): loss(solutions.solve(ridge)) for ridge in RIDGES}
+            if min(losses.values()) < lowest:
+                lowest, self.coefficient_sizes = min(losses.values()), tried
+                best = self._chosen(losses)
+                coefficients = solutions.solve(best)
+        return coefficients, best
 
     def _chosen(self, losses):
         """The ridge of lowest loss, or the largest about as good if features are never seen.
@@ -256,12 +266,12 @@ class LeastSquares:
             for key, group in own.items()
             if key in sizes
         ]
-        return ridge_solution(*combined(groups), ridge)
+        return ridge_solution(*combined(groups), ridge, self.coefficient_sizes)
 
     def covariance_root(self, ridge, sizes):
         """C with C C^T the covariance of the coefficients, if errors are independent."""
         matrix, _ = combined([(g, 1 / sizes[key] ** 2, False) for key, g in self.fitted.items()])
-        return ridge_root(matrix, max(ridge, FIRST_RIDGE))
+        return ridge_root(matrix, max(ridge, FIRST_RIDGE), self.coefficient_sizes)
 
     def errors(self, groups, coefficients):
         """{kind: {label: root mean square error}} of kinds that are apart, and of "all"."""

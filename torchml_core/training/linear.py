@@ -99,6 +99,11 @@ def fit_linear(
 
     Notes
     -----
+    Coefficients are scaled before the ridge is added: either so that the diagonal of the normal
+    equations is 1, or, unless a ridge is given, so that all directions in the space of the values
+    count alike; the latter leaves little freedom along directions in which the atoms of the data
+    hardly differ. What is better on the validation structures is taken.
+
     Energies count by their error per atom. All energies, forces and stresses count like the root of
     their number.
     """

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.linalg import cho_solve, eigh, solve_triangular
 
 ROWS_AT_ONCE = 1024
+ROUNDING = 1e-12  # of a difference of sums, relative to them
 RIDGES = 10.0 ** np.arange(-14, 1)
 
 
@@ -100,20 +101,30 @@ def combined(parts):
     rows = np.concatenate(rows)  # one product is faster than several
     matrix += rows.T @ rows
     if means:
-        means = np.array(means)
+        means, before = np.array(means), np.diag(matrix).copy()
         matrix -= means.T @ means
+        same = np.diag(matrix) <= ROUNDING * before  # in all rows of each group, such as constants
+        matrix[same], matrix[:, same], right[same] = 0, 0, 0
     return matrix, right
 
 
 class Ridge:
     """The solutions of one system of normal equations for any ridge.
 
-    Coefficients are scaled so that the diagonal of the matrix is 1; the ridge is added to it then.
-    Coefficients that no row contains are 0.
+    Coefficients are scaled, and the ridge is then added to the diagonal of the matrix. Without
+    ``sizes`` the scaled diagonal is 1, so that all columns count alike, also those of values that
+    hardly vary. With sizes it is at most 1, and coefficients of larger sizes may be larger; 0 is
+    that of constants, whose diagonal is 1. Coefficients that no row contains are 0.
+
+    Parameters
+    ----------
+    matrix : (n, n) float64
+    right : (n,) float64
+    sizes : (n,) float64, optional
     """
 
-    def __init__(self, matrix, right):
-        scale = _scale(matrix)
+    def __init__(self, matrix, right, sizes=None):
+        scale = _scale(matrix, sizes)
         self._scale = scale
         self._values, self._vectors = eigh(_scaled(matrix, scale).T, overwrite_a=True)
         self._values = np.maximum(self._values, 0)
@@ -124,19 +135,19 @@ class Ridge:
         return self._scale * (self._vectors @ (self._projected / (self._values + ridge)))
 
 
-def ridge_root(matrix, ridge):
+def ridge_root(matrix, ridge, sizes=None):
     """Return C (n, n) with C C^T the inverse of the matrix with the ridge added, as in Ridge.
 
     By Cholesky's method, an order of magnitude faster than all solutions.
     """
-    scale = _scale(matrix)
+    scale = _scale(matrix, sizes)
     lower = _factor(matrix, scale, ridge)
     return scale[:, None] * solve_triangular(lower, np.eye(len(scale)), lower=True).T
 
 
-def ridge_solution(matrix, right, ridge):
+def ridge_solution(matrix, right, ridge, sizes=None):
     """Return the coefficients (n,) for one ridge, or for the least that is not lost in rounding."""
-    scale = _scale(matrix)
+    scale = _scale(matrix, sizes)
     lower = _factor(matrix, scale, ridge)
     return scale * cho_solve((lower, True), scale * right)
 
@@ -165,6 +176,11 @@ def _scaled(matrix, scale):
     return own
 
 
-def _scale(matrix):
+def _scale(matrix, sizes=None):
     diagonal = np.diag(matrix)
-    return np.where(diagonal > 0, 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1)), 0)
+    there = diagonal > 0
+    scale = np.where(there, 1 / np.sqrt(np.where(there, diagonal, 1)), 0)
+    if sizes is None:
+        return scale
+    largest = np.sqrt((sizes**2 * diagonal).max()) or 1.0
+    return np.where(sizes > 0, np.where(there, sizes / largest, 0), scale)

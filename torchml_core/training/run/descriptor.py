@@ -11,11 +11,14 @@ from torchml_core.errors import InputError, TorchMLError
 from torchml_core.training.choose.descriptor import choose_descriptor
 
 
-def descriptor_of(settings, data):
-    """Return the descriptor that the settings say, for the elements of a data set."""
+def descriptor_of(settings, data, size=None):
+    """Return the descriptor that the settings say, for the elements of a data set.
+
+    A chosen one may have another size than the settings say.
+    """
     given = settings.descriptor
     if given is None:
-        return choose_descriptor(data, cutoff=settings.cutoff, size=settings.size)
+        return choose_descriptor(data, cutoff=settings.cutoff, size=size or settings.size)
     if isinstance(given, str):
         _refuse_cutoff(settings)
         found = _from_file(settings.path(given))

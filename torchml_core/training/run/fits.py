@@ -8,15 +8,21 @@ import time
 from torchml_core.training.linear import fit_linear
 from torchml_core.training.run.candidates import Candidate, network, polynomials
 from torchml_core.training.run.errors import Errors, contradicting, errors_of
-from torchml_core.training.run.recipe import batch_size
+from torchml_core.training.run.recipe import Plan, batch_size, plan
 from torchml_core.training.second_order import KalmanFilter, LevenbergMarquardt
 from torchml_core.training.trainer import Trainer
 
 PUBLISHED_EVERY = 20.0  # seconds at least, while a network is trained
 LEAST_TIME = 3.0  # seconds, for which a network is worth a try
+LEAST_EPOCHS = 10
+EPOCH = 3.0  # of the time of predictions for the same structures
 UNFINISHED = "unfinished network"
 OVERDUE = 1.05  # of the time for a network, where other processes slow it down
 MANY_EPOCHS = 100_000
+# A network must have a lower score than a linear model by this factor: its best epoch was chosen
+# by the validation structures, to which a linear model is still fitted, once all is decided.
+BETTER = 0.95
+LINEAR = ("linear", "quadratic")
 SECOND_ORDER = {"levenberg-marquardt": LevenbergMarquardt, "kalman": KalmanFilter}
 
 
@@ -40,7 +46,11 @@ class Fits:
 
     @property
     def best(self):
-        return min(self.candidates, key=lambda candidate: candidate.score)
+        """The candidate that is published."""
+        linear = [candidate for candidate in self.candidates if candidate.stage in LINEAR]
+        best = min(linear, key=lambda candidate: candidate.score)
+        others = [c for c in self.candidates if c.score < BETTER * best.score and c not in linear]
+        return min(others, key=lambda candidate: candidate.score, default=best)
 
     @property
     def expected(self):
@@ -53,7 +63,7 @@ class Fits:
         known = self.run.folder.state["stages"].get(key)
         before = self.best if self.candidates else None
         if stage.degree:
-            self._linear(stage, key, known)
+            self._linear(stage, key, known, deadline)
         else:
             self._network(key, known, deadline, improved)
         if known is None:
@@ -61,15 +71,37 @@ class Fits:
         if self.candidates and self.best is not before:
             improved()
 
-    def _linear(self, stage, key, known):
+    def _plan(self, stage, key, deadline):
+        """How a stage is fitted; once it has been decided it stays so, whatever the clock says."""
+        run = self.run
+        plans = run.folder.state.setdefault("plans", {})
+        if key not in plans:
+            data, left = self.structures.train, deadline() - time.monotonic()
+            plans[key] = plan(stage, run.settings, run.descriptor, data, left, run.n_threads)
+            run.folder.save_state()
+        return Plan(*plans[key])
+
+    def _linear(self, stage, key, known, deadline):
         run, data = self.run, self.structures
         if known is None:
             start = time.monotonic()
+            own = self._plan(stage, key, deadline)
+            if own.skipped:
+                run.screen.say(f"{stage.name}: data or time are not enough for products")
+                run.finish_stage(key, {"skipped": True})
+                return
+            train = data.train
+            if own.fraction < 1:
+                train, _ = train.split(1 - own.fraction, seed=self._seed)
+                run.screen.say(
+                    f"{stage.name}: fitted to {len(train)} of {len(data.train)} structures, since"
+                    " time is not enough for all"
+                )
             fit = fit_linear(
                 run.descriptor,
-                data.train,
+                train,
                 degree=stage.degree,
-                components=stage.components,
+                components=own.components,
                 validation=data.validation,
                 isolated=data.reference_energies,
                 n_threads=run.n_threads,
@@ -80,7 +112,8 @@ class Fits:
                 "n_parameters": fit.n_coefficients,
                 "ridge": fit.ridge,
                 "degree": stage.degree,
-                "components": stage.components,
+                "components": own.components,
+                "structures": len(train),
             }
             run.folder.save_tensors(
                 f"{key}.pt", {"module": fit.module.state_dict(), "final": final.state_dict()}
@@ -88,6 +121,8 @@ class Fits:
             found = self._scored(fit.module, facts)
             known = {**facts, **found, "seconds": time.monotonic() - start}
             run.finish_stage(key, known)
+        if known.get("skipped"):
+            return
         stored = run.folder.load_tensors(f"{key}.pt")
         module, final = (
             polynomials(run.descriptor, run.species, stage.degree, stored[name])
@@ -101,10 +136,11 @@ class Fits:
         return {"score": errors.score(expected), "validation": errors.by_kind}
 
     def _errors(self, module):
-        run = self.run
-        return errors_of(
-            module, run.descriptor, self.structures.validation, None, n_threads=run.n_threads
-        )
+        run, data = self.run, self.structures.validation
+        start = time.monotonic()
+        found = errors_of(module, run.descriptor, data, None, n_threads=run.n_threads)
+        run.took(time.monotonic() - start, data)
+        return found
 
     def _network(self, key, known, deadline, improved):
         run, own = self.run, self.run.settings.network
@@ -113,9 +149,9 @@ class Fits:
         checkpoint = run.folder.part(f"{key}.checkpoint")
         if known is None:
             start = time.monotonic()
-            limit = None if own.epochs else deadline - time.monotonic()
-            if limit is not None and limit < LEAST_TIME and not checkpoint.exists():
-                run.screen.say("no time is left for a network")
+            limit = None if own.epochs else deadline() - time.monotonic()
+            if limit is not None and limit < self._least_time() and not checkpoint.exists():
+                run.screen.say(f"{limit:.0f} s are left, which is too little for a network")
                 run.finish_stage(key, {"skipped": True})
                 return
             self._train(module, checkpoint, limit, improved)
@@ -137,6 +173,11 @@ class Fits:
         module.eval()
         self._forget_unfinished()
         self.candidates.append(Candidate("network", module, module, known["score"], known))
+
+    def _least_time(self):
+        """Seconds without which the training of a network is not worth a try."""
+        n_atoms = sum(example.n_atoms for example in self.structures.train)
+        return max(LEAST_TIME, LEAST_EPOCHS * EPOCH * n_atoms * self.run.seconds_per_atom)
 
     def _train(self, module, checkpoint, limit, improved):
         run, own = self.run, self.run.settings.network

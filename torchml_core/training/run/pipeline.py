@@ -18,8 +18,12 @@ from torchml_core.training.run.folder import RunFolder, digest
 from torchml_core.training.run.screen import Screen
 from torchml_core.training.run.structures import paths_of, read_all
 
-# Of the time limit, for what comes after the last stage: the check, errors, plots.
-RESERVE, RESERVE_SECONDS = 0.05, 5.0
+# Of the time limit, for what comes after the last stage: the check and plots, and the errors of
+# training structures; where there is no time for all of these, the report has those of a part.
+RESERVE, RESERVE_SECONDS, EVALUATED = 0.02, 5.0, 0.05
+SLOWER = 1.3  # than what was measured, where other programs run
+SMALLER = {"large": ("medium", "small"), "medium": ("small",), "small": ()}
+CHECKED_ATOMS = 500  # the check takes as long as predictions for so many
 
 
 class Finished(NamedTuple):
@@ -41,7 +45,9 @@ class Finished(NamedTuple):
     seconds: float
 
 
-def train(settings, *, resume: bool = False, screen: Screen | None = None) -> Finished:
+def train(
+    settings, *, resume: bool = False, screen: Screen | None = None, began: float | None = None
+) -> Finished:
     """Train a model and write it, with a report, to the folder of the settings.
 
     Parameters
@@ -51,6 +57,8 @@ def train(settings, *, resume: bool = False, screen: Screen | None = None) -> Fi
         Whether to go on with an interrupted run in that folder.
     screen : Screen, optional
         Where progress is shown. None: standard output.
+    began : float, optional
+        Since when the time is counted, by ``time.monotonic()``. None: now.
 
     Raises
     ------
@@ -59,7 +67,7 @@ def train(settings, *, resume: bool = False, screen: Screen | None = None) -> Fi
     KeyboardInterrupt
         After the best model so far has been put into the folder.
     """
-    return Run(settings, resume, screen or Screen()).finish()
+    return Run(settings, resume, screen or Screen(), began).finish()
 
 
 class Run:
@@ -73,8 +81,9 @@ class Run:
     species : tuple of str
     """
 
-    def __init__(self, settings, resume, screen):
-        self.began = time.monotonic()
+    def __init__(self, settings, resume, screen, began=None):
+        self.began = time.monotonic() if began is None else began
+        self.seconds_per_atom = 0.0  # of predictions of energies and forces
         self.settings, self.screen, self.n_threads = settings, screen, settings.threads
         digests = {path: digest(settings.path(path)) for path in paths_of(settings)}
         self.folder = RunFolder(settings.path(settings.output), settings, digests, resume)
@@ -85,7 +94,7 @@ class Run:
         self.findings = look_at(first.together(), n_threads=self.n_threads)
         for finding in self.findings:
             screen.say(f"note: {finding}")
-        self.descriptor = descriptor_of(settings, first.train)
+        self.descriptor = self._descriptor(first.train)
         self.species = tuple(self.descriptor.species) or first.species
         screen.say(f"descriptor: {self.descriptor!r}")
         self.members: list[Fits] = []
@@ -100,7 +109,7 @@ class Run:
         checked = check(model, module, self.descriptor, self.structures[0].train)
         errors = {
             name: errors_of(module, self.descriptor, data, None, self.n_threads)
-            for name, data in zip(("train", "validation", "test"), self.structures[0], strict=False)
+            for name, data in self._evaluated().items()
             if len(data)
         }
         finished = Finished(model, errors, stage, self.seconds())
@@ -126,6 +135,45 @@ class Run:
         self.folder.state["seconds"] = self.seconds()
         self.folder.save_state()
 
+    def _descriptor(self, data):
+        """That of the settings, or a smaller one if there is no time for one of the usual size."""
+        known = self.folder.state.get("size")
+        found = descriptor_of(self.settings, data, known)
+        if self.settings.descriptor is None and known is None:
+            size = self.settings.size
+            for smaller in SMALLER[size]:
+                left = self.began + self.settings.time_limit - self._reserve() - time.monotonic()
+                if not recipe.is_too_wide(found, data, left, self.n_threads):
+                    break
+                self.screen.say(f"time is short: the descriptor is {smaller}, not {size}")
+                size, found = smaller, descriptor_of(self.settings, data, smaller)
+            self.folder.state["size"] = size
+            self.folder.save_state()
+        return found
+
+    def took(self, seconds, data):
+        """Learn how long predictions for a data set took."""
+        n_atoms = max(1, sum(example.n_atoms for example in data))
+        self.seconds_per_atom = max(self.seconds_per_atom, seconds / n_atoms)
+
+    def _evaluated(self):
+        """The data sets whose errors are reported; those of training may be a part of it."""
+        train, validation, test = self.structures[0][:3]
+        most = EVALUATED * self.settings.time_limit / max(self.seconds_per_atom, 1e-9)
+        fraction = most / max(1, sum(example.n_atoms for example in train))
+        if fraction < 1:
+            train, _ = train.split(1 - fraction, seed=self.settings.seed)
+        return {"train": train, "validation": validation, "test": test}
+
+    def _reserve(self):
+        """Seconds of the limit for what comes after the last stage, and for errors of stages."""
+        _, validation, test = self.structures[0][:3]
+        parts = (validation, validation, test)
+        n_atoms = CHECKED_ATOMS + sum(e.n_atoms for part in parts for e in part)
+        limit = self.settings.time_limit
+        seconds = SLOWER * self.seconds_per_atom * n_atoms + EVALUATED * limit
+        return seconds + RESERVE * limit + RESERVE_SECONDS
+
     def _fit_member(self, member):
         settings, n = self.settings, self.settings.members
         prefix = f"{member + 1}-" if n > 1 else ""
@@ -133,9 +181,11 @@ class Run:
             self.screen.say(f"member {member + 1} of {n}")
         fits = Fits(self, self.structures[member], settings.seed + member, prefix)
         self.members.append(fits)
-        limit = settings.time_limit * (1 - RESERVE) - RESERVE_SECONDS
-        deadline = self.began + limit * (member + 1) / n
-        for stage in recipe.stages(settings, self.descriptor, fits.structures.train):
+
+        def deadline():
+            return self.began + (settings.time_limit - self._reserve()) * (member + 1) / n
+
+        for stage in recipe.stages(settings, self.descriptor):
             fits.fit(stage, deadline, self._publish)
 
     def _final(self):

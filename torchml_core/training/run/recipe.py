@@ -1,7 +1,7 @@
-"""How a run uses its time: sizes that follow from the data and the time limit alone.
+"""How a run uses its time: which models are fitted, and sizes that data and time are enough for.
 
-What is decided here does not depend on the clock, so that a run which was interrupted goes on as it
-began.
+What depends on the clock is decided once and kept in the state of the run, so that a run which was
+interrupted goes on as it began.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from torchml_core.errors import InputError
+from torchml_core.training.run.speed import fit_cost, flops, n_rows
 
 COMPONENTS = (60, 50, 40, 30, 24, 16, 12, 8)
-FLOPS = 1.5e10  # of products of matrices per second, cautiously
-SHARE = 0.25  # of the time limit, for the model with products
-ROWS_PER_COEFFICIENT = 20  # fewer are overfitted
+LINEAR_SHARE, PRODUCTS_SHARE = 0.5, 0.5  # of the time that is left when a fit begins
+LEAST_FRACTION = 0.5  # of the structures; rather than fewer, the descriptor is a smaller one
+ROWS_PER_COEFFICIENT = 10  # with fewer, more products are no gain in cross-validation
 
 
 class Stage(NamedTuple):
@@ -25,35 +26,87 @@ class Stage(NamedTuple):
     degree : int
         Of least squares; 0 for a network.
     components : int or None
+        Of degree 2: given, or None for as many as data and time are enough for.
+    every_value : bool
+        Of degree 2: whether the products are those of all values.
     """
 
     name: str
     degree: int
     components: int | None = None
+    every_value: bool = False
 
 
-def stages(settings, descriptor, data) -> list[Stage]:
+def stages(settings, descriptor) -> list[Stage]:
     """Return the models that are fitted one after another."""
     given, found = settings.linear, []
+    if given.degree == 1 and given.components is not None:
+        raise InputError(
+            f"linear.components = {given.components}: linear.degree = 2 is needed for products"
+        )
     if given.degree != 2:
         found.append(Stage("linear", 1))
     elif given.components is None and descriptor.width <= max(COMPONENTS):
-        found.append(Stage("quadratic", 2))
+        found.append(Stage("quadratic", 2, every_value=True))
     if given.components is not None:
-        if given.degree == 1:
-            raise InputError(
-                f"linear.components = {given.components}: linear.degree = 2 is needed for products"
-            )
         found.append(Stage("quadratic", 2, min(given.components, descriptor.width)))
     elif given.degree is None or not found:
-        n = _components(settings, descriptor, data)
-        if n:
-            found.append(Stage("quadratic", 2, n))
-        elif not found:
-            found.append(Stage("quadratic", 2, min(COMPONENTS[-1], descriptor.width)))
+        found.append(Stage("quadratic", 2))
     if settings.network.use:
         found.append(Stage("network", 0))
     return found
+
+
+class Plan(NamedTuple):
+    """How a model of least squares is fitted.
+
+    Attributes
+    ----------
+    fraction : float
+        Of the structures that are fitted: less than 1 if there is no time for all.
+    components : int or None
+    skipped : bool
+        Whether data or time are not enough for it.
+    """
+
+    fraction: float = 1.0
+    components: int | None = None
+    skipped: bool = False
+
+
+def plan(stage, settings, descriptor, data, seconds, n_threads) -> Plan:
+    """Decide how a stage is fitted in the seconds that are left.
+
+    The first model must be there whatever happens: if there is no time for all structures, it is
+    fitted to a part of them. Models with products follow only if there is time enough.
+    """
+    speed, left = flops(), max(seconds, 0.0)
+
+    def cost(components):
+        return fit_cost(descriptor, data, stage.degree, components, n_threads, speed)
+
+    if stage.degree == 1 or stage.every_value or settings.linear.components is not None:
+        return Plan(_fraction(cost(stage.components), left, data), stage.components)
+    enough = _components_for(descriptor, data)
+    for n in enough:
+        if cost(n).seconds < PRODUCTS_SHARE * left:
+            return Plan(1.0, n)
+    if settings.linear.degree == 2:  # it is the first model
+        n = enough[-1] if enough else min(COMPONENTS[-1], descriptor.width)
+        return Plan(_fraction(cost(n), left, data), n)
+    return Plan(skipped=True)
+
+
+def is_too_wide(descriptor, data, seconds, n_threads) -> bool:
+    """Whether the time that is left is not enough for a linear model of a descriptor."""
+    own = fit_cost(descriptor, data, 1, None, n_threads, flops())
+    return own.solution + LEAST_FRACTION * own.rows > LINEAR_SHARE * seconds
+
+
+def _fraction(cost, seconds, data):
+    """The part of the structures that there is time for, of ten of them at least."""
+    part = (LINEAR_SHARE * seconds - cost.solution) / max(cost.rows, 1e-9)
+    return min(1.0, max(part, 10 / len(data)))
 
 
 def batch_size(settings, data):
@@ -63,19 +116,12 @@ def batch_size(settings, data):
     return 4 if len(data) < 400 else 8 if len(data) < 2000 else 16
 
 
-def _components(settings, descriptor, data):
-    """The largest number of components that data and time are enough for; None if none is."""
-    n_rows = sum(
-        (e.energy is not None)
-        + (0 if e.forces is None else 3 * e.n_atoms)
-        + (0 if e.stress is None else 6)
-        for e in data
-    )
-    for n in COMPONENTS:
-        if n > descriptor.width:
-            continue
-        size = len(data.species) * (1 + descriptor.width + n * (n + 1) // 2)
-        took = (2 * n_rows * size**2 + 30 * size**3) / FLOPS + 50e-6 * n_rows * n
-        if size * ROWS_PER_COEFFICIENT <= n_rows and took < SHARE * settings.time_limit:
-            return n
-    return None
+def _components_for(descriptor, data):
+    """Numbers of components that there are enough data for, the largest one first."""
+    return [
+        n
+        for n in COMPONENTS
+        if n <= descriptor.width
+        and len(data.species) * (1 + descriptor.width + n * (n + 1) // 2) * ROWS_PER_COEFFICIENT
+        <= n_rows(data)
+    ]

@@ -1,0 +1,100 @@
+"""How long a fit will take on this machine: measured, since other programs may be running."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+import numpy as np
+
+from torchml_core.training.features import Axes, Features
+
+SIZE = 1024  # of the matrices that are multiplied
+SAMPLE_SECONDS = 0.5  # as long as that, rows of structures are made
+LEAST_STRUCTURES = 3
+# Of n³: eigenvalues and vectors, some Cholesky factors, a triangular inverse. They run at about a
+# third of the speed of large products.
+SOLUTIONS = 60.0
+
+
+class Cost(NamedTuple):
+    """How long a fit takes.
+
+    Attributes
+    ----------
+    rows : float
+        Seconds for the normal equations of all structures.
+    solution : float
+        Seconds for their solution, which do not depend on the number of structures.
+    """
+
+    rows: float
+    solution: float
+
+    @property
+    def seconds(self):
+        return self.rows + self.solution
+
+
+def flops() -> float:
+    """Return floating point operations per second in products of large matrices, now."""
+    matrix = np.full((SIZE, SIZE), 0.5)
+    matrix @ matrix  # the first product starts threads
+    start = time.perf_counter()
+    matrix @ matrix
+    return 2.0 * SIZE**3 / (time.perf_counter() - start)
+
+
+def fit_cost(descriptor, data, degree, components, n_threads, speed) -> Cost:
+    """Return how long a fit of least squares to a data set takes.
+
+    Parameters
+    ----------
+    descriptor : Descriptor
+    data : Dataset
+    degree, components
+        As in fit_linear.
+    n_threads : int or None
+    speed : float
+        See :func:`flops`.
+    """
+    n_atoms = sum(example.n_atoms for example in data)
+    species = descriptor.species or data.species
+    sample = _sample(data)
+    axes = None
+    if degree == 2 and components is not None:
+        few = data.select(sample[:LEAST_STRUCTURES])
+        values, codes = few.batches(descriptor, 1, species=species, n_threads=n_threads).values()
+        axes = Axes(components, values, codes, len(species))
+    features = Features(descriptor, species, degree, axes)
+    start, seen = time.perf_counter(), 0
+    for number, k in enumerate(sample):
+        if number >= LEAST_STRUCTURES and time.perf_counter() - start > SAMPLE_SECONDS:
+            break
+        c = data.configuration(k, descriptor.cutoff, species)
+        features.rows(
+            c,
+            descriptor.compute(c, n_threads=n_threads),
+            forces=data[k].forces is not None,
+            stress=data[k].stress is not None,
+            n_threads=n_threads,
+        )
+        seen += data[k].n_atoms
+    rows = (time.perf_counter() - start) / max(seen, 1) * n_atoms
+    rows += 2 * n_rows(data) * features.n**2 / speed
+    return Cost(rows, SOLUTIONS * features.n**3 / speed)
+
+
+def n_rows(data) -> int:
+    """The number of labels: energies, components of forces and of stresses."""
+    return sum(
+        (e.energy is not None)
+        + (0 if e.forces is None else 3 * e.n_atoms)
+        + (0 if e.stress is None else 6)
+        for e in data
+    )
+
+
+def _sample(data):
+    """Indices of all structures, those of different kinds and sizes among the first ones."""
+    return np.random.default_rng(0).permutation(len(data)).tolist()
