@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# One worker per core. Tests of the same group (those of the KIM driver) run in the same worker.
-PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup
+# One worker per core; tests/workers.py tells which tests share one.
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8
 INSTALLED := $(VENV)/installed
 COMPILED_FROM := setup.py pyproject.toml constraints.txt \
 	$(shell find torchml_core -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
@@ -13,7 +13,7 @@ COMPILED_FROM := setup.py pyproject.toml constraints.txt \
 help:
 	@echo "make demo        evaluates an example model on a structure, checks its forces"
 	@echo "make test        runs all tests"
-	@echo "make test-quick  runs all tests but the slow ones"
+	@echo "make test-quick  runs a part of every test but the slow ones"
 	@echo "make test-gpu    runs the tests that need a CUDA device (skipped if there is none)"
 	@echo "make docs        builds the documentation site into docs/_build/html"
 	@echo "make bench       measures our speed beside other packages (BENCH=--quick: in a minute)"
@@ -49,7 +49,7 @@ test: setup
 	$(PYTEST)
 
 test-quick: setup
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow" --hypothesis-profile=quick
 
 test-gpu: setup
 	$(BIN)/python -m pytest -m gpu tests

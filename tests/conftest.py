@@ -5,13 +5,17 @@ import io
 import os
 from pathlib import Path
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Each worker has a core; NumPy, SciPy and torch read this while they are loaded.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import ase.io
 import pytest
+from quick import pytest_collection_modifyitems  # noqa: F401  a hook
 from requirements import SHARED_DATA, has_shared_data, need
+from workers import pytest_xdist_make_scheduler
 
-if "PYTEST_XDIST_WORKER" in os.environ:
-    # Each of pytest-xdist's workers has a core; before torch is loaded, which reads it once.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+pytest_xdist_make_scheduler = pytest.hookimpl(optionalhook=True)(pytest_xdist_make_scheduler)
 
 PROJECT = Path(__file__).resolve().parents[1]
 OTHERS = {

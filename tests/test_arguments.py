@@ -370,6 +370,7 @@ def test_calls_are_right(calls):
         evaluated(function, {k: v for k, v in arguments.items() if v is not None})
 
 
+@pytest.mark.slow
 def test_every_argument_given_what_it_cannot_be(calls, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where what may be a path is written
     wrong = []

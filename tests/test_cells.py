@@ -135,6 +135,7 @@ def test_a_batch_of_structures_with_empty_space():
         first += len(atoms)
 
 
+@pytest.mark.slow
 def test_a_gas_is_searched_in_wide_cells():
     positions = np.random.default_rng(0).uniform(0, 2000, (2000, 3))
     atoms = Atoms("H2000", positions, cell=[2000] * 3, pbc=True)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from quick import examples
 from structures import random_structure, rattled_silicon
 
 import torchml_core as tm
@@ -35,7 +36,7 @@ def hops(atoms, cutoff, n_layers):
     return reached
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(seeds)
 def test_lists_and_ghosts_are_those_of_the_periodic_structure(seed):
     atoms, cutoff = random_structure(seed)
@@ -58,7 +59,7 @@ def test_lists_and_ghosts_are_those_of_the_periodic_structure(seed):
     )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(seeds, st.integers(1, 3))
 def test_ghosts_of_several_layers_are_all_images_within_so_many_hops(seed, n_layers):
     atoms, cutoff = random_structure(seed)
@@ -193,6 +194,7 @@ def test_particle_positions_are_a_differentiable_function():
     np.testing.assert_allclose(cell.grad.numpy(), c.shifts.T @ weights, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
 def test_particle_positions_can_be_compiled(backend):
     torch = pytest.importorskip("torch")

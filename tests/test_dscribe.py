@@ -15,6 +15,8 @@ from descriptors.soap_cases import SOAP_DEFAULTS, reference
 
 import torchml_core as tm
 
+pytestmark = pytest.mark.slow
+
 CASES = [  # basis, n_max, l_max, sigma, cutoff
     ("gto", 1, 0, 0.5, 6.0),
     ("gto", 4, 4, 0.5, 5.5),

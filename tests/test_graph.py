@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from quick import examples
 from structures import random_structure, rattled_silicon
 
 import torchml_core as tm
@@ -25,7 +26,7 @@ def staged_graph_by_definition(positions, contributing, cutoff, n_layers):
     return graphs
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4))
 def test_equals_the_definition(seed, n_layers):
     rng = np.random.default_rng(seed)
@@ -40,7 +41,7 @@ def test_equals_the_definition(seed, n_layers):
         assert graph.T.tolist() == [list(edge) for edge in edges]
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(st.integers(0, 2**32 - 1))
 def test_every_atom_of_a_stage_has_all_its_neighbors(seed):
     """Ghosts reach far enough: each atom's in-edges are those of the periodic structure."""
@@ -63,7 +64,7 @@ def test_a_distance_equal_to_the_cutoff_is_an_edge(all_rows):
     assert graph.tolist() == [[0, 1], [1, 0]]
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 3))
 def test_given_rows_make_the_graph_that_a_search_makes(seed, n_layers):
     """Rows in any order, unsorted, and reaching further than the cutoff."""

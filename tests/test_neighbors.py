@@ -7,8 +7,9 @@ import ase.neighborlist
 import numpy as np
 import pytest
 from ase import Atoms
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
+from quick import examples
 from requirements import need
 from structures import brute_force_pairs, most_shifts, random_structure, rattled_silicon
 
@@ -34,7 +35,7 @@ def assert_same_lists(atoms, cutoff, other=ase.neighborlist.neighbor_list):
 
 
 @pytest.mark.slow
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(seeds)
 def test_equals_ase_on_random_structures(seed):
     assert_same_lists(*random_structure(seed))
@@ -52,7 +53,7 @@ def test_equals_matscipy_on_thousands_of_random_structures():
             raise AssertionError(f"random_structure({seed}): {error}") from error
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(seeds)
 def test_equals_brute_force_on_random_structures(seed):
     atoms, cutoff = random_structure(seed)
@@ -81,7 +82,7 @@ def test_far_away_atoms_do_not_stop_the_search(distance):
     assert list(zip(i, j, strict=True)) == [(0, 1), (1, 0)]
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(seeds)
 def test_half_list_is_each_pair_once(seed):
     atoms, cutoff = random_structure(seed)
@@ -102,7 +103,7 @@ def test_self_interaction_adds_each_atom_once():
     np.testing.assert_allclose(ours[1], theirs[1], rtol=0, atol=1e-12)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(seeds, st.booleans(), st.booleans())
 def test_sorted_rows(seed, half, self_interaction):
     atoms, cutoff = random_structure(seed)
@@ -120,7 +121,7 @@ def test_long_sorted_rows(cutoff):
     np.testing.assert_array_equal(rows, rows[np.lexsort(rows.T[::-1])])
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(seeds, st.booleans())
 def test_each_atom_is_its_own_neighbor_once(seed, half):
     atoms, cutoff = random_structure(seed)
@@ -132,7 +133,7 @@ def test_each_atom_is_its_own_neighbor_once(seed, half):
     assert pairs[True] == sorted(expected)
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(seeds)
 def test_quantities_alone_are_the_same(seed):
     atoms, cutoff = random_structure(seed)
@@ -156,7 +157,7 @@ def test_pairs_at_the_cutoff_in_single_precision():
     assert 190 < len(found) < 210
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(
     st.lists(seeds, max_size=6),
     st.booleans(),
@@ -366,7 +367,7 @@ def test_input_is_left_untouched():
     assert atoms == before
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(seeds)
 def test_another_cell_of_the_same_lattice_gives_the_same_pairs(seed):
     rng = np.random.default_rng(seed)

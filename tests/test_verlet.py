@@ -5,8 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from ase import Atoms
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from quick import examples
 from structures import rattled_silicon
 
 import torchml_core as tm
@@ -20,7 +21,7 @@ def pairs_within(c, cutoff):
     return sorted(rows.tolist())
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.3, 1.0]))
 def test_a_random_walk_never_loses_a_pair(seed, skin):
     rng = np.random.default_rng(seed)

@@ -498,6 +498,7 @@ def test_references_that_are_no_numbers_are_refused(run, model_folder, silicon, 
     assert run("evaluate", model_folder, tmp_path / "nan.extxyz").exit_code == 0
 
 
+@pytest.mark.slow
 def test_plot(run, model_folder, reference_file, tmp_path, monkeypatch):
     from matplotlib.axes import Axes
 
@@ -627,6 +628,7 @@ def test_a_refused_reference_counts_once(run, model_folder, silicon, tmp_path):
 # ---- real models
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("convention", ["raw", "descriptor"])
 def test_real_models(run, models_of_others, training_file, silicon_frames, convention):
     folder = models_of_others[convention]

@@ -86,6 +86,7 @@ def test_a_good_descriptor_model(run, descriptor_folder):
     assert found["parameters"] == f"{6 * 3 + 6}"
 
 
+@pytest.mark.slow
 def test_real_models_are_good(run, shared_data, monkeypatch):
     monkeypatch.delenv("KIM_MODEL_ELEMENTS_MAP", raising=False)
     found = {}

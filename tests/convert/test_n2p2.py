@@ -190,6 +190,7 @@ def write_committee(folder, names):
     return potentials
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("names", "head"),
     [

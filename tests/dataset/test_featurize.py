@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from ase.io import write
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from quick import examples
 from training_sets import labeled_oxides
 
 import torchml_core as tm
@@ -119,7 +120,7 @@ def stop_after(monkeypatch, n_writes):
 
 
 @given(st.lists(st.integers(0, 14), max_size=4), st.integers(1, 40))
-@settings(max_examples=20, deadline=None)
+@examples(20)
 def test_any_interruptions_and_blocks_give_the_same_file(whole, stops, atoms_at_once):
     folder, source = whole
     path = folder / "parts.h5"
@@ -291,7 +292,7 @@ def replace(file, name, array):
 
 @pytest.mark.slow
 @given(st.data())
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_damaged_files_give_our_errors_or_the_right_values(whole, data):
     good = whole[0] / "whole.h5"
     content = bytearray(good.read_bytes())

@@ -106,10 +106,8 @@ def bispectrum(d, center, neighbors):
             if (j1 + j2 + j) % 2:
                 values.append(0.0)
                 continue
-            cg = clebsch_gordan(j1, j2)[j]
-            coupled = np.einsum(
-                "mab,ncd,ac,bd->mn", cg, cg, total[c1][j1], total[c2][j2], optimize=True
-            )
+            cg = clebsch_gordan(j1, j2)[j].reshape(j + 1, -1)
+            coupled = cg @ np.kron(total[c1][j1], total[c2][j2]) @ cg.T
             value = np.sum(np.conj(total[c3][j]) * coupled)
             assert abs(value.imag) < 1e-9 * max(1, abs(value))
             values.append(norm * (value.real - isolated * (j + 1)))

@@ -5,8 +5,9 @@ import math
 import re
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from quick import examples
 
 import torchml_core as tm
 from torchml_core.descriptors import registry
@@ -205,7 +206,7 @@ def places(value, found):
     return found
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(150, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_file_with_other_values_is_an_error_or_a_descriptor(data, tmp_path):
     name = data.draw(
@@ -226,7 +227,7 @@ def test_a_file_with_other_values_is_an_error_or_a_descriptor(data, tmp_path):
     assert same(tm.read_descriptor(tmp_path / "again.json"), found)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(150, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_damaged_bytes(data, tmp_path):
     DESCRIPTORS["elements"].to_file(tmp_path / "d.json")

@@ -67,7 +67,13 @@ def test_integrals_of_orbitals_are_the_closed_form(l, R):
 
 @pytest.mark.parametrize(
     ("n_max", "l_max", "cutoff", "sigma"),
-    [(8, 6, 5.0, 0.5), (16, 2, 5.0, 0.3), (3, 12, 1.5, 0.5), (2, 1, 9.0, 0.1), (4, 3, 3.0, 30.0)],
+    [
+        (8, 6, 5.0, 0.5),
+        pytest.param(16, 2, 5.0, 0.3, marks=pytest.mark.slow),
+        (3, 12, 1.5, 0.5),
+        pytest.param(2, 1, 9.0, 0.1, marks=pytest.mark.slow),
+        (4, 3, 3.0, 30.0),
+    ],
 )
 @pytest.mark.parametrize("basis", RADIAL_BASES)
 def test_tables_keep_their_promise(basis, n_max, l_max, cutoff, sigma):
@@ -117,6 +123,7 @@ def test_functions_that_cannot_be_told_apart():
         radial_table("gto", 16, 0, 1 + 1e-15, 2.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("cutoff", "sigma"), [(8.0, 4.0), (5.0, 50.0)])
 def test_functions_that_all_but_vanish(cutoff, sigma):
     """A wide density hardly sees functions that oscillate; their digits end early."""

@@ -6,8 +6,9 @@ import itertools
 import numpy as np
 import pytest
 from descriptors.soap_cases import environment
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from quick import examples
 
 import torchml_core as tm
 
@@ -55,7 +56,7 @@ def away_from_the_cutoff(positions):
     return np.all(np.abs(np.linalg.norm(positions, axis=1) - CUTOFF) > 1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(neighborhoods(), BASES, st.integers(0, 1000), st.sampled_from([1, -1]))
 def test_rotations_and_reflections_change_no_value(neighbors, basis, seed, sign):
     positions, symbols = neighbors
@@ -69,7 +70,7 @@ def test_rotations_and_reflections_change_no_value(neighbors, basis, seed, sign)
     assert_close(d.pair_gradients(after, weights), gradient @ turn.T, 1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(neighborhoods(), BASES, st.randoms(use_true_random=False))
 def test_the_order_of_neighbors_does_not_matter(neighbors, basis, random):
     positions, symbols = neighbors
@@ -95,7 +96,7 @@ def gram(values):
     return matrix.reshape(l_max + 1, 2 * n, 2 * n)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(neighborhoods(), BASES)
 def test_values_are_those_of_a_gram_matrix(neighbors, basis):
     """Positive semidefinite, of rank 2 l + 1 at most."""
@@ -106,7 +107,7 @@ def test_values_are_those_of_a_gram_matrix(neighbors, basis):
         assert np.abs(own[: max(0, 8 - (2 * l + 1))]).max(initial=0) <= 1e-12 * np.abs(values).max()
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(neighborhoods(), st.floats(0.2, 5.0))
 def test_lengths_have_no_unit_in_the_polynomial_space(neighbors, scale):
     """Lengths times s: what does not depend on the choice of g_n grows as s³ (libdescriptor: s).
@@ -136,7 +137,7 @@ def scaled(normalization, scale):
     )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(neighborhoods(), BASES, st.integers(0, 1000))
 def test_gradients_are_differences(neighbors, basis, seed):
     positions, symbols = neighbors
@@ -159,7 +160,7 @@ def test_gradients_are_differences(neighbors, basis, seed):
     assert abs((gradient * direction).sum() - difference) <= 1e-7 * scale + 1e-12
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(neighborhoods(), BASES, st.floats(0.0, 100.0))
 def test_what_is_beyond_the_cutoff_does_not_exist(neighbors, basis, further):
     positions, symbols = neighbors

@@ -43,6 +43,7 @@ def test_bases_are_orthonormal(basis, l, n_max):
     np.testing.assert_allclose(overlap, np.eye(n_max), rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("basis", "l", "R"),
     [("polynomial", 0, 1e-3), ("polynomial", 6, 4.9), ("gto", 1, 0.4), ("gto", 6, 4.9)],

@@ -109,8 +109,22 @@ def crowd(n, seed=0):
     )
 
 
-@pytest.mark.parametrize("n", [64, pytest.param(170, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", ["pooled", "resolved", "weighted"])
+@pytest.mark.parametrize(
+    ("name", "n"),
+    [
+        ("resolved", 64),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in [
+                ("pooled", 64),
+                ("weighted", 64),
+                ("pooled", 170),
+                ("resolved", 170),
+                ("weighted", 170),
+            ]
+        ),
+    ],
+)
 def test_more_triplets_than_are_collected_at_once(name, n):
     d, c = make(name), crowd(n)
     expected = reference(d, c)
@@ -340,7 +354,10 @@ def vectorised_reference(d, c):
     return np.array(values)
 
 
-@pytest.mark.parametrize("n_neighbors", [1, 2, 3, 15, 16, 17, 40, 130, 600, 2000])
+@pytest.mark.parametrize(
+    "n_neighbors",
+    [1, 3, 16, 17, 130, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 15, 40, 600, 2000))],
+)
 def test_triplets_of_many_neighbors(n_neighbors):
     """More triplets than are taken at once, more candidates than are tested at once."""
     rows = [[1, 1, 0.02], [4, -1, 0.1], [2.5, 0.5, 0.02], [16, 1, 0.0], [3, -1, 0.1]]

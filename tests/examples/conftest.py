@@ -26,19 +26,16 @@ def examples():
     return EXAMPLES
 
 
-@pytest.fixture
-def script(monkeypatch):
+@pytest.fixture(scope="session")
+def script():
     """Import a script of examples/models or examples/structures by its name."""
-
-    def load(name):
+    with pytest.MonkeyPatch.context() as monkeypatch:
         for folder in ("models", "structures"):
             monkeypatch.syspath_prepend(EXAMPLES / folder)
-        return importlib.import_module(name)
-
-    return load
+        yield importlib.import_module
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def silicon_sets(script, training_file):
     """The silicon training set, divided as the training scripts divide it."""
     data = script("silicon_data")

@@ -21,6 +21,7 @@ def relative_errors(output):
     return [float(value) for value in re.findall(r"\((\S+) of the largest\)", output)]
 
 
+@pytest.mark.slow
 def test_demo_shows_energy_forces_stress_and_their_errors(examples):
     done = run(examples / "demo.py")
     assert done.returncode == 0, done.stderr

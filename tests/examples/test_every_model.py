@@ -114,6 +114,7 @@ def test_a_silicon_model_refuses_carbon(model):
         model.evaluate(ase.Atoms("SiC", [[0, 0, 0], [0, 0, 2]]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRAINED)
 def test_the_stated_errors_are_reproduced(
     name, example_model, examples, script, shared_data, silicon_sets

@@ -49,7 +49,9 @@ def test_energies_of_atoms_are_those_of_plain_loops(atoms, model, script):
     assert np.abs(found - expected).max() <= 1e-12 * np.abs(expected).max()
 
 
-@pytest.mark.parametrize("name", ["silicon", "silicon_cluster", "compressed"])
+@pytest.mark.parametrize(
+    "name", ["silicon", "silicon_cluster", pytest.param("compressed", marks=pytest.mark.slow)]
+)
 def test_equal_to_the_original_portable_model(name, model, structure, shared_data):
     atoms = compressed(1) if name == "compressed" else structure(name)
     original = tm.PortableModel.load(shared_data / "portable_models" / "TorchMLModel1_SW")

@@ -12,7 +12,7 @@ from torchml_core import testing
 from torchml_core.descriptors.base import Descriptor
 from torchml_core.kernels import cutoff
 
-pytestmark = pytest.mark.xdist_group("toys")  # one worker compiles them
+pytestmark = pytest.mark.slow  # the toys are compiled
 CUTOFF, GROUP = 4.3, 4
 
 

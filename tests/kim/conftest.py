@@ -25,7 +25,6 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "collection" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
-            item.add_marker(pytest.mark.xdist_group("kim"))  # the driver is built once
 
 
 @pytest.fixture(autouse=True, scope="package")

@@ -106,7 +106,7 @@ def exported(module):
     return torch.export.export(module, example, dynamic_shapes=({0: auto}, {0: auto})).module()
 
 
-@pytest.mark.parametrize("make", [scripted, exported])
+@pytest.mark.parametrize("make", [scripted, pytest.param(exported, marks=pytest.mark.slow)])
 def test_scripted_and_exported(networks, make):
     """Also without atoms, with one, and with elements that are missing."""
     other = make(networks)
@@ -121,7 +121,7 @@ def test_scripted_and_exported(networks, make):
         torch.testing.assert_close(results[:2], results[2:], rtol=1e-14, atol=1e-14)
 
 
-@pytest.mark.parametrize("suffix", [".pt", ".pt2"])
+@pytest.mark.parametrize("suffix", [".pt", pytest.param(".pt2", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_stored_as_a_portable_model(descriptor, tmp_path, suffix, dtype):
     """Energies and forces; of structures in which an element is missing, too."""

@@ -100,9 +100,9 @@ def structures(tmp_path):
         [],
         ["--distance", "2.4"],
         ["FILE"],
-        ["FILE", "--color", "error"],
+        pytest.param(["FILE", "--color", "error"], marks=pytest.mark.slow),
         ["FILE", "--color", "structure", "--element", "Si"],
-        ["FILE", "--what", "distributions"],
+        pytest.param(["FILE", "--what", "distributions"], marks=pytest.mark.slow),
         ["FILE", "--what", "neighbors"],
     ],
 )

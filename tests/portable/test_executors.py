@@ -381,6 +381,7 @@ class Heavy(torch.nn.Module):
         return torch.sum(descriptor) * torch.sum(self.weight)
 
 
+@pytest.mark.slow
 def test_a_model_that_is_gone_leaves_nothing(tmp_path):
     descriptor = tm.SymmetryFunctions(["Si"], CUTOFF, [("g2", [[0.3, 0.0]])])
     folder, atoms = tmp_path / "heavy", rattled_silicon(1)

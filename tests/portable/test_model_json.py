@@ -8,8 +8,9 @@ import re
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from quick import examples
 from small_models import CUTOFF, DescriptorNet, PairNet, save_model
 from structures import rattled_silicon
 
@@ -231,7 +232,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(150, suppress_health_check=list(HealthCheck))
 @given(key=st.sampled_from([*FAULTS, "\x1b", "other"]), value=VALUES)
 def test_any_value_is_an_error_or_read_back(key, value, tmp_path):
     path = tmp_path / "model.json"

@@ -133,6 +133,7 @@ class ElementNetworks(tm.nn.ElementNetworks):
         return 2 * self.networks[0](descriptor)
 
 
+@pytest.mark.slow
 def test_other_modules_run_in_torch():
     assert plain_network(ElementNetworks(stand_in(), (4,))) is None
     assert plain_network(tm.nn.ElementPolynomials(stand_in(), 2)) is None

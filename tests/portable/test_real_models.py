@@ -88,6 +88,7 @@ def test_virial_of_a_cluster_against_strain(model):
         assert -found[a, b] == pytest.approx(derivative, abs=1e-7 * np.abs(found).max())
 
 
+@pytest.mark.slow
 def test_doubled_cell(model):
     atoms = rattled_silicon(1, seed=5)
     one, two = model.evaluate(atoms).fold(), model.evaluate(atoms * (2, 1, 1)).fold()
@@ -107,6 +108,7 @@ def test_ghosts_between_and_a_skin(model):
     np.testing.assert_allclose(p.fold().forces, expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_real_configurations(model, training_set):
     sizes = {8: 0, 64: 0}
     for atoms in training_set:
@@ -290,6 +292,7 @@ def test_graph_model_on_a_lone_atom_and_on_atoms_without_ghosts(models_of_others
     np.testing.assert_array_equal(far.forces, np.zeros((2, 3)))
 
 
+@pytest.mark.slow
 def test_frozen_models_give_what_the_files_give(models_of_others, monkeypatch):
     monkeypatch.setenv(ELEMENTS_MAP, "1")
     atoms = rattled_silicon(1)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import scatter_loops as loops
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from quick import examples
 
 from torchml_core.portable import scatter_ops
 
@@ -67,7 +68,7 @@ def assert_reduced(results, expected, out):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("reduce", ["sum", "mul", "mean", "min", "max"])
 @given(seed=seeds, n_dims=st.integers(1, 3), one_dim=st.booleans(), with_out=st.booleans())
-@settings(max_examples=25, deadline=None)
+@examples(25)
 def test_scatter(reduce, dtype, seed, n_dims, one_dim, with_out):
     rng = np.random.default_rng(seed)
     shape = random_shape(rng, n_dims)
@@ -100,7 +101,7 @@ def random_pointers(rng, batch, n_items, n_slots):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("reduce", ["sum", "mean", "min", "max"])
 @given(seed=seeds, n_dims=st.integers(1, 3), with_out=st.booleans(), repeat=st.booleans())
-@settings(max_examples=25, deadline=None)
+@examples(25)
 def test_segment_csr(reduce, dtype, seed, n_dims, with_out, repeat):
     rng = np.random.default_rng(seed)
     shape = random_shape(rng, n_dims)
@@ -117,7 +118,7 @@ def test_segment_csr(reduce, dtype, seed, n_dims, with_out, repeat):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(seed=seeds, n_dims=st.integers(1, 3), with_out=st.booleans(), repeat=st.booleans())
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_gather_csr(dtype, seed, n_dims, with_out, repeat):
     rng = np.random.default_rng(seed)
     shape = random_shape(rng, n_dims)
@@ -139,7 +140,7 @@ def test_gather_csr(dtype, seed, n_dims, with_out, repeat):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("reduce", ["sum", "mean", "min", "max"])
 @given(seed=seeds, n_dims=st.integers(1, 3), with_out=st.booleans(), repeat=st.booleans())
-@settings(max_examples=25, deadline=None)
+@examples(25)
 def test_segment_coo(reduce, dtype, seed, n_dims, with_out, repeat):
     rng = np.random.default_rng(seed)
     shape = random_shape(rng, n_dims)
@@ -162,7 +163,7 @@ def test_segment_coo(reduce, dtype, seed, n_dims, with_out, repeat):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(seed=seeds, n_dims=st.integers(1, 3), with_out=st.booleans())
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_gather_coo(dtype, seed, n_dims, with_out):
     rng = np.random.default_rng(seed)
     shape = random_shape(rng, n_dims)
@@ -182,7 +183,7 @@ def random_sparse(rng, n_entries, M, N):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("reduce", ["sum", "mean", "min", "max"])
 @given(seed=seeds, n_entries=st.integers(0, 12), valued=st.booleans(), n_batch=st.integers(0, 2))
-@settings(max_examples=25, deadline=None)
+@examples(25)
 def test_spmm(reduce, dtype, seed, n_entries, valued, n_batch):
     rng = np.random.default_rng(seed)
     M, N = (int(n) for n in rng.integers(1, 6, 2))
@@ -198,7 +199,7 @@ def test_spmm(reduce, dtype, seed, n_entries, valued, n_batch):
 
 
 @given(seed=seeds, n_entries=st.integers(0, 12), M=st.integers(1, 6))
-@settings(max_examples=50, deadline=None)
+@examples(50)
 def test_pointers_and_rows(seed, n_entries, M):
     row, _, rowptr = random_sparse(np.random.default_rng(seed), n_entries, M, 1)
     assert_same(rowptr, [int((row < m).sum()) for m in range(M + 1)])
@@ -206,7 +207,7 @@ def test_pointers_and_rows(seed, n_entries, M):
 
 
 @given(seed=seeds, M=st.integers(1, 5), N=st.integers(1, 5), k=st.integers(-5, 5))
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_non_diag_mask(seed, M, N, k):
     row, col = np.nonzero(np.random.default_rng(seed).random((M, N)) < 0.5)
     off = col != row + k
@@ -240,7 +241,7 @@ def test_one_index_for_all_items_counts_each_of_them():
 
 
 @given(seed=seeds, n=st.integers(0, 20))
-@settings(max_examples=50, deadline=None)
+@examples(50)
 def test_sum_is_conserved_and_order_does_not_matter(seed, n):
     rng = np.random.default_rng(seed)
     src, index = numbers(rng, (n, 2), torch.float64), torch.from_numpy(rng.integers(0, 4, n))
@@ -254,7 +255,7 @@ def test_sum_is_conserved_and_order_does_not_matter(seed, n):
 
 
 @given(seed=seeds, n=st.integers(1, 20))
-@settings(max_examples=50, deadline=None)
+@examples(50)
 def test_every_item_of_a_slot_gets_its_mean_back(seed, n):
     rng = np.random.default_rng(seed)
     src = torch.from_numpy(rng.normal(size=(n, 2)))
@@ -266,7 +267,7 @@ def test_every_item_of_a_slot_gets_its_mean_back(seed, n):
 
 
 @given(seed=seeds, n_entries=st.integers(0, 20))
-@settings(max_examples=50, deadline=None)
+@examples(50)
 def test_spmm_sum_is_the_dense_product(seed, n_entries):
     rng = np.random.default_rng(seed)
     row, col, rowptr = random_sparse(rng, n_entries, 4, 5)

@@ -5,8 +5,9 @@ import io
 import numpy as np
 import pytest
 from ase.io import read
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from quick import examples
 
 from torchml_core.structure_files import frames
 from torchml_core.structure_files.plain_frames import read_plain
@@ -88,7 +89,7 @@ WORDS = st.text(st.sampled_from("aT1.-=\"'{[ \\,_"), max_size=6)
 
 
 @given(st.lists(WORDS, max_size=4), st.lists(st.sampled_from(["Si", "1", "T"]), max_size=4))
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_any_comment_is_read_as_by_ase(words, pairs):
     """If it is read at all, since most are not in the usual form."""
     comment = " ".join([*words, *(f"k{k}={pair}" for k, pair in enumerate(pairs))])

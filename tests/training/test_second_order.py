@@ -206,6 +206,7 @@ def test_an_update_of_the_filter(data):
     assert made.history[-1].learning_rate == pytest.approx(forgetting)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "optimizer", [LevenbergMarquardt(), KalmanFilter(), "muon", "adamw"], ids=str
 )

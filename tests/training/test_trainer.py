@@ -84,6 +84,7 @@ def weights_of(trainer):
     return torch.cat([p.detach().ravel() for p in trainer.network.parameters()])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_it_learns_and_is_saved(data, dtype, tmp_path):
     """The portable model has the results of the trained one, and the errors that it claims."""
@@ -124,6 +125,7 @@ def test_a_seed_gives_the_same_weights(data):
     assert not torch.equal(first, trained(seed=1))
 
 
+@pytest.mark.slow
 def test_the_best_weights_are_kept_and_training_ends_early(data):
     """With a rate that rises, the first epochs are the best ones."""
     kept = []
@@ -189,6 +191,7 @@ def test_long_gradients_are_clipped(data):
     assert 0 < (weights_of(trainer) - start).norm() <= 3.001e-3  # 3 steps
 
 
+@pytest.mark.slow
 def test_warm_start(data, tmp_path):
     """Training begins at the linear model; float32 networks on top of it are saved too."""
     d = descriptor()
@@ -352,6 +355,7 @@ def test_a_training_that_diverges_says_so(data):
         trainer.fit(data, epochs=9)
 
 
+@pytest.mark.slow
 def test_a_loop_of_ones_own(data):
     """Without Trainer, in plain torch, with missing labels."""
     d = descriptor()

@@ -42,6 +42,7 @@ def same_weights(one, other):
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.slow
 def test_a_run_from_the_file_to_the_checked_folder(config, tmp_path, silicon):
     done = fit(config())
     out = tmp_path / "out"
@@ -101,6 +102,7 @@ def test_an_interrupted_run_goes_on_to_the_same_model(config, tmp_path, error):
     assert len(committee.models) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stage", "moment"),
     [
