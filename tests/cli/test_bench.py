@@ -14,7 +14,7 @@ def tiny(monkeypatch):
     for variable in peers.THREAD_VARIABLES:
         monkeypatch.setenv(variable, "1")  # which the command sets, and this restores
     for name in ("FULL", "QUICK"):
-        monkeypatch.setattr(running, name, Effort(0.0, 2, 2))
+        monkeypatch.setattr(running, name, Effort(0.0, 2, 2, 0.0))
 
     def use(**cases):
         found = {name: Case(make, quick=True) for name, make in cases.items()}

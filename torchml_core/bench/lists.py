@@ -144,7 +144,6 @@ LISTS = Comparison(
         "1 000 Si, 8 Å": _case(lambda: silicon(5), 8.0),
         "8 000 Si, 8 Å": _case(lambda: silicon(10), 8.0),
         "64 000 Si, 8 Å": _case(lambda: silicon(20), 8.0),
-        "216 000 Si, 8 Å": _case(lambda: silicon(30), 8.0),
         "8 Si, 6 Å (many images)": _case(lambda: silicon(1), 6.0, quick=True),
         "slab of 13 824 Si, 5 Å": _case(slab, 5.0),
         "gas, 10 000 atoms, 5 Å": _case(lambda: random_atoms(10000, 0.0005, True), 5.0),

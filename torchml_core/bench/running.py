@@ -85,8 +85,9 @@ def measure(table: Table, row: str, case: Case, effort: Effort, n_threads: int) 
 def _works(table: Table, row: str, program: Program) -> bool:
     """Whether a program of another package can be run; notes how far its results are from ours."""
     try:
-        program.run()
-        if program.check is not None:
+        if program.check is None:
+            program.run()
+        else:
             table.add_agreement(row, program.name, program.check())
     except Exception as error:  # another package may raise anything
         message = " ".join(f"{type(error).__name__}: {error}".split())[:300]

@@ -21,15 +21,18 @@ class Effort(NamedTuple):
         Turns are repeated until so much time has passed, for all programs of a case together ...
     fewest, most : int
         ... but at least and at most so often. The first turn is not counted.
+    longest : float
+        After so much time three turns are enough.
     """
 
     seconds: float
     fewest: int
     most: int
+    longest: float
 
 
-FULL = Effort(4.0, 6, 200)
-QUICK = Effort(0.6, 4, 40)
+FULL = Effort(4.0, 6, 200, 15.0)
+QUICK = Effort(0.6, 4, 40, 5.0)
 
 
 class Seconds(NamedTuple):
@@ -72,6 +75,9 @@ def in_turns(
     for turn in range(1, 1 + effort.most):
         for name, timer in timers.items():
             found[name].append(timer(repeats[name]))
-        if turn >= effort.fewest and time.perf_counter() - begin > effort.seconds:
+        passed = time.perf_counter() - begin
+        if turn >= effort.fewest and passed > effort.seconds:
+            break
+        if turn >= 3 and passed > effort.longest:
             break
     return found
