@@ -42,3 +42,11 @@ def test_recipe_builds_with_what_the_package_is_built_with(project, recipe):
     host = {line.split()[0] for line in recipe["requirements"]["host"]}
     needed = {re.match(r"\w+", line)[0].lower() for line in pyproject["build-system"]["requires"]}
     assert needed < host
+
+
+def test_the_conda_environment_of_the_documentation_has_all_requirements(project, metadata):
+    line = re.search(r"conda create .*", (project / "docs" / "install.md").read_text())[0]
+    named = {re.match(r"[\w-]+", word)[0] for word in line.split()[4:] if word[0].isalpha()}
+    for requirement in metadata["dependencies"]:
+        name = re.match(r"[\w.-]+", requirement)[0]
+        assert CONDA_NAMES.get(name, name) in named | {n.removesuffix("-cpu") for n in named}, name

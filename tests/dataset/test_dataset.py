@@ -63,6 +63,14 @@ def test_labels_under_other_names(written):
         Dataset.read(written(atoms), energy_key="nothing")
 
 
+def test_what_ase_reads_as_results_has_its_name_in_the_file_too(written):
+    path = written(labeled(forces=np.ones((2, 3)), free_energy=-4.0))
+    keys = {"energy_key": "free_energy", "forces_key": "forces"}
+    (example,) = Dataset.read(path, **keys)
+    assert example.energy == -4.0
+    np.testing.assert_array_equal(example.forces, 1)
+
+
 @pytest.mark.parametrize(
     ("results", "message"),
     [

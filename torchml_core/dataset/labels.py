@@ -79,9 +79,12 @@ class Labels:
     def _value(self, atoms, name):
         """What the Atoms have under a key; what ASE calls so if there is none."""
         key = self.keys[name]
+        results = {} if atoms.calc is None else atoms.calc.results
         if key is None:
-            return None if atoms.calc is None else atoms.calc.results.get(name)
-        found = next((place[key] for place in (atoms.info, atoms.arrays) if key in place), None)
+            return results.get(name)
+        # ASE reads what a file calls energy or free_energy as results
+        places = (atoms.info, atoms.arrays, results)
+        found = next((place[key] for place in places if key in place), None)
         if found is not None:
             self._unused.pop(name, None)
         return found
