@@ -7,6 +7,8 @@ import pytest
 import structures
 from ase import Atoms
 from ase.build import bulk
+from ase.calculators.emt import EMT
+from ase.io import write
 from ase.io.lammpsdata import write_lammps_data
 from requirements import shared_cases
 from simulators import QUIET, lammps
@@ -14,6 +16,9 @@ from snap_potentials import beryllide, write_potential
 
 import torchml_core as tm
 from torchml_core.portable.species_input import ELEMENTS_MAP
+from torchml_core.training.run import train
+from torchml_core.training.run.screen import Screen
+from torchml_core.training.run.settings import read_settings
 
 # One configuration under one model. Several of these make an input; each starts with `clear`.
 ONE = """
@@ -287,3 +292,30 @@ def test_snap_potentials(collection, lmp, tmp_path):
         assert (
             abs(pressure + expected.stress * BAR).max() <= 1e-8 * abs(expected.stress).max() * BAR
         )
+
+
+def test_a_model_that_was_just_trained(collection, lmp, mpirun, tmp_path):
+    """From a file to LAMMPS on one and on two ranks: two elements, products and a network."""
+    made = []
+    for k in range(16):
+        atoms = bulk("Cu", a=3.7 + 0.02 * k, cubic=True) * (2, 1, 1)
+        atoms.symbols = np.random.default_rng(k).choice(["Cu", "Au"], len(atoms))
+        atoms.rattle(0.1, seed=k)
+        atoms.calc = EMT()
+        atoms.get_stress()  # also the energy and the forces
+        made.append(atoms)
+    write(tmp_path / "alloy.extxyz", made)
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        "data: {train: alloy.extxyz}\noutput: CuAu\nsize: small\nlinear: {components: 4}\n"
+        "network: {hidden: [4], epochs: 2}\n"
+    )
+    train(read_settings(config), screen=Screen(quiet=True))
+    folder = tmp_path / "CuAu" / "model"
+    model, atoms = collection.model(folder), made[3] * (2, 2, 2)
+    expected = tm.PortableModel.load(folder).evaluate(atoms).fold()
+    largest = abs(expected.forces).max()
+    for ranks in (1, 2):
+        (found,) = run_all([(model, "alloy", atoms, ["Au", "Cu"])], tmp_path, ranks, QUIET).values()
+        assert abs(found["PotEng"][0] - expected.energy) <= 1e-9 * len(atoms)
+        assert abs(stack(found, "fx", "fy", "fz") - expected.forces).max() <= 1e-8 * largest
