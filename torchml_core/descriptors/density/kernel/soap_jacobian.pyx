@@ -218,7 +218,8 @@ cdef void jacobian_of_entry(
     Entry ``lane`` of vector b of an atom, of which ``begin_entries`` was called.
     """
     cdef Py_ssize_t lanes = lanes_of(type_tag), length = row_length(&plan.table, type_tag)
-    cdef Py_ssize_t n_max = spectrum.n_max, n = spectrum.n_channels * n_max, n_l = spectrum.l_max + 1
+    cdef Py_ssize_t n_max = spectrum.n_max, n = spectrum.n_channels * n_max
+    cdef Py_ssize_t n_l = spectrum.l_max + 1
     cdef Py_ssize_t of_l = vectors_for(n_l, type_tag), of_n = vectors_for(n, type_tag)
     cdef Py_ssize_t q, other, i, first, at, k
     cdef const int32_t *places = spectrum.places
