@@ -251,6 +251,7 @@ WITHIN = {
     "training.expected_errors",
     "training.features",
     "training.least_squares",
+    "training.lower_triangle",
     "training.losses",
     "training.normal_equations",
     "training.optimizers",

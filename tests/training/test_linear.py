@@ -12,13 +12,7 @@ from torchml_core.dataset import Dataset
 from torchml_core.errors import ModelWarning
 from torchml_core.training import fit_linear
 from torchml_core.training.least_squares import LeastSquares
-from torchml_core.training.normal_equations import (
-    NormalEquations,
-    Ridge,
-    combined,
-    ridge_root,
-    ridge_solution,
-)
+from torchml_core.training.normal_equations import NormalEquations, System
 
 CUTOFF = 3.5
 SPECIES = ("Si", "C")
@@ -250,6 +244,7 @@ def test_the_largest_ridge_that_is_about_as_good_if_features_are_never_seen():
     losses = {1e-9: 1.0, 1e-6: 1.1, 1e-3: 1.3}
     assert found["C"]._chosen(losses) == 1e-6
     assert found["Si"]._chosen(losses) == 1e-9
+    assert found["Si"]._chosen(losses | {1e-8: 1.019, 1e-7: 1.021}) == 1e-8
 
 
 @pytest.mark.parametrize(
@@ -285,23 +280,27 @@ def test_no_labels():
 
 
 @pytest.mark.parametrize("n", [30, 3000])  # rows, which are kept, or summed up
-def test_normal_equations_are_those_of_all_rows(n):
+@pytest.mark.parametrize("width", [4, 520])  # one block of a matrix, or three
+def test_normal_equations_are_those_of_all_rows(n, width):
     random = np.random.default_rng(0)
-    rows, targets = random.normal(size=(n, 4)) + 1, random.normal(size=n)
-    sums = NormalEquations(4)
-    for part in np.split(np.arange(n), [5, 1200]):
+    rows, targets = random.normal(size=(n, width)) + 1, random.normal(size=n)
+    sums = NormalEquations(width)
+    for part in np.split(np.arange(n), [5, n // 2]):
         sums.add(rows[part], targets[part])
-    x = random.normal(size=4)
+    x = random.normal(size=width)
     residuals = targets - rows @ x
     assert sums.mean_square(x) == pytest.approx(np.mean(residuals**2), rel=1e-12)
     assert sums.mean_square(x, centered=True) == pytest.approx(residuals.var(), rel=1e-12)
     assert sums.n_rows == n
     np.testing.assert_allclose(sums.diagonal(), (rows**2).sum(axis=0), rtol=1e-13)
     for centered in (False, True):
-        shift = (rows.mean(0), targets.mean()) if centered else (0, 0)
-        expected = np.linalg.lstsq(rows - shift[0], targets - shift[1])[0]
-        found = Ridge(*combined([(sums, 2.0, centered)])).solve(0)
-        np.testing.assert_allclose(found, expected, rtol=1e-10)
+        a, y = (v - centered * v.mean(axis=0) for v in (rows, targets))
+        system = System([(sums, 2.0, centered)])
+        matrix = 2 * a.T @ a
+        np.testing.assert_allclose(np.tril(system.matrix()), np.tril(matrix), rtol=0, atol=1e-9)
+        scaled = matrix + 0.01 * np.diag(np.diag(matrix))
+        expected = np.linalg.solve(scaled, 2 * a.T @ y)
+        np.testing.assert_allclose(system.solve(0.01), expected, rtol=1e-8, atol=1e-10)
 
 
 def test_a_weight_counts_like_equal_rows():
@@ -310,29 +309,34 @@ def test_a_weight_counts_like_equal_rows():
     one.add(rows, targets, 2.0)
     for _ in range(2):
         other.add(rows, targets)
-    np.testing.assert_allclose(one.matrix, other.matrix, rtol=1e-14)
+    matrices = [System([(group, 1.0, False)]).matrix() for group in (one, other)]
+    np.testing.assert_allclose(*matrices, rtol=1e-14)
     assert (one.n_rows, one.squares) == (other.n_rows, other.squares)
 
 
-def test_ridge_root():
+def test_norms_of_rows_and_coefficients_that_no_row_has():
     random = np.random.default_rng(0)
     rows = random.normal(size=(20, 4)) * [1, 10, 0, 1e-3]
-    matrix = rows.T @ rows
-    root = ridge_root(matrix, 1e-12)
+    sums = NormalEquations(4)
+    sums.add(rows, random.normal(size=20))
+    factor = System([(sums, 1.0, False)]).factor(0)
     kept = [0, 1, 3]
-    inverse = np.linalg.inv(matrix[np.ix_(kept, kept)])
-    np.testing.assert_allclose((root @ root.T)[np.ix_(kept, kept)], inverse, rtol=1e-9)
-    np.testing.assert_array_equal(root[2], 0)
+    inverse = np.linalg.inv(rows.T @ rows + np.diag([0, 0, 1, 0]))
+    own = random.normal(size=(5, 4))
+    expected = [x[kept] @ inverse[np.ix_(kept, kept)] @ x[kept] for x in own]
+    np.testing.assert_allclose(factor.norms(own) ** 2, expected, rtol=1e-9)
+    assert factor.solve(sums.right)[2] == 0
 
 
 def test_a_matrix_that_is_singular_but_for_rounding():
     """Rounding makes eigenvalues that are less than 0; the least ridge that hides them is taken."""
     random = np.random.default_rng(0)
-    few = random.normal(size=(3, 200))
-    matrix = few.T @ few
-    right = matrix @ random.normal(size=200)
-    found = ridge_solution(matrix, right, 1e-30)
-    np.testing.assert_allclose(matrix @ found, right, atol=1e-6 * np.abs(right).max())
+    few = np.repeat(random.normal(size=(3, 200)), 100, axis=0)
+    sums = NormalEquations(200)
+    sums.add(few, few @ random.normal(size=200))
+    for ridge in (0, 1e-30):
+        found = System([(sums, 1.0, False)]).solve(ridge)
+        np.testing.assert_allclose(few.T @ (few @ found), sums.right, rtol=0, atol=1e-4)
 
 
 def test_the_ridge_of_coefficients_of_different_sizes():
@@ -344,11 +348,13 @@ def test_the_ridge_of_coefficients_of_different_sizes():
     sizes = np.array([0.0, 2.0, 1.0, 0.5])  # the first one is that of a constant
     largest = (sizes**2 * np.diag(matrix)).max()
     penalty = np.append(np.diag(matrix)[0], largest / sizes[1:] ** 2)
-    expected = np.linalg.solve(matrix + 0.1 * np.diag(penalty), right)
-    assert Ridge(matrix, right, sizes).solve(0.1) == pytest.approx(expected, rel=1e-10)
-    assert ridge_solution(matrix, right, 0.1, sizes) == pytest.approx(expected, rel=1e-10)
-    root = ridge_root(matrix, 0.1, sizes)
-    assert root @ root.T @ right == pytest.approx(expected, rel=1e-10)
+    penalized = matrix + 0.1 * np.diag(penalty)
+    group = NormalEquations(4)
+    group.add(rows, targets)
+    factor = System([(group, 1.0, False)]).factor(0.1, sizes)
+    assert factor.solve(right) == pytest.approx(np.linalg.solve(penalized, right), rel=1e-10)
+    expected = np.sqrt(np.diag(rows @ np.linalg.inv(penalized) @ rows.T))
+    assert factor.norms(rows) == pytest.approx(expected, rel=1e-10)
 
 
 def test_a_column_without_differences_has_no_coefficient():
@@ -357,7 +363,7 @@ def test_a_column_without_differences_has_no_coefficient():
     group = NormalEquations(3)
     rows = np.column_stack([np.full(50, 0.1), random.normal(size=(50, 2)) + 3])
     group.add(rows, rows @ [5, 1, 2])
-    found = ridge_solution(*combined([(group, 1.0, True)]), 1e-12)
+    found = System([(group, 1.0, True)]).solve(1e-12)
     assert found == pytest.approx([0, 1, 2], abs=1e-8)
 
 
@@ -375,5 +381,5 @@ def test_coefficients_count_by_the_spread_of_values_if_that_is_better():
         groups = problem.held_out.items()
         return sum(weights[key] * g.n_rows * g.mean_square(found) for key, g in groups)
 
-    alike = [problem._solve(ridge, sizes)[0] for ridge in 10.0 ** np.arange(-14, 1)]
+    alike = [problem._solve(ridge, sizes)[0] for ridge in 10.0 ** np.arange(-12, 1)]
     assert loss(coefficients) < min(map(loss, alike))

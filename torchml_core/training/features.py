@@ -15,8 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from torchml_core.configuration import Configuration
+from torchml_core.training.products import product
 from torchml_core.voigt import VOIGT
 
+JACOBIAN = 8 * 2**20  # bytes, of one block of centers
 SMALLEST_VARIANCE = 1e-12  # of a principal component, relative to the largest: less is rounding
 
 
@@ -118,40 +121,65 @@ class Features:
         """What the products of degree 2 are made of."""
         return values if self.axes is None else self.axes.components(values, element)
 
+    def energies(self, values, codes, sizes):
+        """(n_structures, n), the derivatives of energies per atom.
+
+        Parameters
+        ----------
+        values : (n_atoms, width)
+            Of the first structure's atoms, then those of the second, ...
+        codes : (n_atoms,) int
+        sizes : sequence of int
+            Numbers of atoms of the structures.
+        """
+        out = np.zeros((len(sizes), self.n_elements, self.n_of_element))
+        structure = np.repeat(np.arange(len(sizes)), sizes)
+        for element in range(self.n_elements):
+            own = np.flatnonzero(codes == element)
+            if len(own):
+                found, first = np.unique(structure[own], return_index=True)
+                features = self.of_atoms(values[own], element)
+                out[found, element] = np.add.reduceat(features, first)
+        return out.reshape(len(sizes), -1) / np.asarray(sizes)[:, None]
+
     def rows(self, c, values, *, forces, stress, n_threads=None):
         """Return the Rows of a configuration with the values D."""
         codes = c.codes(self.species)[c.centers]
-        energy = np.zeros((self.n_elements, self.n_of_element))
-        for element in range(self.n_elements):
-            energy[element] = self.of_atoms(values[codes == element], element).sum(axis=0)
-        energy = energy.reshape(1, -1) / c.n_centers
+        energy = self.energies(values, codes, [c.n_centers])
         if not forces and not stress:
             return Rows(energy, None, None)
-        sums = _PairSums(c, codes, forces, stress)
-        jacobian = self.descriptor.jacobian(c, n_threads=n_threads).values
-        by_element = [self._derivatives(sums, e, values, jacobian) for e in range(self.n_elements)]
-        derivatives = np.concatenate(by_element, axis=2)
         n_atoms = c.n_centers if forces else 0
-        strain = derivatives[n_atoms:].reshape(-1, self.n)
+        out = np.zeros((n_atoms + 3 * stress, 3, self.n_elements, self.n_of_element))
+        for part, first, end in _blocks(c, self.descriptor.width):
+            jacobian = self.descriptor.jacobian(part, n_threads=n_threads).values
+            pairs = _pairs_of(c, part)
+            for element in np.unique(codes[first:end]):
+                own = pairs.of(codes[pairs.centers] == element)
+                atoms, found = self._derivatives(own, jacobian, values, element, forces, stress)
+                out[atoms, :, element] += found
+        strain = out[n_atoms:].reshape(-1, self.n)
+        forces_rows = out[:n_atoms].reshape(-1, self.n)
         return Rows(
             energy,
-            -derivatives[:n_atoms].reshape(-1, self.n) if forces else None,
+            np.negative(forces_rows, out=forces_rows) if forces else None,
             _voigt(strain) / abs(np.linalg.det(c.cell)) if stress else None,
         )
 
-    def _derivatives(self, sums, element, values, jacobian):
-        """(n_atoms + 3, 3, n_of_element): dφ/dr of all atoms, and dφ/dstrain, of one element."""
-        pairs, matrix, centers = sums.of_element(element)
+    def _derivatives(self, pairs, jacobian, values, element, forces, stress):
+        """The rows of dφ/dr and dφ/dstrain that pairs contribute to, and (n, 3, n_of_element)."""
         width = jacobian.shape[2]
-        own = jacobian[pairs]
-        out = np.zeros((matrix.shape[0], 3, self.n_of_element))
-        out[:, :, 1 : 1 + width] = _times(matrix, own)
+        own = jacobian if len(pairs.places) == len(jacobian) else jacobian[pairs.places]
+        sums = _Sums(pairs, forces, stress)
+        out = np.zeros((len(sums.rows), 3, self.n_of_element))
+        out[:, :, 1 : 1 + width] = sums.of(own)
         if self.degree == 2:
-            factors = self._factors(values, element)[centers]
+            factors = self._factors(values[pairs.centers], element)
             if self.axes is not None:
-                own = own @ self.axes.axes[element]
-            out[:, :, 1 + width :] = _products(matrix, factors, own)
-        return out
+                own = product(own.reshape(-1, width), self.axes.axes[element]).reshape(
+                    *own.shape[:2], -1
+                )
+            out[:, :, 1 + width :] = _products(sums, factors, own)
+        return sums.rows, out
 
 
 class Axes:
@@ -198,71 +226,110 @@ class Axes:
         return (values - self.mean[element]) @ self.axes[element]
 
 
-def _products(matrix, values, own):
+def _products(sums, values, own):
     """(n, 3, n_products): sums of D_k dD_l + D_l dD_k over pairs, k <= l.
 
-    T_k = Σ D_k dD is one product with the matrix, whose entries are multiplied with D_k of the
-    pair's center.
+    T_k = Σ D_k dD, where D_k is that of the pair's center, is one product of matrices.
     """
-    width = own.shape[2]
-    parts = np.empty((width, matrix.shape[0], 3, width))
-    weighted = matrix.copy()
-    for k in range(width):
-        weighted.data = matrix.data * values[matrix.indices, k]
-        parts[k] = _times(weighted, own)
-    k, l = np.triu_indices(width)
+    parts = np.array([sums.of(own, values[:, k]) for k in range(own.shape[2])])
+    k, l = np.triu_indices(len(parts))
     return (parts[k, :, :, l] + parts[l, :, :, k]).transpose(1, 2, 0)
 
 
-class _PairSums:
-    """Sums over the pairs of a configuration as products with a sparse matrix.
+class _Pairs(NamedTuple):
+    """Pairs of a configuration.
 
-    Its rows are the atoms, if forces are wanted: +1 for the pair's neighbor, -1 for its center; and
-    the three components of r_ij, if the stress is.
+    Attributes
+    ----------
+    places : (n_pairs,) int
+        Their rows in the Jacobian of a block.
+    centers, neighbors : (n_pairs,) int
+        Of which atoms, as rows of the values.
+    vectors : (n_pairs, 3) float64
+        r_ij.
     """
 
-    def __init__(self, c, codes, forces, stress):
-        self._c, self._forces, self._stress = c, forces, stress
-        sizes = np.diff(c.offsets)
-        self._rows = np.repeat(np.arange(c.n_centers), sizes)  # of the values, of each pair
-        self._elements = np.repeat(codes, sizes)
+    places: np.ndarray
+    centers: np.ndarray
+    neighbors: np.ndarray
+    vectors: np.ndarray
 
-    def of_element(self, element):
-        """The pairs whose center is of an element, the matrix, and the rows of their values."""
+    def of(self, chosen):
+        """Those where chosen (n_pairs,) is True."""
+        return self if chosen.all() else _Pairs(*(array[chosen] for array in self))
+
+
+def _pairs_of(c, part):
+    """The pairs of a block of c."""
+    row_of = np.zeros(c.n_particles, dtype=np.int64)
+    row_of[c.centers] = np.arange(c.n_centers)
+    i = part.pair_centers()
+    return _Pairs(
+        places=np.arange(part.n_pairs),
+        centers=row_of[i],
+        neighbors=row_of[c.parents[part.neighbors]],
+        vectors=c.positions[part.neighbors] - c.positions[i],
+    )
+
+
+def _blocks(c, width):
+    """Yield a configuration of some of the centers, and the first and last of them + 1.
+
+    The Jacobian of each block takes a limited memory.
+    """
+    most = max(1, JACOBIAN // (24 * width))
+    first = 0
+    while first < c.n_centers:
+        limit = c.offsets[first] + most
+        end = max(first + 1, int(np.searchsorted(c.offsets, limit, side="right")) - 1)
+        a, b = c.offsets[first], c.offsets[end]
+        own = {"centers": c.centers[first:end], "offsets": c.offsets[first : end + 1] - a}
+        yield Configuration.unchecked(**vars(c) | own | {"neighbors": c.neighbors[a:b]}), first, end
+        first = end
+
+
+class _Sums:
+    """Sums over pairs: for forces those of atoms, +1 for the neighbor and -1 for the center; for
+    the stress those with the three components of r_ij.
+
+    Attributes
+    ----------
+    rows : (n,) int
+        The atoms that occur, then -3, -2, -1 if there is a stress: the last three rows.
+    """
+
+    def __init__(self, pairs, forces, stress):
         from scipy.sparse import csr_array  # slow to import
 
-        c = self._c
-        pairs = np.flatnonzero(self._elements == element)
-        n, rows, columns, entries = 0, [], [], []
-        places = np.arange(len(pairs))
-        if self._forces:
-            row_of = np.empty(c.n_particles, dtype=np.int64)
-            row_of[c.centers] = np.arange(c.n_centers)
-            neighbors = row_of[c.parents[c.neighbors[pairs]]]
-            rows += [neighbors, self._rows[pairs]]
-            columns += [places, places]
-            entries += [np.ones(len(pairs)), -np.ones(len(pairs))]
-            n = c.n_centers
-        if self._stress:
-            i, j = c.centers[self._rows[pairs]], c.neighbors[pairs]
-            r_ij = c.positions[j] - c.positions[i]
-            for axis in range(3):
-                rows.append(np.full(len(pairs), n + axis))
-                columns.append(places)
-                entries.append(r_ij[:, axis])
-            n += 3
-        indices = np.concatenate(rows), np.concatenate(columns)
-        return (
-            pairs,
-            csr_array((np.concatenate(entries), indices), (n, len(pairs))),
-            (self._rows[pairs]),
-        )
+        n, rows = len(pairs.places), []
+        self._matrix, self._vectors = None, pairs.vectors if stress else None
+        if forces:
+            ends = np.concatenate([pairs.neighbors, pairs.centers])
+            atoms, ends = np.unique(ends, return_inverse=True)
+            order = np.argsort(ends, kind="stable")
+            starts = np.concatenate([[0], np.cumsum(np.bincount(ends, minlength=len(atoms)))])
+            signs = np.where(order < n, 1.0, -1.0)
+            self._signs, self._matrix = (
+                signs,
+                csr_array((signs, order % n, starts), (len(atoms), n)),
+            )
+            rows.append(atoms)
+        if stress:
+            rows.append(np.arange(-3, 0))
+        self.rows = np.concatenate(rows)
 
-
-def _times(matrix, blocks):
-    """(n, 3, m) of a sparse (n, n_pairs) matrix and (n_pairs, 3, m)."""
-    n_pairs, _, m = blocks.shape
-    return (matrix @ blocks.reshape(n_pairs, 3 * m)).reshape(-1, 3, m)
+    def of(self, derivatives, factors=None):
+        """(n, 3, m) of (n_pairs, 3, m), multiplied with factors (n_pairs,) if these are given."""
+        n_pairs, _, m = derivatives.shape
+        flat, parts = derivatives.reshape(n_pairs, 3 * m), []
+        matrix, vectors = self._matrix, self._vectors
+        if matrix is not None:
+            matrix.data = self._signs if factors is None else self._signs * factors[matrix.indices]
+            parts.append(matrix @ flat)
+        if vectors is not None:
+            own = vectors if factors is None else vectors * factors[:, None]
+            parts.append(product(own.T, flat))
+        return np.concatenate(parts).reshape(-1, 3, m)
 
 
 def _voigt(strain):

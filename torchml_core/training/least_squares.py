@@ -14,22 +14,20 @@ from torchml_core.descriptors.base import Descriptor
 from torchml_core.errors import InputError, ModelWarning
 from torchml_core.portable.training_range import Ranges
 from torchml_core.training.features import Axes, Features
-from torchml_core.training.normal_equations import (
-    RIDGES,
-    NormalEquations,
-    Ridge,
-    combined,
-    ridge_root,
-    ridge_solution,
-)
+from torchml_core.training.normal_equations import RIDGES, NormalEquations, System
 
 REWEIGHTINGS = 4
 FIRST_RIDGE = 1e-12
 # Energies count little in the first fit: forces tell what is wrong with energies, for example if
 # those of some kinds of structures contain a kinetic energy.
 HINDERED = 100.0
-ABOUT_AS_GOOD = 1.2  # of squares of errors
-MATRICES = 128 * 2**20  # bytes, of those of forces and stresses of separate kinds
+# Squares of errors on validation structures, relative to the lowest, with which a larger ridge is
+# taken: the second where some features are never seen.
+AS_GOOD, ABOUT_AS_GOOD = 1.02, 1.2
+MATRICES = (
+    3.5  # n x n numbers: sums of forces and stresses are halves, one is factored, one is kept
+)
+APART = 64 * 2**20  # bytes, of sums and rows of forces and stresses of separate kinds
 SMALLEST_ERROR = 5e-3  # of a group, relative to the root mean square of its targets
 
 
@@ -47,7 +45,7 @@ class LeastSquares:
         Energies of elements, which targets lack.
     fitted, held_out : dict of (label, kind) to NormalEquations
     coefficient_sizes : (n,) float64 or None
-        How coefficients are scaled before the ridge is added, see Ridge: as is better on the
+        How coefficients are scaled before the ridge is added, see System: as is better on the
         structures that are held out.
     ranges : Ranges
         Of the fitted structures.
@@ -71,7 +69,7 @@ class LeastSquares:
         known = fitted.reference_energies(isolated)
         self.references = {s: known.get(s, 0.0) for s in self.species}
         self._apart = _kinds_apart(fitted, held_out, self.features.n)
-        self.coefficient_sizes = None  # see Ridge; found with the ridge
+        self.coefficient_sizes = None  # see System; found with the ridge
         self.fitted, self.held_out = {}, {}
         self.ranges, self._pairs = Ranges(descriptor, self.species), set()
         for dataset, groups in ((fitted, self.fitted), (held_out, self.held_out)):
@@ -130,8 +128,7 @@ class LeastSquares:
         }
         sizes = {key: HINDERED * rms[key] if key[0] == "energy" else rms[key] for key in rms}
         for _ in range(REWEIGHTINGS):
-            system = self._system(self.fitted, sizes, centered=True)
-            coefficients = ridge_solution(*system, ridge)
+            coefficients = self._system(self.fitted, sizes, centered=True).solve(ridge)
             spreads = {key: self._spread(key, coefficients) for key in sizes}
             pooled = self._pooled(spreads)
             sizes = {
@@ -162,7 +159,7 @@ class LeastSquares:
     def errors_expected(self, ridge):
         """Return the error of each group in the last of the fits of :meth:`expected`."""
         sizes = self.expected(ridge)
-        coefficients = ridge_solution(*self._system(self.fitted, sizes), ridge)
+        coefficients = self._system(self.fitted, sizes).solve(ridge)
         return {
             key: max(self._spread(key, coefficients, centered=False), size)
             for key, size in sizes.items()
@@ -202,7 +199,7 @@ class LeastSquares:
         """Return the coefficients and the ridge for expected errors of the groups."""
         system = self._system(self.fitted, sizes)
         if ridge is not None:
-            return Ridge(*system).solve(ridge), ridge
+            return system.solve(ridge), ridge
         groups = {key: group for key, group in self.held_out.items() if key in sizes}
         weights = self._weights(groups, sizes)
 
@@ -214,30 +211,30 @@ class LeastSquares:
 
         lowest, natural = np.inf, self.features.sizes()
         for tried in (None,) if natural is None else (None, natural):
-            solutions = Ridge(*system, tried)
-            losses = {float(ridge): loss(solutions.solve(ridge)) for ridge in RIDGES}
+            solutions = {ridge: system.solve(ridge, tried) for ridge in RIDGES.tolist()}
+            losses = {ridge: loss(found) for ridge, found in solutions.items()}
             if min(losses.values()) < lowest:
                 lowest, self.coefficient_sizes = min(losses.values()), tried
                 best = self._chosen(losses)
-                coefficients = solutions.solve(best)
+                coefficients = solutions[best]
         return coefficients, best
 
     def _chosen(self, losses):
-        """The ridge of lowest loss, or the largest about as good if features are never seen.
+        """The largest ridge whose loss is as good as the lowest, or about so for unseen features.
 
-        An example are products of the densities of two other elements, if no structure has three.
-        Coefficients that are large, and cancel in all structures of the data, do not cancel where
-        such features occur.
+        Differences of 1 % in errors are less than those between validation structures, and the
+        larger the ridge, the less large terms cancel: rounding counts less, and so does what the
+        data do not determine. An example of features that are never seen are products of the
+        densities of two other elements, if no structure has three. Coefficients that are large, and
+        cancel in all structures of the data, do not cancel where such features occur.
         """
-        lowest = min(losses.values())
         seen = sum(group.diagonal() for group in self.fitted.values()) > 0
-        if seen.all():
-            return min(losses, key=losses.get)
-        return max(ridge for ridge, loss in losses.items() if loss <= ABOUT_AS_GOOD * lowest)
+        limit = (AS_GOOD if seen.all() else ABOUT_AS_GOOD) * min(losses.values())
+        return max(ridge for ridge, loss in losses.items() if loss <= limit)
 
     def _system(self, groups, sizes, *, centered=False):
         """The weighted sum of the normal equations; centered: energies without their mean."""
-        return combined(
+        return System(
             [
                 (groups[key], weight, centered and key[0] == "energy")
                 for key, weight in self._weights(groups, sizes).items()
@@ -266,12 +263,12 @@ class LeastSquares:
             for key, group in own.items()
             if key in sizes
         ]
-        return ridge_solution(*combined(groups), ridge, self.coefficient_sizes)
+        return System(groups).solve(ridge, self.coefficient_sizes)
 
-    def covariance_root(self, ridge, sizes):
-        """C with C C^T the covariance of the coefficients, if errors are independent."""
-        matrix, _ = combined([(g, 1 / sizes[key] ** 2, False) for key, g in self.fitted.items()])
-        return ridge_root(matrix, max(ridge, FIRST_RIDGE), self.coefficient_sizes)
+    def precision(self, ridge, sizes):
+        """The Factor of the inverse of the coefficients' covariance, if errors are independent."""
+        groups = [(g, 1 / sizes[key] ** 2, False) for key, g in self.fitted.items()]
+        return System(groups).factor(max(ridge, FIRST_RIDGE), self.coefficient_sizes)
 
     def errors(self, groups, coefficients):
         """{kind: {label: root mean square error}} of kinds that are apart, and of "all"."""
@@ -329,16 +326,16 @@ def _axes(n, degree, descriptor, data, species, n_threads):
 
 def _kinds_apart(fitted, held_out, n):
     """Whether forces and stresses of kinds are groups; InputError if there is no memory at all."""
-    most, of_one = available_memory() / 2, 8.0 * n * n
-    if 10 * of_one > most:
+    needed = MATRICES * 8.0 * n * n
+    if needed > available_memory() / 2:
         raise InputError(
-            f"descriptor and degree: {n} coefficients need {10 * of_one / 1e9:.1f} GB; fewer"
-            " values, or degree 1, are needed"
+            f"descriptor and degree: {n} coefficients need {needed / 1e9:.1f} GB; fewer values,"
+            " fewer components, or degree 1, are needed"
         )
-    rows = 0.0
+    rows = 0.0  # of all groups, of which a group keeps no more than half a matrix
     for data in (fitted, held_out):
         for kind in data.kinds:
             own = [e for e in data if e.kind == kind]
-            rows += min(n, sum(3 * e.n_atoms for e in own if e.forces is not None))
-            rows += min(n, sum(6 for e in own if e.stress is not None))
-    return len(fitted.kinds) == 1 or 8.0 * n * rows <= MATRICES
+            rows += min(n / 2, sum(3 * e.n_atoms for e in own if e.forces is not None))
+            rows += min(n / 2, sum(6 for e in own if e.stress is not None))
+    return len(fitted.kinds) == 1 or 8.0 * n * rows <= APART

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from torchml_core.configuration import Configuration
     from torchml_core.portable.model import PortableModel
 
+ATOMS_AT_ONCE = 256  # whose uncertainties are computed together
+
 
 def fit_linear(
     descriptor: Descriptor,
@@ -63,9 +65,9 @@ def fit_linear(
         at random from each kind, or other structures.
     ridge : float, optional
         What is added to the diagonal of the normal equations, with coefficients scaled so that it
-        is 1. None: the one of 1e-14, 1e-13, ... 1 that has the lowest error on the validation
-        structures; if some values are 0 in all data, such as those of elements that never meet, the
-        largest one whose squares of errors are at most 1.2 times as large.
+        is 1. None: the largest one of 1e-12, 1e-11, ... 1 whose squares of errors on the validation
+        structures are at most 1.02 times the lowest; if some values are 0 in all data, such as
+        those of elements that never meet, 1.2 times.
     expected_errors : dict of str to (float or dict of str to float), optional
         The errors that are considered alike of "energy" (eV/atom), "forces" (eV/Å) and "stress"
         (eV/Å³), or of these for each kind of structure; errors are divided by theirs. A kind that
@@ -163,7 +165,7 @@ class LinearFit:
         self._species = problem.species
         self._features = problem.features
         self.refitted = _module(problem, problem.refitted(ridge, expected))
-        self._root = problem.covariance_root(ridge, expected)
+        self._precision = problem.precision(ridge, expected)
 
     def uncertainties(
         self, configuration: Configuration, *, n_threads: int | None = None
@@ -189,10 +191,12 @@ class LinearFit:
         n = self._features.n_of_element
         out = np.empty(len(values))
         for element in range(len(self._species)):
-            own = codes == element
-            root = self._root[element * n : (element + 1) * n]
-            features = self._features.of_atoms(values[own], element)
-            out[own] = np.linalg.norm(features @ root, axis=1)
+            own = np.flatnonzero(codes == element)
+            for part in np.split(own, range(ATOMS_AT_ONCE, len(own), ATOMS_AT_ONCE)):
+                rows = np.zeros((len(part), self.n_coefficients))
+                features = self._features.of_atoms(values[part], element)
+                rows[:, element * n : (element + 1) * n] = features
+                out[part] = self._precision.norms(rows)
         return out
 
     def save(self, folder: PathLike, **arguments: Any) -> PortableModel:

@@ -8,78 +8,98 @@ group, without the rows.
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import cho_solve, eigh, solve_triangular
+import torch
 
-ROWS_AT_ONCE = 1024
+from torchml_core.torch_threads import torch_threads
+from torchml_core.training.lower_triangle import LowerTriangle, add_products
+
+ROWS_AT_ONCE = 256
+# Smaller ones would be near the rounding of matrices of thousands of columns, and terms would
+# cancel to less than a thousandth of their size.
+RIDGES = 10.0 ** np.arange(-12, 1)
+LEAST_RIDGE = 1e-16  # tried after 0
 ROUNDING = 1e-12  # of a difference of sums, relative to them
-RIDGES = 10.0 ** np.arange(-14, 1)
 
 
 class NormalEquations:
     """Sums over the rows of one group.
 
-    As long as there are fewer rows than coefficients, the rows themselves are kept: they take less
-    memory than the matrix.
+    As long as there are fewer rows than half the coefficients, the rows themselves are kept: they
+    take less memory than the matrix.
 
     Parameters
     ----------
     n : int
         Number of coefficients.
+
+    Attributes
+    ----------
+    right, sum : (n,) float64
+        A^T y, and the sum of the rows.
+    total, squares, n_rows : float
+        Of y, of y², and their number.
+    rows : list of (m, n) float64
+        Those that are not summed up yet.
     """
 
     def __init__(self, n):
         self._n, self._sums = n, None  # A^T A of the rows that are no longer kept
-        self.right, self._sum = np.zeros(n), np.zeros(n)  # A^T y, A^T 1
-        self._total = 0.0  # of y
-        self.squares = self.n_rows = 0.0
-        self._waiting, self._n_waiting = [], 0  # rows: large products are faster
+        self.right, self.sum = np.zeros(n), np.zeros(n)
+        self.total = self.squares = self.n_rows = 0.0
+        self.rows, self._n_waiting = [], 0  # that are not in the sums yet
 
     def add(self, rows, targets, weight=1.0):
         """Add rows (m, n) with targets (m,); a weight counts like as many equal rows."""
-        self._waiting.append(np.sqrt(weight) * rows)
+        self.rows.append(rows if weight == 1 else np.sqrt(weight) * rows)
         self._n_waiting += len(rows)
-        if self._n_waiting >= (max(self._n, ROWS_AT_ONCE) if self._sums is None else ROWS_AT_ONCE):
-            if self._sums is None:
-                self._sums = np.zeros((self._n, self._n))
-            kept = self._rows()
-            self._sums += kept.T @ kept
-            self._waiting, self._n_waiting = [], 0
+        if self._n_waiting >= (ROWS_AT_ONCE if self._sums else max(self._n // 2, ROWS_AT_ONCE)):
+            self.sum_up()
         self.right += weight * (rows.T @ targets)
-        self._sum += weight * rows.sum(axis=0)
-        self._total += weight * float(targets.sum())
+        self.sum += weight * rows.sum(axis=0)
+        self.total += weight * float(targets.sum())
         self.squares += weight * float(targets @ targets)
         self.n_rows += weight * len(targets)
 
-    def _rows(self):
-        """(n_waiting, n), those that are not in the sums yet."""
-        if len(self._waiting) != 1:
-            self._waiting = [np.concatenate([np.empty((0, self._n)), *self._waiting])]
-        return self._waiting[0]
+    def sum_up(self):
+        """Keep no rows, but their sums, from which systems are made faster."""
+        if self._sums is None:
+            self._sums = LowerTriangle(self._n)
+        for part in joined(self.rows):
+            self._sums.add_products(part)
+        self.rows, self._n_waiting = [], 0
 
-    @property
-    def matrix(self):
-        """A^T A."""
-        return combined([(self, 1.0, False)])[0]
+    def add_sums(self, matrix, weight):
+        """Add the weighted sums, without the rows that are still kept, to a full matrix."""
+        if self._sums is not None:
+            self._sums.add_to(matrix, weight)
 
     def diagonal(self):
         """The diagonal of A^T A."""
-        own = (self._rows() ** 2).sum(axis=0)
-        return own if self._sums is None else own + np.diag(self._sums)
+        own = np.zeros(self._n) if self._sums is None else self._sums.diagonal()
+        return own + sum((rows**2).sum(axis=0) for rows in self.rows)
 
     def mean_square(self, coefficients, *, centered=False):
         """Return the mean square of the residuals, or of their differences from their mean."""
-        predicted = self._rows() @ coefficients
-        squares = predicted @ predicted
-        if self._sums is not None:
-            squares += coefficients @ (self._sums @ coefficients)
+        squares = 0.0 if self._sums is None else self._sums.square(coefficients)
+        for rows in self.rows:
+            predicted = rows @ coefficients
+            squares += predicted @ predicted
         found = squares - 2 * (coefficients @ self.right) + self.squares
         if centered:
-            found -= (self._total - self._sum @ coefficients) ** 2 / self.n_rows
+            found -= (self.total - self.sum @ coefficients) ** 2 / self.n_rows
         return max(float(found), 0.0) / self.n_rows
 
 
-def combined(parts):
-    """Return (A^T A, A^T y) of several groups together.
+class System:
+    """The normal equations A^T A x = A^T y of several groups together.
+
+    Coefficients are scaled, and a ridge is then added to the diagonal of the matrix. Without
+    ``sizes`` the scaled diagonal is 1, so that all columns count alike, also those of values that
+    hardly vary. With sizes (n,) it is at most 1, and coefficients of larger sizes may be larger; 0
+    is that of constants, whose diagonal is 1. Coefficients that no row contains are 0.
+
+    There is one matrix at a time: it is made again from the groups for each ridge, which takes
+    little time beside its Cholesky factor.
 
     Parameters
     ----------
@@ -87,100 +107,114 @@ def combined(parts):
         Centered: the equations of the differences from the group's mean row and target. What all
         its targets have in common then does not count.
     """
-    n = parts[0][0]._n
-    matrix, right = np.zeros((n, n)), np.zeros(n)
-    rows, means = [], []
-    for group, weight, centered in parts:
-        if group._sums is not None:
-            matrix += weight * group._sums
-        rows.append(np.sqrt(weight) * group._rows())
-        right += weight * group.right
-        if centered:
-            means.append(np.sqrt(weight / group.n_rows) * group._sum)
-            right -= weight * group._total / group.n_rows * group._sum
-    rows = np.concatenate(rows)  # one product is faster than several
-    matrix += rows.T @ rows
-    if means:
-        means, before = np.array(means), np.diag(matrix).copy()
-        matrix -= means.T @ means
-        same = np.diag(matrix) <= ROUNDING * before  # in all rows of each group, such as constants
-        matrix[same], matrix[:, same], right[same] = 0, 0, 0
-    return matrix, right
+
+    def __init__(self, parts):
+        self._parts = parts
+        self.right = np.zeros(len(parts[0][0].right))
+        means = []
+        for group, weight, centered in parts:
+            self.right += weight * group.right
+            if centered:
+                means.append(np.sqrt(weight / group.n_rows) * group.sum)
+                self.right -= weight * group.total / group.n_rows * group.sum
+        self._means = np.array(means)
+
+    def matrix(self):
+        """A^T A (n, n), of which only the lower triangle is right, in Fortran's order."""
+        n = len(self.right)
+        matrix = np.zeros((n, n), order="F")
+        for group, weight, _ in self._parts:
+            group.add_sums(matrix, weight)
+        kept = (np.sqrt(weight) * rows for group, weight, _ in self._parts for rows in group.rows)
+        for rows in joined(kept):
+            add_products(matrix, rows)
+        if len(self._means):
+            before = np.diag(matrix).copy()
+            add_products(matrix, self._means, -1.0)
+            same = np.diag(matrix) <= ROUNDING * before  # in all rows of a group, as constants are
+            matrix[same], matrix[:, same] = 0, 0
+        return matrix
+
+    def factor(self, ridge, sizes=None):
+        """Return the Factor for a ridge, or for the least that is not lost in rounding."""
+        while True:
+            found = Factor(self.matrix(), ridge, sizes)
+            if found.is_definite or not ridge < 1:
+                return found
+            del found  # its memory, before the matrix is made again
+            ridge = max(10 * ridge, LEAST_RIDGE)
+
+    def solve(self, ridge, sizes=None):
+        """Return the coefficients (n,) for a ridge, or for the least not lost in rounding."""
+        return self.factor(ridge, sizes).solve(self.right)
 
 
-class Ridge:
-    """The solutions of one system of normal equations for any ridge.
+class Factor:
+    """The Cholesky factor of a scaled matrix with a ridge on its diagonal.
 
-    Coefficients are scaled, and the ridge is then added to the diagonal of the matrix. Without
-    ``sizes`` the scaled diagonal is 1, so that all columns count alike, also those of values that
-    hardly vary. With sizes it is at most 1, and coefficients of larger sizes may be larger; 0 is
-    that of constants, whose diagonal is 1. Coefficients that no row contains are 0.
+    By torch with one thread: the threads of numpy's and scipy's LAPACK wait for each other by
+    spinning, and on processors that have other work it then takes ten times as long.
 
     Parameters
     ----------
-    matrix : (n, n) float64
-    right : (n,) float64
-    sizes : (n,) float64, optional
+    matrix : (n, n)
+        In Fortran's order; overwritten.
+    ridge : float
+    sizes : (n,) float64 or None
+        See System.
+
+    Attributes
+    ----------
+    is_definite : bool
+        Whether there is one.
     """
 
-    def __init__(self, matrix, right, sizes=None):
-        scale = _scale(matrix, sizes)
-        self._scale = scale
-        self._values, self._vectors = eigh(_scaled(matrix, scale).T, overwrite_a=True)
-        self._values = np.maximum(self._values, 0)
-        self._projected = self._vectors.T @ (right * scale)
+    def __init__(self, matrix, ridge, sizes=None):
+        diagonal = np.diag(matrix).copy()
+        self._scale = scale = _scale(diagonal, sizes)
+        matrix *= scale
+        matrix *= scale[:, None]
+        matrix[np.diag_indices(len(matrix))] = np.where(scale > 0, diagonal * scale**2, 1) + ridge
+        self._lower, info = torch.from_numpy(matrix), torch.zeros((), dtype=torch.int32)
+        with torch_threads(1):
+            torch.linalg.cholesky_ex(self._lower, out=(self._lower, info))
+        self.is_definite = int(info) == 0
 
-    def solve(self, ridge):
-        """Return the coefficients (n,)."""
-        return self._scale * (self._vectors @ (self._projected / (self._values + ridge)))
+    def solve(self, right):
+        """Return the solution (n,) for a right side (n,)."""
+        found = torch.from_numpy(self._scale * right)[:, None]
+        with torch_threads(1):
+            found = torch.linalg.solve_triangular(self._lower, found, upper=False)
+            found = torch.linalg.solve_triangular(self._lower.mT, found, upper=True)
+        return self._scale * found[:, 0].numpy()
 
-
-def ridge_root(matrix, ridge, sizes=None):
-    """Return C (n, n) with C C^T the inverse of the matrix with the ridge added, as in Ridge.
-
-    By Cholesky's method, an order of magnitude faster than all solutions.
-    """
-    scale = _scale(matrix, sizes)
-    lower = _factor(matrix, scale, ridge)
-    return scale[:, None] * solve_triangular(lower, np.eye(len(scale)), lower=True).T
-
-
-def ridge_solution(matrix, right, ridge, sizes=None):
-    """Return the coefficients (n,) for one ridge, or for the least that is not lost in rounding."""
-    scale = _scale(matrix, sizes)
-    lower = _factor(matrix, scale, ridge)
-    return scale * cho_solve((lower, True), scale * right)
-
-
-def _factor(matrix, scale, ridge):
-    """The lower Cholesky factor of a scaled matrix with a ridge on its diagonal.
-
-    A ridge that is less than the rounding of a singular matrix is multiplied by 10, as often as it
-    takes.
-    """
-    while True:
-        own = _scaled(matrix, scale)
-        own[np.diag_indices(len(own))] += ridge
-        try:
-            return np.linalg.cholesky(own)
-        except np.linalg.LinAlgError:
-            if not 0 < ridge < 1:
-                raise
-            ridge *= 10
+    def norms(self, rows):
+        """Return the root of x · M^-1 x of each row x, (m,) of (m, n)."""
+        own = torch.from_numpy(self._scale * rows)
+        with torch_threads(1):
+            return (
+                torch.linalg.solve_triangular(self._lower, own.mT, upper=False).norm(dim=0).numpy()
+            )
 
 
-def _scaled(matrix, scale):
-    """A matrix with rows and columns multiplied; its transpose is overwritten by LAPACK."""
-    own = matrix * scale[:, None]
-    own *= scale
-    return own
-
-
-def _scale(matrix, sizes=None):
-    diagonal = np.diag(matrix)
+def _scale(diagonal, sizes):
+    """(n,) by which coefficients are multiplied; 0 for those that no row contains."""
     there = diagonal > 0
     scale = np.where(there, 1 / np.sqrt(np.where(there, diagonal, 1)), 0)
     if sizes is None:
         return scale
     largest = np.sqrt((sizes**2 * diagonal).max()) or 1.0
     return np.where(sizes > 0, np.where(there, sizes / largest, 0), scale)
+
+
+def joined(blocks):
+    """Blocks of rows, in parts for which products are fast."""
+    part, n = [], 0
+    for block in blocks:
+        part.append(block)
+        n += len(block)
+        if n >= ROWS_AT_ONCE:
+            yield np.concatenate(part) if len(part) > 1 else block
+            part, n = [], 0
+    if part:
+        yield np.concatenate(part)

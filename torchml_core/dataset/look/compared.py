@@ -11,14 +11,16 @@ import warnings
 
 import numpy as np
 
+from torchml_core.dataset.combined import combined
 from torchml_core.dataset.findings import Finding
 from torchml_core.dataset.look import stresses, structures
 from torchml_core.errors import ModelWarning
 from torchml_core.training.choose.descriptor import choose_descriptor
 from torchml_core.training.features import Features
-from torchml_core.training.normal_equations import NormalEquations, ridge_root, ridge_solution
+from torchml_core.training.normal_equations import NormalEquations, System
 
 MOST_FITTED = 150
+ATOMS_AT_ONCE = 1000
 RIDGE = 1e-11
 ENERGY_WEIGHT = 0.05  # Å: the error of energies per atom considered like one of forces, over that
 # Energies whose errors are larger than this times the error of forces do not fit them.
@@ -51,55 +53,71 @@ class _Looked:
 
     def __init__(self, data, descriptor, n_threads):
         self.data = data
-        features = Features(descriptor, data.species, 1)
+        self._features = Features(descriptor, data.species, 1)
         self.distances = structures.Distances(data.species, descriptor.cutoff)
         self.fingerprints = structures.Fingerprints(descriptor.width)
-        self.forces = NormalEquations(features.n)
-        self.rows, self.stress_rows, self.stresses = [], [], []
+        self.forces = NormalEquations(self._features.n)
+        self.stress_rows, self.stresses = [], []
         fitted = set(_some_of_each_kind(data))
-        for k, example in enumerate(data):
-            c = data.configuration(k, descriptor.cutoff, data.species)
-            values = descriptor.compute(c, n_threads=n_threads)
-            self.distances.add(example, c)
-            self.fingerprints.add(k, example, values)
-            wanted = k in fitted
-            rows = features.rows(
-                c,
-                values,
-                forces=wanted and example.forces is not None,
-                stress=wanted and example.stress is not None,
-                n_threads=n_threads,
-            )
-            self.rows.append(rows.energy[0])
-            if rows.forces is not None:
-                self.forces.add(rows.forces, example.forces.ravel())
-            if rows.stress is not None:
-                self.stress_rows.append(rows.stress)
-                self.stresses.append(example.stress)
-        self.rows = np.array(self.rows)
+        rows = [self._add(part, fitted, n_threads) for part in _parts(data)]
+        self.rows = np.concatenate(rows)
+        self.forces.sum_up()
         references = data.reference_energies()
         self.energies = np.array([_cohesive(e, references) for e in data])
         known = np.isfinite(self.energies) & np.array([_has_neighbors(e) for e in data])
-        self.kinds = {
-            kind: np.array([k for k, e in enumerate(data) if e.kind == kind and known[k]], int)
-            for kind in data.kinds
-        }
-        self.kinds = {kind: indices for kind, indices in self.kinds.items() if len(indices)}
+        kinds = np.array([e.kind for e in data])
+        self.kinds, self._groups = {}, {}
+        for kind in data.kinds:
+            own = np.flatnonzero((kinds == kind) & known)
+            if len(own):
+                self._set_kind(kind, own)
         if self.forces.n_rows:
             self.error = 1.0
             self.error = np.sqrt(self.forces.mean_square(self._fit([])))
 
+    def _add(self, indices, fitted, n_threads):
+        """Look at some structures, at once; return the rows of their energies."""
+        features, data = self._features, self.data
+        descriptor = features.descriptor
+        lists = [data.configuration(k, descriptor.cutoff, data.species) for k in indices]
+        together = combined(lists) if len(lists) > 1 else lists[0]
+        values = descriptor.compute(together, n_threads=n_threads)
+        sizes = [c.n_centers for c in lists]
+        self.distances.add([data[k].label for k in indices], together, sizes)
+        own_values = np.split(values, np.cumsum(sizes)[:-1])
+        for k, c, own in zip(indices, lists, own_values, strict=True):
+            self.fingerprints.add(k, data[k], own)
+            if k in fitted:
+                self._add_forces(data[k], c, own, n_threads)
+        return features.energies(values, together.codes(data.species)[together.centers], sizes)
+
+    def _add_forces(self, example, c, values, n_threads):
+        forces, stress = example.forces is not None, example.stress is not None
+        rows = self._features.rows(c, values, forces=forces, stress=stress, n_threads=n_threads)
+        if forces:
+            self.forces.add(rows.forces, example.forces.ravel())
+        if stress:
+            self.stress_rows.append(rows.stress)
+            self.stresses.append(example.stress)
+
+    def _set_kind(self, kind, indices):
+        """Of which structures energies are compared."""
+        self.kinds[kind] = indices
+        self._groups[kind] = group = NormalEquations(self._features.n)
+        group.add(self.rows[indices], self.energies[indices])
+        group.sum_up()
+
     def _fit(self, kinds):
         """Coefficients from the forces and the energies of some kinds."""
         weight = 1 / (self.forces.n_rows * self.error**2 or 1.0)
-        matrix, right = weight * self.forces.matrix, weight * self.forces.right
-        if kinds:
-            own = np.concatenate([self.kinds[kind] for kind in kinds])
-            rows, targets = self.rows[own], self.energies[own]
-            weight = 1 / (len(own) * max(ENERGY_WEIGHT * self.error, 1e-4) ** 2)
-            matrix = matrix + weight * rows.T @ rows
-            right = right + weight * rows.T @ targets
-        return ridge_solution(matrix, right, RIDGE)
+        n = sum(len(self.kinds[kind]) for kind in kinds)
+        return self._system(kinds, weight, 1 / max(n, 1)).solve(RIDGE)
+
+    def _system(self, kinds, of_forces, of_energies):
+        """The equations of forces and of energies of some kinds, with the weights of a row."""
+        of_energies /= max(ENERGY_WEIGHT * self.error, 1e-4) ** 2
+        energies = [(self._groups[kind], of_energies, False) for kind in kinds]
+        return System([(self.forces, of_forces, False), *energies])
 
     def _residuals(self, kind, coefficients):
         own = self.kinds[kind]
@@ -114,7 +132,7 @@ class _Looked:
             outliers = _outliers(rest)
             if outliers.any():
                 found.append(self._outlier_finding(kind, outliers, rest))
-                self.kinds[kind] = self.kinds[kind][~outliers]
+                self._set_kind(kind, self.kinds[kind][~outliers])
                 rest = self._residuals(kind, self._fit([kind]))
             if np.sqrt((rest**2).mean()) > max(REACH * self.error, LEAST_ERROR):
                 bad.append(kind)
@@ -186,12 +204,8 @@ class _Looked:
 
         It is large if the kind has what no other kind has, such as an element or a pair of them.
         """
-        rows = self.rows[np.concatenate([self.kinds[other] for other in others])]
-        own = self.rows[self.kinds[kind]]
-        error = max(self.error, 1e-6)
-        matrix = self.forces.matrix / error**2
-        matrix = matrix + rows.T @ rows / max(ENERGY_WEIGHT * error, 1e-4) ** 2
-        return float(np.median(np.linalg.norm(own @ ridge_root(matrix, RIDGE), axis=1)))
+        factor = self._system(others, 1 / max(self.error, 1e-6) ** 2, 1.0).factor(RIDGE)
+        return float(np.median(factor.norms(self.rows[self.kinds[kind]])))
 
     def stress_findings(self):
         """Stresses in another order, sign or unit."""
@@ -221,6 +235,14 @@ def _outliers(rest):
 
 def _of(kind):
     return f" of {kind!r}" if kind else ""
+
+
+def _parts(data):
+    """Lists of indices of consecutive structures with together about ATOMS_AT_ONCE atoms."""
+    ends = np.cumsum([example.n_atoms for example in data]) // ATOMS_AT_ONCE
+    return [
+        part.tolist() for part in np.split(np.arange(len(data)), np.flatnonzero(np.diff(ends)) + 1)
+    ]
 
 
 def _some_of_each_kind(data):

@@ -42,23 +42,33 @@ class Distances:
         self._atoms = np.zeros(len(species), dtype=int)
         self._pairs = np.zeros((len(species), len(species)), dtype=bool)
 
-    def add(self, example, c):
-        """Look at the configuration of an example."""
-        codes = c.codes(self._species)
+    def add(self, labels, c, sizes):
+        """Look at structures.
+
+        Parameters
+        ----------
+        labels : sequence of str
+        c : Configuration
+            Of all of them together.
+        sizes : sequence of int
+            Their numbers of atoms.
+        """
+        codes, n = c.codes(self._species), len(self._species)
         rows = np.repeat(np.arange(c.n_centers), np.diff(c.offsets))
-        a, b = codes[c.centers[rows]], codes[c.neighbors]
-        vectors = c.positions[c.neighbors] - c.positions[c.centers[rows]]
-        lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
-        self._atoms += np.bincount(codes[c.centers], minlength=len(self._species))
-        self._pairs[a, b] = True
-        close = lengths < self._least[a, b]
-        if close.any():
-            self._close.append(example.label)
-            k = int(np.argmin(np.where(close, lengths, np.inf)))
+        a, b = codes[c.centers][rows], codes[c.neighbors]
+        structure = np.repeat(np.arange(len(sizes)), sizes)
+        self._atoms += np.bincount(codes[c.centers], minlength=n)
+        self._pairs |= np.bincount(a * n + b, minlength=n * n).reshape(n, n) > 0
+        vectors = c.positions[c.neighbors] - c.positions[c.centers][rows]
+        squares = np.einsum("ij,ij->i", vectors, vectors)
+        close = np.flatnonzero(squares < self._least[a, b] ** 2)
+        if len(close):
+            self._close += [labels[k] for k in np.unique(structure[rows[close]])]
+            k = close[np.argmin(squares[close])]
             names = self._species[a[k]], self._species[b[k]]
-            self._smallest = min(self._smallest, (float(lengths[k]), "-".join(names)))
-        if c.n_centers > 1 and _n_parts(c, rows) > 1:
-            self._apart.append(example.label)
+            self._smallest = min(self._smallest, (float(squares[k] ** 0.5), "-".join(names)))
+        apart = (_n_parts(c, structure) > 1) & (np.asarray(sizes) > 1)
+        self._apart += [labels[k] for k in np.flatnonzero(apart)]
 
     def findings(self):
         """All that was found."""
@@ -105,16 +115,17 @@ class Distances:
         return found
 
 
-def _n_parts(c, rows):
-    from scipy.sparse import coo_array  # slow to import
+def _n_parts(c, structure):
+    """(n_structures,) numbers of connected parts, where structure has the one of each atom."""
+    from scipy.sparse import csr_array  # slow to import
     from scipy.sparse.csgraph import connected_components
 
-    row_of = np.empty(c.n_particles, dtype=np.int64)
+    row_of = np.empty(c.n_particles, dtype=np.int32)
     row_of[c.centers] = np.arange(c.n_centers)
-    neighbors = row_of[c.parents[c.neighbors]]
-    n = c.n_centers
-    links = coo_array((np.ones(len(rows), dtype=np.int8), (rows, neighbors)), (n, n))
-    return connected_components(links, directed=False)[0]
+    links = np.ones(c.n_pairs), row_of[c.parents[c.neighbors]], c.offsets
+    graph = csr_array(links, (c.n_centers, c.n_centers))
+    parts = connected_components(graph, directed=False)[1]
+    return np.bincount(structure[np.unique(parts, return_index=True)[1]])
 
 
 class Fingerprints:

@@ -8,13 +8,13 @@ from typing import NamedTuple
 import numpy as np
 
 from torchml_core.training.features import Axes, Features
+from torchml_core.training.products import product
 
 SIZE = 1024  # of the matrices that are multiplied
 SAMPLE_SECONDS = 0.5  # as long as that, rows of structures are made
 LEAST_STRUCTURES = 3
-# Of n³: eigenvalues and vectors, some Cholesky factors, a triangular inverse. They run at about a
-# third of the speed of large products.
-SOLUTIONS = 60.0
+# Of n³: about 32 Cholesky factors of n³/3 operations each, at half the speed of large products.
+SOLUTIONS = 25.0
 
 
 class Cost(NamedTuple):
@@ -39,9 +39,9 @@ class Cost(NamedTuple):
 def flops() -> float:
     """Return floating point operations per second in products of large matrices, now."""
     matrix = np.full((SIZE, SIZE), 0.5)
-    matrix @ matrix  # the first product starts threads
+    product(matrix, matrix)  # the first one takes longer
     start = time.perf_counter()
-    matrix @ matrix
+    product(matrix, matrix)
     return 2.0 * SIZE**3 / (time.perf_counter() - start)
 
 
@@ -81,7 +81,7 @@ def fit_cost(descriptor, data, degree, components, n_threads, speed) -> Cost:
         )
         seen += data[k].n_atoms
     rows = (time.perf_counter() - start) / max(seen, 1) * n_atoms
-    rows += 2 * n_rows(data) * features.n**2 / speed
+    rows += n_rows(data) * features.n**2 / speed  # half a matrix of sums
     return Cost(rows, SOLUTIONS * features.n**3 / speed)
 
 
