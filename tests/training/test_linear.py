@@ -241,10 +241,36 @@ def test_the_largest_ridge_that_is_about_as_good_if_features_are_never_seen():
             atoms.calc = SinglePointCalculator(atoms, energy=0.0, forces=forces)
             data.append(atoms)
         found[other] = LeastSquares(soap, Dataset.from_atoms(data), 1, None, 0.2, None, 0, None)
-    losses = {1e-9: 1.0, 1e-6: 1.1, 1e-3: 1.3}
-    assert found["C"]._chosen(losses) == 1e-6
-    assert found["Si"]._chosen(losses) == 1e-9
-    assert found["Si"]._chosen(losses | {1e-8: 1.019, 1e-7: 1.021}) == 1e-8
+    losses = {(False, 1e-9): 1.0, (False, 1e-6): 1.1, (False, 1e-3): 1.3}
+    rare, seen = found["C"]._chosen, found["Si"]._chosen
+    assert rare(losses) == (False, 1e-6)
+    assert seen(losses) == (False, 1e-9)
+    assert seen(losses | {(False, 1e-8): 1.019, (False, 1e-7): 1.021}) == (False, 1e-8)
+    assert rare(losses | {(True, 1e-8): 1.1, (True, 1e-7): 1.21}) == (True, 1e-8)
+    assert seen(losses | {(True, 1e-8): 1.1}) == (False, 1e-9)
+
+
+def test_forces_are_sane_among_elements_that_the_data_do_not_have_together():
+    """Cells of two elements are fitted; with the least ridge, forces are 500 eV/Å among four."""
+    model = tm.PortableModel.load("examples/models/StillingerWeber_Si")
+    random, names = np.random.default_rng(0), ["Nb", "Mo", "Ta", "W"]
+
+    def cell(k, elements):
+        atoms = bulk("Si", "bcc", a=3.2, cubic=True) * 2
+        atoms.rattle(0.15, seed=k)
+        p = model.evaluate(atoms).fold()
+        atoms.symbols = random.permutation(elements * (16 // len(elements)))
+        forces = p.forces + 0.3 * random.normal(size=(16, 3))
+        atoms.calc = SinglePointCalculator(atoms, energy=p.energy, forces=forces)
+        return atoms
+
+    pairs = [[names[i], names[j]] for i in range(4) for j in range(i)]
+    data = Dataset.from_atoms([cell(k, pairs[k % 6]) for k in range(42)])
+    size = np.sqrt(np.mean([example.forces**2 for example in data]))
+    d = tm.SOAP(names, 4.0, 2, 1)
+    fit = fit_linear(d, data, degree=2, components=8)
+    batch = next(iter(Dataset.from_atoms([cell(99, names)]).batches(d, 1)))
+    assert tm.nn.DescriptorModel(d, fit.module)(batch).forces.abs().max().item() < 6 * size
 
 
 @pytest.mark.parametrize(

@@ -22,11 +22,10 @@ FIRST_RIDGE = 1e-12
 # those of some kinds of structures contain a kinetic energy.
 HINDERED = 100.0
 # Squares of errors on validation structures, relative to the lowest, with which a larger ridge is
-# taken: the second where some features are never seen.
+# taken: the second where some features are hardly ever seen, in less than RARE of the structures.
 AS_GOOD, ABOUT_AS_GOOD = 1.02, 1.2
-MATRICES = (
-    3.5  # n x n numbers: sums of forces and stresses are halves, one is factored, one is kept
-)
+RARE = 0.02
+MATRICES = 3.5
 APART = 64 * 2**20  # bytes, of sums and rows of forces and stresses of separate kinds
 SMALLEST_ERROR = 5e-3  # of a group, relative to the root mean square of its targets
 
@@ -72,6 +71,7 @@ class LeastSquares:
         self.coefficient_sizes = None  # see System; found with the ridge
         self.fitted, self.held_out = {}, {}
         self.ranges, self._pairs = Ranges(descriptor, self.species), set()
+        self._seen, self._n_seen = np.zeros(self.features.n), 0  # in how many fitted structures
         for dataset, groups in ((fitted, self.fitted), (held_out, self.held_out)):
             for k in range(len(dataset)):
                 self._add(dataset, k, groups, dataset is fitted, n_threads)
@@ -96,6 +96,9 @@ class LeastSquares:
         rows = self.features.rows(
             c, values, forces=wanted["forces"], stress=wanted["stress"], n_threads=n_threads
         )
+        if is_fitted:
+            self._seen += rows.energy[0] != 0
+            self._n_seen += 1
         targets = {"forces": example.forces, "stress": example.stress}
         if wanted["energy"]:
             own = sum(self.references[s] for s in example.atoms.symbols)
@@ -209,28 +212,32 @@ class LeastSquares:
                 for key, group in groups.items()
             )
 
-        lowest, natural = np.inf, self.features.sizes()
-        for tried in (None,) if natural is None else (None, natural):
-            solutions = {ridge: system.solve(ridge, tried) for ridge in RIDGES.tolist()}
-            losses = {ridge: loss(found) for ridge, found in solutions.items()}
-            if min(losses.values()) < lowest:
-                lowest, self.coefficient_sizes = min(losses.values()), tried
-                best = self._chosen(losses)
-                coefficients = solutions[best]
-        return coefficients, best
+        natural = self.features.sizes()
+        scalings = {False: None} if natural is None else {False: None, True: natural}
+        solutions = {
+            (is_natural, tried): system.solve(tried, scaling)
+            for is_natural, scaling in scalings.items()
+            for tried in RIDGES.tolist()
+        }
+        best = self._chosen({key: loss(found) for key, found in solutions.items()})
+        self.coefficient_sizes = scalings[best[0]]
+        return solutions[best], best[1]
 
     def _chosen(self, losses):
-        """The largest ridge whose loss is as good as the lowest, or about so for unseen features.
+        """The scaling and ridge of those that are as good as the best, which trust the data least.
 
-        Differences of 1 % in errors are less than those between validation structures, and the
-        larger the ridge, the less large terms cancel: rounding counts less, and so does what the
-        data do not determine. An example of features that are never seen are products of the
-        densities of two other elements, if no structure has three. Coefficients that are large, and
-        cancel in all structures of the data, do not cancel where such features occur.
+        The natural scaling (True) leaves little freedom along directions in which atoms hardly
+        differ, and so does a large ridge. Differences of 1 % in errors are less than those between
+        validation structures; the less freedom there is, the less large terms cancel: rounding
+        counts less, and so does what the data do not determine.
+
+        Where features are hardly ever seen, larger differences are accepted. An example are
+        products of the densities of two other elements, if hardly a structure has three: what
+        cancels in all structures of the data does not cancel where such features occur.
         """
-        seen = sum(group.diagonal() for group in self.fitted.values()) > 0
+        seen = self._seen > RARE * self._n_seen
         limit = (AS_GOOD if seen.all() else ABOUT_AS_GOOD) * min(losses.values())
-        return max(ridge for ridge, loss in losses.items() if loss <= limit)
+        return max(key for key, loss in losses.items() if loss <= limit)
 
     def _system(self, groups, sizes, *, centered=False):
         """The weighted sum of the normal equations; centered: energies without their mean."""

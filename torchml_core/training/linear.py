@@ -66,8 +66,8 @@ def fit_linear(
     ridge : float, optional
         What is added to the diagonal of the normal equations, with coefficients scaled so that it
         is 1. None: the largest one of 1e-12, 1e-11, ... 1 whose squares of errors on the validation
-        structures are at most 1.02 times the lowest; if some values are 0 in all data, such as
-        those of elements that never meet, 1.2 times.
+        structures are at most 1.02 times the lowest; if some values occur in less than 2 % of the
+        structures, such as those of elements that hardly meet, 1.2 times.
     expected_errors : dict of str to (float or dict of str to float), optional
         The errors that are considered alike of "energy" (eV/atom), "forces" (eV/Å) and "stress"
         (eV/Å³), or of these for each kind of structure; errors are divided by theirs. A kind that
@@ -104,7 +104,8 @@ def fit_linear(
     Coefficients are scaled before the ridge is added: either so that the diagonal of the normal
     equations is 1, or, unless a ridge is given, so that all directions in the space of the values
     count alike; the latter leaves little freedom along directions in which the atoms of the data
-    hardly differ. What is better on the validation structures is taken.
+    hardly differ. The latter is taken if its errors on the validation structures are as good, with
+    the same tolerance.
 
     Energies count by their error per atom. All energies, forces and stresses count like the root of
     their number.
