@@ -8,7 +8,7 @@ from torchml_core.simd.vectors cimport vec
 
 
 cdef void lay_out_angular(
-    AngularScratch *work, Py_ssize_t most_terms, char **free_bytes
+    AngularScratch *work, Py_ssize_t most_terms, Py_ssize_t most_neighbors, char **free_bytes
 ) noexcept nogil
 cdef void angular_value(
     const AngularBlock *block, const Neighborhood *neighborhood, AngularScratch *work, vec *sums

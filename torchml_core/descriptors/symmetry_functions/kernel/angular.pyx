@@ -23,7 +23,11 @@ with
     γ = -2 E_w,    α = 2 E_u + 2 E_w,    β = 2 E_v + 2 E_w.
 
 α and β are single numbers, added up for each neighbor and multiplied with its vector at the end.
+With γ times the other's vector they are four numbers side by side, (α, γ x, γ y, γ z), added up with
+one load and one store (quads.h).
 """
+
+from libc.stdint cimport int32_t
 
 from torchml_core.descriptors.symmetry_functions.kernel.angular_terms cimport fill_terms, term_of
 from torchml_core.descriptors.symmetry_functions.kernel.triplets cimport (
@@ -33,12 +37,22 @@ from torchml_core.descriptors.symmetry_functions.kernel.triplets cimport (
 from torchml_core.kernels.verbs cimport GRADIENTS, TANGENTS, VALUES
 from torchml_core.simd.elementary cimport vexp
 from torchml_core.simd.vectors cimport (
-    MOST_LANES, carve, get, lanes_of, put, splat, splat_at, vec, vmax, vsqrt,
+    MOST_LANES, carve, get, lanes_of, put, splat, splat_at, vec, vfloat, vmax, vsqrt,
 )
+
+cdef extern from "quads.h" nogil:
+    void quads_of_run_d(
+        double *sums, const double *places, Py_ssize_t j, const int32_t *k, const double *alpha,
+        const double *beta, const double *gamma, Py_ssize_t begin, Py_ssize_t end,
+    )
+    void quads_of_run_f(
+        float *sums, const float *places, Py_ssize_t j, const int32_t *k, const float *alpha,
+        const float *beta, const float *gamma, Py_ssize_t begin, Py_ssize_t end,
+    )
 
 
 cdef void lay_out_angular(
-    AngularScratch *work, Py_ssize_t most_terms, char **free_bytes
+    AngularScratch *work, Py_ssize_t most_terms, Py_ssize_t most_neighbors, char **free_bytes
 ) noexcept nogil:
     """Cut the arrays off the scratch buffer, for either precision."""
     cdef Py_ssize_t n_bytes = (TRIPLETS_AT_ONCE + MOST_LANES) * sizeof(double)
@@ -54,6 +68,8 @@ cdef void lay_out_angular(
     work.beta = work.by_cutoff
     work.gamma = work.by_cosine
     work.factors = carve(free_bytes, 9 * n_bytes)
+    work.places = carve(free_bytes, 4 * most_neighbors * sizeof(double))
+    work.gradient = carve(free_bytes, 4 * most_neighbors * sizeof(double))
 
 
 # ---- values
@@ -239,41 +255,53 @@ cdef void chain(
         gamma[v] = e_cosine * inverse_j[v] * inverse_k[v] - half
 
 
-cdef inline void scatter(
+cdef inline void start_gradient(
+    AngularScratch *work, const Neighborhood *neighborhood, const vec *type_tag
+) noexcept nogil:
+    """Fill places, and gradient with zeros."""
+    cdef vec *places = <vec *> work.places
+    cdef vec *gradient = <vec *> work.gradient
+    cdef Py_ssize_t i
+    for i in range(4 * neighborhood.n // lanes_of(type_tag)):
+        gradient[i] = splat(0, type_tag)
+    for i in range(neighborhood.n):
+        put(places, 4 * i, 1)
+        put(places, 4 * i + 1, get(<const vec *> neighborhood.x, i))
+        put(places, 4 * i + 2, get(<const vec *> neighborhood.y, i))
+        put(places, 4 * i + 3, get(<const vec *> neighborhood.z, i))
+
+
+cdef inline void scatter(AngularScratch *work, const vec *type_tag) noexcept nogil:
+    """Add α and β, and γ times the other's vector, to the gradient."""
+    cdef const Triplets *t = &work.triplets
+    cdef const Run *run = t.runs
+    cdef const Run *end = run + t.n_runs
+    while run < end:
+        if vec is vfloat:
+            quads_of_run_f(
+                <float *> work.gradient, <const float *> work.places, run.j, t.k,
+                <const float *> work.alpha, <const float *> work.beta, <const float *> work.gamma,
+                run.begin, run.end,
+            )
+        else:
+            quads_of_run_d(
+                <double *> work.gradient, <const double *> work.places, run.j, t.k,
+                <const double *> work.alpha, <const double *> work.beta,
+                <const double *> work.gamma, run.begin, run.end,
+            )
+        run += 1
+
+
+cdef inline void add_gradient(
     const AngularScratch *work, const Neighborhood *neighborhood, vec *along, vec *x, vec *y, vec *z
 ) noexcept nogil:
-    """Add α and β to ``along``, γ times the other's vector to x, y, z."""
-    cdef const Triplets *t = &work.triplets
-    cdef const vec *alpha = <const vec *> work.alpha
-    cdef const vec *beta = <const vec *> work.beta
-    cdef const vec *gamma = <const vec *> work.gamma
-    cdef const vec *xs = <const vec *> neighborhood.x
-    cdef const vec *ys = <const vec *> neighborhood.y
-    cdef const vec *zs = <const vec *> neighborhood.z
-    cdef const Run *run
-    cdef Py_ssize_t n, i, k
-    cdef double xj, yj, zj, sum, sum_x, sum_y, sum_z, factor
-    for n in range(t.n_runs):
-        run = &t.runs[n]
-        xj = get(xs, run.j)
-        yj = get(ys, run.j)
-        zj = get(zs, run.j)
-        sum = sum_x = sum_y = sum_z = 0
-        for i in range(run.begin, run.end):
-            k = t.k[i]
-            factor = get(gamma, i)
-            sum += get(alpha, i)
-            sum_x += factor * get(xs, k)
-            sum_y += factor * get(ys, k)
-            sum_z += factor * get(zs, k)
-            put(along, k, get(along, k) + get(beta, i))
-            put(x, k, get(x, k) + factor * xj)
-            put(y, k, get(y, k) + factor * yj)
-            put(z, k, get(z, k) + factor * zj)
-        put(along, run.j, get(along, run.j) + sum)
-        put(x, run.j, get(x, run.j) + sum_x)
-        put(y, run.j, get(y, run.j) + sum_y)
-        put(z, run.j, get(z, run.j) + sum_z)
+    cdef const vec *gradient = <const vec *> work.gradient
+    cdef Py_ssize_t i
+    for i in range(neighborhood.n):
+        put(along, i, get(along, i) + get(gradient, 4 * i))
+        put(x, i, get(x, i) + get(gradient, 4 * i + 1))
+        put(y, i, get(y, i) + get(gradient, 4 * i + 2))
+        put(z, i, get(z, i) + get(gradient, 4 * i + 3))
 
 
 cdef void angular_vjp(
@@ -285,12 +313,14 @@ cdef void angular_vjp(
     ``weights`` (n_channels * n_rows,) are single numbers, 0 for rows that are padding.
     """
     cdef Cursor cursor = Cursor(0, 0, 0)
+    start_gradient(work, neighborhood, weights)
     while next_triplets(&block.which, neighborhood, GRADIENTS, &cursor, &work.triplets, weights):
         evaluate_cutoffs(&block.which, &work.triplets, weights)
         fill_terms(block, work, True, weights)
         contract(block, work, weights)
         chain(block, work, weights)
-        scatter(work, neighborhood, along, x, y, z)
+        scatter(work, weights)
+    add_gradient(work, neighborhood, along, x, y, z)
 
 
 # ---- jvp

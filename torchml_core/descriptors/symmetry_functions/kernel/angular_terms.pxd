@@ -1,12 +1,11 @@
-"""Angular terms, 2^(1-ζ) (1 + λ cosθ)^ζ; and what a block of g4 or g5 consists of."""
+"""Angular terms, and what a block of g4 or g5 consists of."""
 
 from libc.stdint cimport int32_t
 
 from torchml_core.descriptors.symmetry_functions.kernel.triplets cimport (
     TRIPLETS_AT_ONCE, Selection, Triplets,
 )
-from torchml_core.simd.elementary cimport any_power, power_below_one, whole_power
-from torchml_core.simd.vectors cimport MOST_LANES, lanes_of, splat, vec, vmax, vstep
+from torchml_core.simd.vectors cimport MOST_LANES, lanes_of, vec
 
 
 # Functions that share all but zeta, lambda and eta. An *angular term* is one (zeta, lambda), a
@@ -39,6 +38,8 @@ cdef struct AngularScratch:
     void *beta
     void *gamma
     void *factors               # (9, stride) for the Jacobian
+    void *places                # (n, 4) of each neighbor 1, x, y, z, for gradients
+    void *gradient              # (n, 4) the factor of r_j, and x, y, z
 
 
 cdef inline Py_ssize_t stride_of(const vec *type_tag) noexcept nogil:
@@ -46,52 +47,9 @@ cdef inline Py_ssize_t stride_of(const vec *type_tag) noexcept nogil:
     return (TRIPLETS_AT_ONCE + MOST_LANES) // lanes_of(type_tag)
 
 
-cdef inline vec angular_term(
-    double zeta, int whole_zeta, double lam, vec cosine, vec *derivative
-) noexcept nogil:
-    """a(cosθ), written as 2 b^ζ with b = (1 + λ cosθ)/2, so that a large ζ overflows nothing.
-
-    Both a and da/dcosθ are 0 where b <= 0.
-    """
-    cdef vec b = (1 + splat(lam, &cosine) * cosine) * 0.5
-    cdef vec power
-    b = vmax(b, splat(0, &cosine))
-    if whole_zeta == 1:
-        power = vstep(b)
-    elif whole_zeta > 1:
-        power = whole_power(b, whole_zeta - 1)
-    elif -1 <= lam <= 1:
-        power = power_below_one(b, zeta - 1)
-    else:
-        power = any_power(b, zeta - 1)
-    derivative[0] = splat(zeta * lam, &cosine) * power
-    return 2 * power * b
-
-
-cdef inline void fill_terms(
+cdef void fill_terms(
     const AngularBlock *block, AngularScratch *work, bint with_slopes, const vec *type_tag
-) noexcept nogil:
-    """Fill values (and slopes): the angular terms of all triplets."""
-    cdef const vec *cosine = <const vec *> work.triplets.cosine
-    cdef vec *values
-    cdef vec *slopes
-    cdef vec slope
-    cdef Py_ssize_t t, v, n = work.triplets.n // lanes_of(type_tag)
-    cdef double zeta, lam
-    cdef int whole_zeta
-    for t in range(block.n_terms):
-        values = <vec *> work.values + t * stride_of(type_tag)
-        slopes = <vec *> work.slopes + t * stride_of(type_tag)
-        zeta = block.zeta[t]
-        lam = block.lam[t]
-        whole_zeta = block.whole_zeta[t]
-        if with_slopes:
-            for v in range(n):
-                values[v] = angular_term(zeta, whole_zeta, lam, cosine[v], &slope)
-                slopes[v] = slope
-        else:
-            for v in range(n):
-                values[v] = angular_term(zeta, whole_zeta, lam, cosine[v], &slope)
+) noexcept nogil
 
 
 cdef inline const vec *term_of(

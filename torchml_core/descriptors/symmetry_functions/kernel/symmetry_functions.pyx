@@ -71,7 +71,9 @@ cdef Py_ssize_t lay_out_buffers(
     cdef char *free_bytes = begin
     cdef Py_ssize_t most = (n + (plan.n_classes + 1) * MOST_LANES) * sizeof(double)
     lay_out_neighborhood(&buffers.neighborhood, n, plan.n_classes, &free_bytes)
-    lay_out_angular(&buffers.angular, plan.most_terms, &free_bytes)
+    lay_out_angular(
+        &buffers.angular, plan.most_terms, n + (plan.n_classes + 1) * MOST_LANES, &free_bytes
+    )
     if plan.most_radials:
         lay_out_radial_parts(
             &buffers.radial_parts, n, plan.n_classes, plan.most_radials, plan.most_breaks,
