@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+NAMES = ("lists", "symmetry-functions", "soap", "soap-gradients", "bispectrum")
 INTERRUPTED = 130  # the exit code of shells for Ctrl-C
 
 
@@ -13,7 +14,7 @@ INTERRUPTED = 130  # the exit code of shells for Ctrl-C
 @click.option(
     "--only",
     metavar="NAME,...",
-    help="Make these tables only: lists, symmetry-functions, soap, soap-gradients, bispectrum.",
+    help=f"Make these tables only: {', '.join(NAMES)}.",
 )
 @click.option("--quick", is_flag=True, help="Fewer cases and turns: about a minute.")
 @click.option(
@@ -50,19 +51,33 @@ def command(only, quick, threads, output, compare, least):
         if only or quick or output or threads != 1:
             raise click.UsageError("--compare measures nothing: --least is its only other option")
         sys.exit(_compare(*compare, least))
+    names = _chosen(only)
     from torchml_core.bench import peers
 
     peers.use_threads(threads)  # before anything that reads it is loaded
-    sys.exit(_measure(only, quick, threads, output))
+    sys.exit(_measure(names, quick, threads, output))
 
 
-def _measure(only, quick, threads, output):
+def _chosen(only):
+    if only is None:
+        return NAMES
+    names = [name.strip() for name in only.split(",") if name.strip()]
+    unknown = [name for name in names if name not in NAMES]
+    if unknown or not names:
+        raise click.BadParameter(
+            f"{', '.join(unknown) or 'no name'}: the tables are {', '.join(NAMES)}",
+            param_hint="--only",
+        )
+    return list(dict.fromkeys(names))
+
+
+def _measure(names, quick, threads, output):
     from torchml_core import files
     from torchml_core.bench.result import Result, note_load
-    from torchml_core.bench.running import run
+    from torchml_core.bench.running import COMPARISONS, run
     from torchml_core.cli.progress import Stages
 
-    comparisons = _chosen(only)
+    comparisons = [COMPARISONS[name] for name in names]
     now = datetime.datetime.now()
     folder = files.make_folder("--output", output or f"bench-{now:%Y-%m-%d-%H%M%S}")
     result = Result({"threads": threads, "quick": quick})
@@ -88,21 +103,6 @@ def _measure(only, quick, threads, output):
         click.echo(f"not installed: {', '.join(result.missing)} (pip install {pip})")
     click.echo(f"wrote {folder / 'report.md'}")
     return code or int(bool(wrong))
-
-
-def _chosen(only):
-    from torchml_core.bench.running import COMPARISONS
-
-    if only is None:
-        return list(COMPARISONS.values())
-    names = [name.strip() for name in only.split(",") if name.strip()]
-    unknown = [name for name in names if name not in COMPARISONS]
-    if unknown or not names:
-        raise click.BadParameter(
-            f"{', '.join(unknown) or 'no name'}: the tables are {', '.join(COMPARISONS)}",
-            param_hint="--only",
-        )
-    return [COMPARISONS[name] for name in dict.fromkeys(names)]
 
 
 def _write(result, folder, *, pictures=False):
