@@ -223,12 +223,26 @@ def test_many_structures_as_arrays():
         tm.neighbor_lists("ij", structures, 5.0)
 
 
+def test_structures_that_are_converted_among_others_that_are_not():
+    structures = [rattled_silicon(1, seed=seed) for seed in range(3)]
+    expected = tm.neighbor_lists("ijSDd", structures, 5.0)
+    structures[1].arrays["positions"] = np.asfortranarray(structures[1].positions)
+    for mine, theirs in zip(tm.neighbor_lists("ijSDd", structures, 5.0), expected, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    structures[1].positions = 0.0  # one place for all, which lists do not mind
+    structures[2].cell[2] = structures[2].cell[1] * (1 + 1e-12)
+    with pytest.raises(tm.InputError, match="structure 2: cell = .* is singular"):
+        tm.neighbor_lists("ij", structures, 5.0)
+
+
 def test_the_structure_of_a_fault_is_named(monkeypatch):
     monkeypatch.setattr("torchml_core.neighbors.ATOMS_AT_ONCE", 16)
     structures = [rattled_silicon(1, seed=seed) for seed in range(4)]
     structures[3].positions[1] = 1e20
     with pytest.raises(tm.InputError, match="structure 3: positions: atom 1 at .* billion cells"):
         tm.neighbor_lists("ij", structures, 3.0, n_threads=1)
+    with pytest.raises(tm.InputError, match="structure 0: positions: atom 1 at .* billion cells"):
+        tm.neighbor_lists("ij", structures[3:], 3.0)
 
 
 def test_more_atoms_than_int32_counts(monkeypatch):

@@ -12,7 +12,7 @@ from libc.string cimport memset
 from torchml_core._memory cimport new_array
 from torchml_core._neighbors cimport PairSearch, keep_idle, take_idle
 from torchml_core._plain cimport (
-    PlainStructure, are_plain_numbers, copy_of_cell, copy_of_pbc, is_plain,
+    PlainStructure, arrays_of, copy_of_cell, copy_of_pbc, is_plain,
 )
 from torchml_core.cells.faults cimport FINE
 from torchml_core.cells.rows cimport Lists
@@ -148,17 +148,6 @@ def plain_particles(structure, cutoff, species, n_layers, n_threads, codes_of, m
     arrays["n_layers"] = n_layers
     arrays["all_rows"] = None
     return arrays
-
-
-cdef arrays_of(structure):
-    """Positions, cell, pbc and atomic numbers of ASE Atoms; None if it is something else."""
-    try:
-        numbers = structure.numbers
-        if not are_plain_numbers(numbers):
-            return None
-        return structure.positions, structure.cell.array, structure.pbc, numbers
-    except AttributeError:
-        return None
 
 
 cdef bint is_searched(

@@ -13,5 +13,6 @@ cdef struct PlainStructure:
 
 cdef bint is_plain(positions, cell, pbc, PlainStructure *out)
 cdef bint are_plain_numbers(numbers)
+cdef arrays_of(structure)
 cdef copy_of_cell(const PlainStructure *structure)
 cdef copy_of_pbc(const PlainStructure *structure)

@@ -51,6 +51,53 @@ cdef copy_of_pbc(const PlainStructure *structure):
     return pbc
 
 
+def plain_batch(list structures):
+    """Return the arrays of a :class:`torchml_core.batch.Batch`, or None if some are not plain."""
+    cdef PlainStructure found
+    cdef cnp.npy_intp n = len(structures), k
+    cdef cnp.npy_intp[3] shape = [n, 3, 3]
+    cdef cnp.npy_intp n_offsets = n + 1
+    cdef list parts = []
+    offsets = cnp.PyArray_ZEROS(1, &n_offsets, cnp.NPY_INT64, 0)
+    cells = cnp.PyArray_EMPTY(3, shape, cnp.NPY_DOUBLE, 0)
+    pbc = cnp.PyArray_EMPTY(2, shape, cnp.NPY_BOOL, 0)
+    cdef int64_t *offset = <int64_t *> cnp.PyArray_DATA(offsets)
+    for k in range(n):
+        arrays = arrays_of(structures[k])
+        if arrays is None:
+            return None
+        positions, cell, periodic, _ = arrays
+        if not is_plain(positions, cell, periodic, &found):
+            return None
+        parts.append(positions)
+        offset[k + 1] = offset[k] + found.n_atoms
+        memcpy(<double *> cnp.PyArray_DATA(cells) + 9 * k, found.cell, 9 * sizeof(double))
+        for axis in range(3):
+            (<char *> cnp.PyArray_DATA(pbc))[3 * k + axis] = found.periodic[axis]
+    shape[0] = offset[n]
+    positions = cnp.PyArray_EMPTY(2, shape, cnp.NPY_DOUBLE, 0)
+    for k in range(n):
+        memcpy(
+            <double *> cnp.PyArray_DATA(positions) + 3 * offset[k],
+            cnp.PyArray_DATA(parts[k]),
+            3 * (offset[k + 1] - offset[k]) * sizeof(double),
+        )
+    return positions, offsets, cells, pbc
+
+
+def suspect_cells(const double[:, :, ::1] cells, const unsigned char[:, ::1] pbc):
+    """Return the numbers of the cells that a check may refuse."""
+    cdef Py_ssize_t n
+    cdef int[3] periodic
+    found = []
+    for n in range(cells.shape[0]):
+        for k in range(3):
+            periodic[k] = pbc[n, k]
+        if not are_independent(&cells[n, 0, 0], periodic):
+            found.append(n)
+    return found
+
+
 def plain_numbers(numbers):
     """Whether atomic numbers are int64 and those of elements."""
     return are_plain_numbers(numbers)
@@ -65,6 +112,17 @@ def present(numbers):
     for k in range(n):
         there[x[k]] = 1
     return tuple([k for k in range(LAST_ELEMENT + 1) if there[k]])
+
+
+cdef arrays_of(structure):
+    """Positions, cell, pbc and atomic numbers of ASE Atoms; None if it is something else."""
+    try:
+        numbers = structure.numbers
+        if not are_plain_numbers(numbers):
+            return None
+        return structure.positions, structure.cell.array, structure.pbc, numbers
+    except AttributeError:
+        return None
 
 
 cdef bint are_plain_numbers(numbers):

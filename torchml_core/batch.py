@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from torchml_core import checks
+from torchml_core._plain import plain_batch, suspect_cells
 from torchml_core.errors import InputError
 from torchml_core.structure import as_structure, check_cell
 
@@ -76,10 +77,12 @@ def as_batch(structures=None, *, positions=None, atom_offsets=None, cells=None, 
 
 
 def _join(structures):
-    found = []
-    for number, structure in enumerate(
-        checks.sequence("structures", structures, "a sequence of ASE Atoms")
-    ):
+    structures = checks.sequence("structures", structures, "a sequence of ASE Atoms")
+    arrays = plain_batch(structures)
+    if arrays is not None:
+        return Batch(*arrays)
+    found = []  # something has to be converted, or is wrong
+    for number, structure in enumerate(structures):
         try:
             found.append(as_structure(structure, with_kinds=False))
         except InputError as error:
@@ -94,17 +97,7 @@ def _join(structures):
 
 
 def _check_cells(cells, pbc):
-    """All at once if all are right; otherwise the check of the first wrong one raises its error."""
-    vectors = cells * pbc[:, :, None]
-    with np.errstate(all="ignore"):
-        lengths = np.linalg.norm(vectors, axis=2)
-        unit = vectors / lengths[:, :, None]
-    unit = np.where(pbc[:, :, None], unit, 0.0)
-    # directions without period: any vector orthogonal to the others leaves the volume as it is
-    gram = unit @ unit.transpose(0, 2, 1) + np.eye(3) * ~pbc[:, :, None]
-    with np.errstate(all="ignore"):
-        suspect = ~(np.linalg.det(gram) > 1e-16)
-    for number in np.flatnonzero(suspect):
+    for number in suspect_cells(cells, pbc.view(np.uint8)):
         try:
             check_cell(cells[number], pbc[number])
         except InputError as error:

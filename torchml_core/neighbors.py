@@ -180,7 +180,7 @@ def neighbor_lists(
     quantities, cutoff, half, self_interaction, sorted_rows, n_threads
         As in :func:`neighbor_list`.
     structures : sequence of ase.Atoms, optional
-        Or, much faster for thousands of small ones, all their arrays:
+        Or all their arrays:
     positions : (n_atoms, 3) float64
         Of all structures, one after another. With positions (and cells) as torch tensors, tensors
         come back, and D and d can be differentiated with respect to them.

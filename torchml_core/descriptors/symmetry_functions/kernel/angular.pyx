@@ -23,8 +23,8 @@ with
     γ = -2 E_w,    α = 2 E_u + 2 E_w,    β = 2 E_v + 2 E_w.
 
 α and β are single numbers, added up for each neighbor and multiplied with its vector at the end.
-With γ times the other's vector they are four numbers side by side, (α, γ x, γ y, γ z), added up with
-one load and one store (quads.h).
+With γ times the other's vector they are four numbers side by side, (α, γ x, γ y, γ z), added up
+with one load and one store (quads.h).
 """
 
 from libc.stdint cimport int32_t
