@@ -14,10 +14,13 @@ cdef void choose_home(int64_t n_atoms, Grid *grid) noexcept nogil:
     cdef double volume = grid.spans[0].extent * grid.spans[1].extent * grid.spans[2].extent
     cdef bint crowded = n_atoms * grid.slack**3 > CROWDED * volume
     cdef double fineness
+    cdef bint few
     cdef int k
     for k in range(3):
-        # finer across the rows only: along them, points are read one after another anyway
-        fineness = 2 if k and crowded else 1
+        # along rows only where one cell would be most of what there is: points of a row are read one
+        # after another anyway
+        few = grid.spans[k].extent < 2 * grid.slack
+        fineness = 2 if crowded and (k or few) else 1
         grid.home[k] = <int64_t> min(
             max(fineness * grid.spans[k].extent / grid.slack, 1.0), 1e15
         )
