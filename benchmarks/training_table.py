@@ -3,10 +3,13 @@
 Run it as ``python benchmarks/training_table.py si=si.extxyz.gz Mo=train.xyz,test.xyz ...``: each
 data set is ``NAME=TRAIN[,TEST][:MINUTES[:SEEDS]]``. Without a file of tests, a fifth of the
 structures is kept out, of each kind. Each run is a process of its own, which is timed as a whole.
-The table is printed in Markdown; ``--json FILE`` stores it with the errors of each kind.
+``--with "network.optimizer=adam size=small"`` adds a run with these settings for each data set; it
+may be given several times, and ``--with ""`` are the defaults. The table is printed in Markdown;
+``--json FILE`` stores it with the errors of each kind.
 """
 
 import argparse
+import itertools
 import json
 import os
 import re
@@ -16,8 +19,10 @@ import tempfile
 import time
 from pathlib import Path
 
-HEAD = ("data", "limit", "seed", "time", "model", "energies", "forces", "stresses")
-UNITS = ("", "min", "", "s", "", "meV/atom", "meV/Å", "meV/Å³")
+import yaml
+
+HEAD = ("data", "settings", "limit", "seed", "time", "model", "energies", "forces", "stresses")
+UNITS = ("", "", "min", "", "s", "", "meV/atom", "meV/Å", "meV/Å³")
 
 
 def cases(text):
@@ -30,7 +35,21 @@ def cases(text):
         yield name, train, test, float(minutes or 5), seed
 
 
-def measured(name, train, test, minutes, seed):
+def with_settings(settings, text):
+    """Add settings such as ``network.optimizer=adam``, separated by spaces; values are YAML."""
+    for item in text.split():
+        names, separator, value = item.partition("=")
+        if not separator:
+            raise SystemExit(f"--with {text!r}: NAME=VALUE is needed, separated by spaces")
+        *sections, last = names.split(".")
+        section = settings
+        for key in sections:
+            section = section.setdefault(key, {})
+        section[last] = yaml.safe_load(value)
+    return settings
+
+
+def measured(name, train, test, minutes, seed, given=""):
     """Train a model; return a row of the table, with the errors of each kind."""
     with tempfile.TemporaryDirectory() as place:
         config = Path(place, "config.yaml")
@@ -38,7 +57,7 @@ def measured(name, train, test, minutes, seed):
         if test is not None:
             data["test"] = str(Path(test).absolute())
         settings = {"data": data, "output": "out", "seed": seed, "time_limit": 60 * minutes}
-        config.write_text(json.dumps(settings))  # JSON is YAML
+        config.write_text(json.dumps(with_settings(settings, given)))  # JSON is YAML
         command = [sys.executable, "-m", "torchml_core.cli", "train", str(config)]
         start = time.perf_counter()
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
@@ -49,13 +68,14 @@ def measured(name, train, test, minutes, seed):
     found = state["result"]
     return {
         "data": name,
+        "settings": given,
         "minutes": minutes,
         "seed": seed,
         "seconds": round(seconds, 1),
         "model": found["stage"],
         "errors": found["errors"],
         "stages": {
-            key: {k: facts.get(k) for k in ("seconds", "n_parameters", "score")}
+            key: {k: facts.get(k) for k in ("seconds", "n_parameters", "score", "validation")}
             for key, facts in state["stages"].items()
         },
     }
@@ -71,7 +91,8 @@ def table(rows):
             f"{1e3 * of_all[label][0]:.3g}" if label in of_all else ""
             for label in ("energy", "forces", "stress")
         )
-        first = row["data"], f"{row['minutes']:g}", row["seed"], f"{row['seconds']:.0f}"
+        first = row["data"], row["settings"], f"{row['minutes']:g}", row["seed"]
+        first = *first, f"{row['seconds']:.0f}"
         lines.append([*first, row["model"], *errors])
     return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
 
@@ -79,12 +100,13 @@ def table(rows):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", nargs="+", metavar="NAME=TRAIN[,TEST][:MINUTES[:SEEDS]]")
+    parser.add_argument("--with", dest="given", action="append", metavar="SETTINGS")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     rows = []
     for text in arguments.data:
-        for case in cases(text):
-            rows.append(measured(*case))
+        for case, given in itertools.product(cases(text), arguments.given or [""]):
+            rows.append(measured(*case, given))
             print(json.dumps({k: v for k, v in rows[-1].items() if k != "errors"}), file=sys.stderr)
             if arguments.json is not None:
                 content = {"processors": os.cpu_count(), "rows": rows}
