@@ -258,6 +258,7 @@ WITHIN = {
     "training.run",
     "training.second_order.jacobians",
     "training.second_order.rows",
+    "training.second_order.shared",
     "training.steps",
 }
 # Classes that are bases of others, results of C's kind, or tried elsewhere.

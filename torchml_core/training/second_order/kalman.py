@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 
 from torchml_core import checks
-from torchml_core.training.losses import Totals
-from torchml_core.training.second_order.rows import Rows
-from torchml_core.training.steps import diverged
+from torchml_core.training.second_order.shared import SecondOrderSteps
 
 ROWS_AT_ONCE = 256
 
@@ -76,27 +72,19 @@ class KalmanFilter:
         return _Steps(self, model, loss)
 
 
-class _Steps:
-    """The filter of one model."""
+class _Steps(SecondOrderSteps):
+    """The filter of one model; its rate is the forgetting factor."""
 
     def __init__(self, settings, model, loss):
-        self._settings, self._loss = settings, loss
-        self._rows = Rows(model, loss, n_matrices=3)
+        super().__init__(settings, model, loss, settings.forgetting)
         self._covariance = settings.covariance * torch.eye(self._rows.n, dtype=torch.float64)
-        self._forgetting = settings.forgetting
-        self.averaged = model.network
-
-    @property
-    def rate(self):
-        return self._forgetting
 
     def epoch(self, batches, number, n_steps):
         """Update once for each batch; return Totals."""
-        totals = Totals(self._loss)
+        totals = self._totals()
         for batch in batches.of_epoch(number):
             self._update(batch, totals)
-            if not math.isfinite(totals.loss() or 0.0):
-                raise diverged(f"the loss is {totals.loss()}")
+            self._finite(totals)
         return totals
 
     def _update(self, batch, totals):
@@ -106,7 +94,7 @@ class _Steps:
         """
         start = self._rows.get()
         step = torch.zeros_like(start)
-        noise = self._settings.noise * self._forgetting
+        noise = self._settings.noise * self.rate
         for own, residuals in _in_parts(self._rows.of_batch(batch, totals)):
             product = own @ self._covariance
             inner = product @ own.T
@@ -115,15 +103,16 @@ class _Steps:
             step -= gain.T @ (residuals + own @ step)
             self._covariance.addmm_(gain.T, product, alpha=-1)
         self._covariance += self._covariance.T.clone()
-        self._covariance /= 2 * self._forgetting
+        self._covariance /= 2 * self.rate
         self._rows.set(start + step)
-        self._forgetting = 1 - (1 - self._forgetting) * self._settings.fading
+        self.rate = 1 - (1 - self.rate) * self._settings.fading
 
     def state_dict(self):
-        return {"covariance": self._covariance, "forgetting": self._forgetting}
+        return super().state_dict() | {"covariance": self._covariance}
 
     def load_state_dict(self, state):
-        self._covariance, self._forgetting = state["covariance"], state["forgetting"]
+        super().load_state_dict(state)
+        self._covariance = state["covariance"]
 
 
 def _in_parts(blocks):

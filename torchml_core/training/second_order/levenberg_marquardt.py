@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 
 from torchml_core import checks
-from torchml_core.training.losses import Totals
-from torchml_core.training.second_order.rows import Rows
-from torchml_core.training.steps import diverged
+from torchml_core.training.second_order.shared import SecondOrderSteps
 
 TRIED = 8  # dampings in an epoch
 SMALLEST, LARGEST = 1e-15, 1e15
@@ -67,22 +63,15 @@ class LevenbergMarquardt:
         return _Steps(self, model, loss)
 
 
-class _Steps:
-    """The method on one model."""
+class _Steps(SecondOrderSteps):
+    """The method on one model; its rate is the damping."""
 
     def __init__(self, settings, model, loss):
-        self._settings, self._loss = settings, loss
-        self._rows = Rows(model, loss, n_matrices=3)
-        self._damping = settings.damping
-        self.averaged = model.network
-
-    @property
-    def rate(self):
-        return self._damping
+        super().__init__(settings, model, loss, settings.damping)
 
     def epoch(self, batches, number, n_steps):
         """Take one step for all batches; return Totals of the weights before it."""
-        rows, totals = self._rows, Totals(self._loss)
+        rows, totals = self._rows, self._totals()
         matrix = torch.zeros(rows.n, rows.n, dtype=torch.float64)
         right = torch.zeros(rows.n, dtype=torch.float64)
         numbers = _numbers(batches, self._loss)
@@ -90,9 +79,7 @@ class _Steps:
             for own, residuals in rows.of_batch(batch, totals, numbers):
                 matrix.addmm_(own.T, own)
                 right += own.T @ residuals
-        if not math.isfinite(totals.loss() or 0.0):
-            raise diverged(f"the loss is {totals.loss()}")
-        self._take(matrix, right, totals.loss(), batches)
+        self._take(matrix, right, self._finite(totals), batches)
         return totals
 
     def _take(self, matrix, right, loss, batches):
@@ -102,21 +89,15 @@ class _Steps:
         matrix *= scale[:, None] * scale
         unit = torch.eye(len(matrix), dtype=torch.float64)
         for _ in range(TRIED):
-            factor, failed = torch.linalg.cholesky_ex(matrix + self._damping * unit)
+            factor, failed = torch.linalg.cholesky_ex(matrix + self.rate * unit)
             if not failed:
                 step = torch.cholesky_solve((scale * right)[:, None], factor)[:, 0] * scale
                 self._rows.set(start - step)
                 if self._rows.loss(batches) < loss:
-                    self._damping = max(self._damping / self._settings.decrease, SMALLEST)
+                    self.rate = max(self.rate / self._settings.decrease, SMALLEST)
                     return
-            self._damping = min(self._damping * self._settings.increase, LARGEST)
+            self.rate = min(self.rate * self._settings.increase, LARGEST)
         self._rows.set(start)
-
-    def state_dict(self):
-        return {"damping": self._damping}
-
-    def load_state_dict(self, state):
-        self._damping = state["damping"]
 
 
 def _numbers(batches, loss):
