@@ -20,16 +20,6 @@ def model(request, example_model):
     return example_model(request.param)
 
 
-@pytest.fixture
-def rounding(request):
-    """How far energies of the same atoms may differ by the order of sums, relative to the energy.
-
-    The least-squares part of SymmetryFunctions_Si is a sum of terms about a hundred times as large
-    as the energy.
-    """
-    return 1e-12 if "SymmetryFunctions_Si" in request.node.name else 1e-14
-
-
 def configuration(model, atoms, cutoff=None):
     """Of atoms, with lists that may reach further than the model's cutoff."""
     return tm.Configuration.from_atoms(
@@ -54,10 +44,10 @@ def test_stress_is_the_difference_quotient_of_the_energy(model):
     assert np.abs(stress - expected).max() <= 1e-7 * np.abs(expected).max()
 
 
-def test_a_doubled_cell_has_twice_the_energy(model, rounding):
+def test_a_doubled_cell_has_twice_the_energy(model):
     atoms = rattled_silicon(1)
     one, two = model.evaluate(atoms).fold(), model.evaluate(atoms * (1, 2, 1)).fold()
-    assert two.energy == pytest.approx(2 * one.energy, rel=10 * rounding)
+    assert two.energy == pytest.approx(2 * one.energy, rel=1e-13)
     assert np.abs(two.forces - np.tile(one.forces, (2, 1))).max() < 1e-12
 
 
@@ -67,19 +57,19 @@ def test_energies_of_atoms_add_up(model, structure):
     assert prediction.particle_energies.sum() == pytest.approx(prediction.energy, rel=1e-14)
 
 
-def test_particles_may_come_in_any_order(model, rounding):
+def test_particles_may_come_in_any_order(model):
     c = configuration(model, rattled_silicon(1))
     mixed, order = shuffled(c)
     expected, found = model.evaluate(c), model.evaluate(mixed)
-    assert found.energy == pytest.approx(expected.energy, rel=rounding)
+    assert found.energy == pytest.approx(expected.energy, rel=1e-14)
     assert np.abs(found.forces - expected.forces[order]).max() < 1e-12
     assert np.abs(found.particle_energies - expected.particle_energies[order]).max() < 1e-12
 
 
-def test_list_entries_beyond_the_cutoff_do_not_count(model, structure, rounding):
+def test_list_entries_beyond_the_cutoff_do_not_count(model, structure):
     atoms = structure("silicon_cluster")
     near, far = (model.evaluate(configuration(model, atoms, r)) for r in (None, 7.5))
-    assert far.energy == pytest.approx(near.energy, rel=rounding)
+    assert far.energy == pytest.approx(near.energy, rel=1e-14)
     assert np.abs(far.forces - near.forces).max() < 1e-12
 
 
