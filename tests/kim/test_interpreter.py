@@ -65,7 +65,7 @@ def check_host(how, model, host, cluster, our_models, tmp_path):
     done = run([host, model, "cluster", how], tmp_path, QUIET).good()
     expected = tm.PortableModel.load(our_models[model]).evaluate(cluster)
     energy, *forces = done.stdout.splitlines()
-    assert float(energy) == pytest.approx(expected.energy, rel=1e-12)
+    assert float(energy) == pytest.approx(expected.energy, rel=1e-13)
     forces = np.array([line.split() for line in forces], dtype=float)
     np.testing.assert_allclose(forces, expected.forces, rtol=0, atol=1e-10)
 
@@ -114,7 +114,7 @@ python {name} invoke
 def check_energies(done, silicon, folders):
     for table, folder in zip(done.thermo(), folders, strict=True):
         expected = tm.PortableModel.load(folder).evaluate(silicon).energy
-        assert table["PotEng"][0] == pytest.approx(expected, rel=1e-12)
+        assert table["PotEng"][0] == pytest.approx(expected, rel=1e-13)
 
 
 def test_clear_and_another_model(our_models, silicon, lmp, tmp_path):
@@ -198,4 +198,4 @@ def test_lammps_as_a_library(first, liblammps, our_models, silicon, tmp_path):
     assert end == "the end\n"
     for model, energy in zip(models, energies, strict=True):
         expected = tm.PortableModel.load(our_models[model]).evaluate(silicon).energy
-        assert float(energy) == pytest.approx(expected, rel=1e-12)
+        assert float(energy) == pytest.approx(expected, rel=1e-13)

@@ -364,7 +364,7 @@ def test_ase(ase_neigh, kimpy, name, model):
     atoms.calc = KIM(name, options={"ase_neigh": ase_neigh})
     for step in range(2):
         expected = model.evaluate(atoms).fold()
-        assert atoms.get_potential_energy() == pytest.approx(expected.energy, rel=1e-12)
+        assert atoms.get_potential_energy() == pytest.approx(expected.energy, rel=1e-13)
         close(atoms.get_forces(), expected.forces)
         close(atoms.get_stress(), expected.stress)
         atoms.rattle(0.02, seed=step)
