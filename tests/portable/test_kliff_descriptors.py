@@ -12,6 +12,9 @@ import torchml_core as tm
 from torchml_core.cli import main
 from torchml_core.testing import check_descriptor
 
+# the network that is made up where KLIFF's is absent is not told the species
+pytestmark = pytest.mark.filterwarnings("ignore::torchml_core.ModelWarning")
+
 
 @pytest.fixture(params=["soap_Si", "soap_SiC"])
 def folder(request, tmp_path):
