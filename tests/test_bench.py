@@ -141,9 +141,16 @@ def test_other_files_are_refused(damage, message, tmp_path):
 def test_changes_of_two_results():
     old, new = a_result(theirs=100.0), a_result(theirs=200.0)
     assert [c.ratio for c in changes(old, new)] == [1, 2, 1]
+    assert [c.ours for c in changes(old, new)] == [True, False, True]
+    for result, spread in ((old, [90, 110]), (new, [105, 300])):
+        result.tables["speeds"].spread = {"a": {"theirs": spread}}
+    assert [c.clear for c in changes(old, new)] == [True, False, True]
+    new.tables["speeds"].spread["a"]["theirs"][0] = 111
+    assert [c.clear for c in changes(old, new)] == [True, True, True]
     old, new = (a_result(higher_is_better=False, theirs=x) for x in (100.0, 200.0))
     assert [c.ratio for c in changes(old, new)] == [1, 0.5, 1]
     new.settings["threads"] = 2
+    assert "2 threads (always one: ase," in report(new)
     assert "threads: 1 -> 2" in list(facts_that_differ(old, new))
     with pytest.raises(InputError, match="the units are"):
         changes(a_result(), new)

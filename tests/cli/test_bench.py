@@ -103,6 +103,7 @@ def test_two_results_are_compared(run, tiny, tmp_path):
     run("bench", "-o", tmp_path)
     old, new = tmp_path / "results.json", tmp_path / "new.json"
     result = Result.read(old)
+    result.tables["tiny"].spread = {}
     own = result.tables["tiny"].rows["first"]
     own["ours"], own["ase"] = own["ours"] / 2, own["ase"] * 3
     result.commit = "abc"
@@ -114,6 +115,14 @@ def test_two_results_are_compared(run, tiny, tmp_path):
     assert "-> abc" in done.output
     assert "| first | 0.50 | 3.00 |" in done.output
     assert run("bench", "--compare", old, old).exit_code == 0
+    own["ours"] *= 2
+    own["ase"] /= 9
+    result.write(new)
+    done = run("bench", "--compare", old, new)
+    assert "SLOWER 0.33x: tiny, first, ase:" in done.output
+    assert done.exit_code == 0  # ours is not slower
+    own["ours"] /= 2
+    result.write(new)
     assert run("bench", "--compare", old, new, "--least", "4").exit_code == 0
     done = run("bench", "--compare", old, tmp_path / "none.json")
     assert done.exit_code == 1

@@ -22,6 +22,10 @@ class Change(NamedTuple):
     old, new : float
     ratio : float
         Times as fast as before.
+    ours : bool
+        Whether it is not the figure of another package.
+    clear : bool
+        Whether the middle halves of the turns do not overlap; True where turns are not known.
     """
 
     table: str
@@ -31,6 +35,8 @@ class Change(NamedTuple):
     old: float
     new: float
     ratio: float
+    ours: bool
+    clear: bool
 
 
 def changes(old: Result, new: Result) -> list[Change]:
@@ -58,7 +64,14 @@ def _of_table(old: Table, new: Table) -> Iterator[Change]:
             before = old.rows.get(row, {}).get(column)
             if before and after:
                 ratio = after / before if new.higher_is_better else before / after
-                yield Change(new.name, row, column, new.unit, before, after, ratio)
+                ours = column not in new.against
+                spreads = [t.spread.get(row, {}).get(column) for t in (old, new)]
+                clear = None in spreads or not _overlap(*spreads)
+                yield Change(new.name, row, column, new.unit, before, after, ratio, ours, clear)
+
+
+def _overlap(one, other):
+    return max(one[0], other[0]) <= min(one[1], other[1])
 
 
 def facts_that_differ(old: Result, new: Result) -> Iterator[str]:

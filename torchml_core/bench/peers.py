@@ -40,7 +40,8 @@ PEERS = {
 }
 # Read by the packages when they are loaded.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "RAYON_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-ONE_THREAD = ("ase", "matscipy", "vesin", "DScribe", "quippy")  # whatever --threads says
+# Whatever --threads says.
+ONE_THREAD = ("ase", "matscipy", "matscipy_neighbours", "vesin", "DScribe", "LAMMPS")
 
 
 def installed(name: str) -> bool:

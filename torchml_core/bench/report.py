@@ -5,6 +5,8 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING
 
+from torchml_core.bench.peers import ONE_THREAD
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
@@ -41,6 +43,8 @@ def report(result: Result, pictures: Collection[str] = (), *, level: int = 1) ->
 def _facts(result: Result) -> Iterator[str]:
     threads = result.settings.get("threads", 1)
     how = f"{threads} thread{'s' if threads != 1 else ''}"
+    if threads != 1:
+        how += f" (always one: {', '.join(ONE_THREAD)})"
     if result.settings.get("quick"):
         how += ", quick: few cases and turns, so figures vary more"
     if not result.settings.get("finished"):
@@ -76,12 +80,16 @@ def _quality(result: Result) -> Iterator[str]:
     ]
     if cells:
         widths = [(high - low) / number for number, (low, high), _ in cells]
-        clock = statistics.median(by_clock / number for number, _, by_clock in cells)
         yield (
             f"The middle half of the turns is {statistics.median(widths):.0%} of a figure wide (the"
-            f" median of all figures; at most {max(widths):.0%}). By the clock, which also counts"
-            f" what else the machine did, speeds were {clock:.0%} of these (median)."
+            f" median of all figures; at most {max(widths):.0%})."
         )
+        if result.settings.get("threads") == 1:
+            clock = statistics.median(by_clock / number for number, _, by_clock in cells)
+            yield (
+                "By the clock, which also counts what else the machine did, speeds were"
+                f" {clock:.0%} of these (median)."
+            )
 
 
 def _section(table: Table, has_picture: bool, level: int) -> Iterator[str]:

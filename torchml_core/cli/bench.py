@@ -45,7 +45,7 @@ def command(only, quick, threads, output, compare, least):
     """Measure our speed beside that of the other packages that are installed.
 
     Each program's results are compared with ours before it is measured; all run in one process, in
-    turns. The exit code is 1 if results differ, or, with --compare, if something became slower.
+    turns. The exit code is 1 if results differ, or, with --compare, if ours became slower.
     """
     if compare:
         if only or quick or output or threads != 1:
@@ -133,9 +133,9 @@ def _compare(old, new, least):
     for line in facts_that_differ(before, after):
         click.echo(line)
     click.echo(f"\n{ratios_as_markdown(found)}\n")
-    listed = [c for c in found if not 1 / least < c.ratio < least]
+    listed = [c for c in found if c.clear and not 1 / least < c.ratio < least]
     for c in sorted(listed, key=lambda c: c.ratio):
         word = "faster" if c.ratio > 1 else "SLOWER"
         values = f"{c.old:.4g} -> {c.new:.4g} {c.unit}"
         click.echo(f"{word} {c.ratio:.2f}x: {c.table}, {c.row}, {c.column}: {values}")
-    return int(any(c.ratio < 1 for c in listed))
+    return int(any(c.ours and c.ratio < 1 for c in listed))
