@@ -208,6 +208,7 @@ MADE = {
 # Modules of which nobody outside of this library has an object for longer than a call.
 WITHIN = {
     "batch",
+    "bench",
     "cells",
     "cli",
     "convert",
