@@ -33,6 +33,7 @@ GOOD, NOT_FINITE = -1, -2
 
 cdef enum:
     ALIGNMENT = 64
+    BYTES_IN_CACHES = 1 << 22  # results that are not larger are still there when they are read
 
 
 cdef class ConfigurationView:
@@ -282,7 +283,7 @@ cdef class Kernel:
         call.verb = call.verbs.jacobian
         if call.verbs.jacobian_group:
             call.group = call.verbs.jacobian_group
-        call.streams = call.verbs.jacobian_streams
+        call.streams = call.verbs.jacobian_streams and out.nbytes > BYTES_IN_CACHES
         call.entry_bytes = 3 * self.info.width * call.number_bytes
         return prepared.run()
 

@@ -312,11 +312,11 @@ def test_float32_of_a_crystal():
     assert np.abs(single - double).max() < 1e-5 * np.abs(double).max()
 
 
-@pytest.mark.parametrize(("n_max", "l_max"), [(1, 0), (3, 2), (8, 6)])
+@pytest.mark.parametrize(("n_max", "l_max", "size"), [(1, 0, 9), (3, 2, 3), (8, 6, 2), (8, 6, 1)])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_jacobian_too_large(n_max, l_max, dtype):
-    """Blocks are checked while they are stored, from the first number to the last."""
-    c = tm.Configuration.from_atoms(rattled_silicon(1), 5.0)
+def test_jacobian_too_large(n_max, l_max, size, dtype):
+    """Blocks of more than 4 MiB in all are checked while they are stored, to the last number."""
+    c = tm.Configuration.from_atoms(rattled_silicon(size), 5.0)
     large = float(np.finfo(dtype).max ** 0.75)
     for weights in ([1, large], [large, 1]):  # the last or the first values alone are infinite
         d = tm.SOAP(["Si"], 5.0, n_max, l_max, species_weights=[weights])

@@ -59,7 +59,7 @@ cdef struct Call:
     RowVirial row_virial
     AddOntoParticles add_onto_particles
     Py_ssize_t group           # rows at a time
-    bint streams               # whether the verb finds out itself what is not finite
+    bint streams               # whether the verb stores past the caches, and checks it itself
     Py_ssize_t number_bytes
     const char *dE_dD          # (n_rows, width) numbers, of a vjp
     const double *dr           # (n_particles, 3), of a jvp

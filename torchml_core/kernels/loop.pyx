@@ -83,7 +83,7 @@ cdef void compute_group(
         work.group[0].kept = call.kept + begin // call.group * call.kept_bytes
     out += (offsets[begin] - offsets[call.first]) * call.entry_bytes
     for k in range(end - begin):
-        work.group[k].not_finite = &work.not_finite
+        work.group[k].not_finite = &work.not_finite if call.streams else NULL
         good &= gather(call, begin + k, offsets[begin], work, &work.group[k])
         n_neighbors += work.group[k].n
     if not good:

@@ -13,6 +13,7 @@ What is kept from values to their vjp are the coefficients.
 """
 
 from libc.math cimport sqrt
+from libc.string cimport memcpy
 
 from torchml_core.descriptors.density.kernel.coefficients cimport (
     Coefficients, coefficients_vjp, fill_coefficients, gather_gradients, lay_out_coefficients,
@@ -30,6 +31,7 @@ from torchml_core.kernels.verbs cimport (
 )
 from torchml_core.simd.vectors cimport (
     MOST_LANES, SIMD_BYTES, carve, get, lanes_of, number_at, put, simd_end_stream, stream, vec,
+    vfloat,
 )
 
 
@@ -210,6 +212,19 @@ cdef void jvp(
             )
 
 
+cdef inline void store(
+    const vec *block, Py_ssize_t n, vec *out, Py_ssize_t at, bint *not_finite
+) noexcept nogil:
+    """Copy n numbers to ``out``; past the caches where ``not_finite`` is given."""
+    if not_finite != NULL:
+        if not stream(block, n, out, at):
+            not_finite[0] = True
+    elif vec is vfloat:
+        memcpy(number_at(out, at), block, n * sizeof(float))
+    else:
+        memcpy(number_at(out, at), block, n * sizeof(double))
+
+
 cdef inline void entries_of_atom(
     const SoapPlan *plan, const Environment *env, Buffers *buffers, vec *out
 ) noexcept nogil:
@@ -233,8 +248,7 @@ cdef inline void entries_of_atom(
                     project(
                         <const vec *> buffers.values, buffers.inverse[0], block, width, block,
                     )
-                if not stream(block, width, out, (3 * env.slot[j] + axis) * width):
-                    env.not_finite[0] = True
+                store(block, width, out, (3 * env.slot[j] + axis) * width, env.not_finite)
 
 
 cdef void jacobian(
