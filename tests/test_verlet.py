@@ -140,3 +140,14 @@ def test_positions_are_checked_in_every_step():
     atoms.positions[3, 1] = np.nan
     with pytest.raises(tm.InputError, match=r"positions\[3, 1\] = nan"):
         verlet.update(atoms)
+
+
+def test_what_was_returned_may_be_changed():
+    atoms = rattled_silicon(1)
+    verlet = tm.VerletList(4.0)
+    first = verlet.update(atoms)
+    expected = first.positions.copy()
+    first.positions += 1.0
+    first.cell[:] = 0.0
+    np.testing.assert_allclose(verlet.update(atoms).positions, expected, rtol=0, atol=1e-13)
+    assert verlet.n_builds == 1

@@ -1,6 +1,7 @@
-"""Values of particles added to the atoms that they are images of.
+"""Particles and the atoms that they are images of: values that are added up, and positions.
 
-In numpy this takes longer than a small network: ``add.at`` is slow, and sums by sorting are others.
+In numpy this takes longer than a small network: ``add.at`` is slow, sums by sorting are others, and
+rows that are picked and moved pass through the caches several times.
 """
 
 import numpy as np
@@ -55,3 +56,33 @@ def fold_rows(const double[:, ::1] values, const int64_t[::1] atoms, Py_ssize_t 
         for column in range(columns):
             result[atoms[k], column] += values[k, column]
     return made
+
+
+def placed(const double[:, ::1] positions, const int64_t[::1] atoms, const double[:, ::1] moves):
+    """Return (n_particles, 3): the position of each particle's atom, plus its move."""
+    cdef Py_ssize_t n = atoms.shape[0], n_atoms = positions.shape[0], k, axis
+    cdef double[:, ::1] result
+    if moves.shape[0] != n or moves.shape[1] != 3 or positions.shape[1] != 3:
+        raise ValueError(f"{moves.shape[0]} moves of {n} particles")
+    made = np.empty((n, 3))
+    result = made
+    for k in range(n):
+        if not 0 <= atoms[k] < n_atoms:
+            raise IndexError(f"atom {atoms[k]} of {n_atoms}")
+        for axis in range(3):
+            result[k, axis] = positions[atoms[k], axis] + moves[k, axis]
+    return made
+
+
+def largest_move(const double[:, ::1] old, const double[:, ::1] new, double scale):
+    """Return the square of the largest distance between rows, multiplied by scale before."""
+    cdef Py_ssize_t k
+    cdef double x, y, z, largest = 0
+    if old.shape[0] != new.shape[0] or old.shape[1] != 3 or new.shape[1] != 3:
+        raise ValueError(f"{new.shape[0]} positions of {old.shape[0]} atoms")
+    for k in range(old.shape[0]):
+        x = (new[k, 0] - old[k, 0]) * scale
+        y = (new[k, 1] - old[k, 1]) * scale
+        z = (new[k, 2] - old[k, 2]) * scale
+        largest = max(largest, x * x + y * y + z * z)
+    return largest

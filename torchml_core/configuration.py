@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from torchml_core import checks
-from torchml_core._folding import atoms_of, fold_rows
+from torchml_core._folding import atoms_of, fold_rows, placed
 from torchml_core._one_step import plain_particles
 from torchml_core.configuration_checks import (
     check_all_rows,
@@ -440,18 +440,12 @@ class Configuration:
             raise InputError("parents, shifts: both are needed to move ghosts with their atoms")
         if self.cell is None and self.shifts.any():
             raise InputError("cell: it is needed to move ghosts that are shifted")
-        ghosts, moves = np.flatnonzero(~self.contributing), 0.0
+        moves = np.zeros((self.n_particles, 3))
         if self.cell is not None:
             # as floats: numpy multiplies matrices of whole numbers slowly
-            moves = self.shifts[ghosts].astype(np.float64) @ self.cell
-        return functools.partial(_placed, self.atoms_of_particles(), ghosts, moves)
-
-
-def _placed(atoms, ghosts, moves, atom_positions):
-    """Positions of the atoms, followed by those of their ghosts."""
-    positions = atom_positions.take(atoms, axis=0)
-    positions[ghosts] += moves
-    return positions
+            moves = np.ascontiguousarray(self.shifts.astype(np.float64) @ self.cell)
+        atoms = atoms_of(self.parents, self.contributing)
+        return functools.partial(placed, atoms=atoms, moves=moves)
 
 
 def _species_codes(structure, species):

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from torchml_core import checks
+from torchml_core._folding import largest_move
 from torchml_core.configuration import Configuration
 from torchml_core.configuration_checks import check_species
 from torchml_core.distances import scale_for
 from torchml_core.graph import MOST_LAYERS
-from torchml_core.structure import Structure, as_structure
 from torchml_core.threads import check_n_threads
 
 if TYPE_CHECKING:
@@ -88,44 +86,41 @@ class VerletList:
             if self._hold(built, positions):
                 return built.configuration._with(built.place(positions))
         numbers = np.array(getattr(structure, "numbers", None))
-        checked: Structure = as_structure(structure)
-        # copies: ASE moves atoms by writing into the same array
-        own = replace(checked, positions=checked.positions.copy())
         configuration = Configuration.from_atoms(
-            own,
+            structure,
             self.cutoff + self.skin,
             self.species,
             n_layers=self.n_layers,
             n_threads=self.n_threads,
         )
-        self._built = _Built(numbers, own, configuration, configuration._mover())
+        self._built = _Built(numbers, configuration)
         self.n_builds += 1
         return configuration
 
     def _hold(self, built, positions):
         """Whether lists are still complete for atoms that have moved."""
-        with np.errstate(over="ignore"):
-            moves = positions - built.structure.positions
-            if self.skin == 0:
-                return not moves.any()
-            scale = scale_for(self.skin)
-            moves *= scale
-            return 4 * np.einsum("ak,ak->a", moves, moves).max() <= (self.skin * scale) ** 2
+        if self.skin == 0:
+            return np.array_equal(positions, built.positions)
+        scale = scale_for(self.skin)
+        return 4 * largest_move(built.positions, positions, scale) <= (self.skin * scale) ** 2
 
 
-class _Built(NamedTuple):
+class _Built:
     """Lists, and the structure that they were made for."""
 
-    numbers: np.ndarray
-    structure: Structure
-    configuration: Configuration
-    place: Callable  # puts all particles where they are for positions of the atoms
+    def __init__(self, numbers, configuration):
+        self.numbers, self.configuration = numbers, configuration
+        # copies, since configurations belong to who asked for them; atoms are the first particles
+        self.positions = configuration.positions[: configuration.n_centers].copy()
+        self.cell, self.pbc = configuration.cell.copy(), configuration.pbc.copy()
+        # the function that puts all particles where they are for positions of the atoms
+        self.place = configuration._mover()
 
     def is_of(self, atoms):
         """Whether these are the same atoms in the same cell, wherever they are in it."""
         return (
             hasattr(atoms, "numbers")
             and np.array_equal(self.numbers, atoms.numbers)
-            and np.array_equal(self.structure.cell, np.asarray(atoms.cell))
-            and np.array_equal(self.structure.pbc, atoms.pbc)
+            and np.array_equal(self.cell, np.asarray(atoms.cell))
+            and np.array_equal(self.pbc, atoms.pbc)
         )

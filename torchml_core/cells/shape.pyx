@@ -17,8 +17,8 @@ cdef void choose_home(int64_t n_atoms, Grid *grid) noexcept nogil:
     cdef bint few
     cdef int k
     for k in range(3):
-        # along rows only where one cell would be most of what there is: points of a row are read one
-        # after another anyway
+        # along rows only where one cell would be most of what there is: points of a row are read
+        # one after another anyway
         few = grid.spans[k].extent < 2 * grid.slack
         fineness = 2 if crowded and (k or few) else 1
         grid.home[k] = <int64_t> min(
