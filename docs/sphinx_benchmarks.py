@@ -27,7 +27,7 @@ def generate(results, folder):
     releases = read_releases(results)
     version, last = next(reversed(releases.items()))
     pictures = write_pictures(last, folder)
-    lines = [f"## Figures of {version}", "", report(last, pictures, level=0)]
+    lines = [f"## Figures of {version}", "", report(last, pictures, title=False)]
     if len(releases) > 1:
         draw_releases(releases).savefig(folder / "releases.png", dpi=130)
         lines += ["## From release to release", "", "![all releases](releases.png)"]

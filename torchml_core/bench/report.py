@@ -19,7 +19,7 @@ ELSEWHERE = (
 )
 
 
-def report(result: Result, pictures: Collection[str] = (), *, level: int = 1) -> str:
+def report(result: Result, pictures: Collection[str] = (), *, title: bool = True) -> str:
     """Return the report.
 
     Parameters
@@ -27,15 +27,15 @@ def report(result: Result, pictures: Collection[str] = (), *, level: int = 1) ->
     result : Result
     pictures : collection of str
         Names of the tables that have a picture, ``NAME.png``, beside the report.
-    level : int
-        Of the first heading; 0: none, and headings of tables begin at level 2.
+    title : bool
+        Whether it has one. Without, it is part of a section, and headings are one level deeper.
     """
     lines = []
-    if level:
-        lines += [f"{'#' * level} Benchmarks of torchml_core {result.versions['torchml_core']}", ""]
+    if title:
+        lines += [f"# Benchmarks of torchml_core {result.versions['torchml_core']}", ""]
     lines += [*_facts(result), ""]
     for name, table in result.tables.items():
-        lines += [*_section(table, name in pictures, level + 1 if level else 2), ""]
+        lines += [*_section(table, name in pictures, "##" if title else "###"), ""]
     lines += [*_missing(result), ELSEWHERE, ""]
     return "\n".join(lines)
 
@@ -92,8 +92,8 @@ def _quality(result: Result) -> Iterator[str]:
             )
 
 
-def _section(table: Table, has_picture: bool, level: int) -> Iterator[str]:
-    yield f"{'#' * level} {table.title}"
+def _section(table: Table, has_picture: bool, heading: str) -> Iterator[str]:
+    yield f"{heading} {table.title}"
     yield ""
     if table.text:
         yield table.text
