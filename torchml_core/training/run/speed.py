@@ -11,8 +11,9 @@ from torchml_core.training.features import Axes, Features
 from torchml_core.training.products import product
 
 SIZE = 1024  # of the matrices that are multiplied
-SAMPLE_SECONDS = 0.5  # as long as that, rows of structures are made
-LEAST_STRUCTURES = 3
+REPEATED = 5  # products; their median is not that of a moment in which another program ran
+SAMPLE_SECONDS = 1.0  # as long as that, rows of structures are made
+LEAST_STRUCTURES = 4
 # Of n³: about 32 Cholesky factors of n³/3 operations each, at half the speed of large products.
 SOLUTIONS = 25.0
 
@@ -40,9 +41,11 @@ def flops() -> float:
     """Return floating point operations per second in products of large matrices, now."""
     matrix = np.full((SIZE, SIZE), 0.5)
     product(matrix, matrix)  # the first one takes longer
-    start = time.perf_counter()
-    product(matrix, matrix)
-    return 2.0 * SIZE**3 / (time.perf_counter() - start)
+    times = [time.perf_counter()]
+    for _ in range(REPEATED):
+        product(matrix, matrix)
+        times.append(time.perf_counter())
+    return 2.0 * SIZE**3 / float(np.median(np.diff(times)))
 
 
 def fit_cost(descriptor, data, degree, components, n_threads, speed) -> Cost:
@@ -67,9 +70,10 @@ def fit_cost(descriptor, data, degree, components, n_threads, speed) -> Cost:
         values, codes = few.batches(descriptor, 1, species=species, n_threads=n_threads).values()
         axes = Axes(components, values, codes, len(species))
     features = Features(descriptor, species, degree, axes)
-    start, seen = time.perf_counter(), 0
+    start, took = time.perf_counter(), []
     for number, k in enumerate(sample):
-        if number >= LEAST_STRUCTURES and time.perf_counter() - start > SAMPLE_SECONDS:
+        began = time.perf_counter()
+        if number >= LEAST_STRUCTURES and began - start > SAMPLE_SECONDS:
             break
         c = data.configuration(k, descriptor.cutoff, species)
         features.rows(
@@ -79,8 +83,8 @@ def fit_cost(descriptor, data, degree, components, n_threads, speed) -> Cost:
             stress=data[k].stress is not None,
             n_threads=n_threads,
         )
-        seen += data[k].n_atoms
-    rows = (time.perf_counter() - start) / max(seen, 1) * n_atoms
+        took.append((time.perf_counter() - began) / data[k].n_atoms)
+    rows = float(np.median(took[1:] or took)) * n_atoms  # the first one imports modules
     rows += n_rows(data) * features.n**2 / speed  # half a matrix of sums
     return Cost(rows, SOLUTIONS * features.n**3 / speed)
 
