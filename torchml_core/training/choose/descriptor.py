@@ -32,7 +32,7 @@ CHANNELS = 4  # of SOAP, in which the densities of more elements than that are m
 KINDS = ("SOAP", "SymmetryFunctions")
 # The cutoff in multiples of the distance of nearest neighbors, and the limits of it in Å
 SHELLS = 2.0
-LIMITS = {"SOAP": (4.0, 6.0), "SymmetryFunctions": (4.5, 7.0)}
+LIMITS = {"SOAP": (5.0, 6.0), "SymmetryFunctions": (4.5, 7.0)}
 
 
 def choose_descriptor(
@@ -45,7 +45,7 @@ def choose_descriptor(
     data : Dataset
         Labels are not looked at.
     cutoff : float, optional
-        In Å. None: twice the median distance of nearest neighbors, at least 4 and at most 6 (for
+        In Å. None: twice the median distance of nearest neighbors, at least 5 and at most 6 (for
         symmetry functions 4.5 and 7).
     size : {"small", "medium", "large"}
         Of the descriptor: more values are more accurate, and slower.
