@@ -11,6 +11,7 @@ linear as well, with rows made of D and of its Jacobian.
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -227,13 +228,12 @@ class Axes:
 
 
 def _products(sums, values, own):
-    """(n, 3, n_products): sums of D_k dD_l + D_l dD_k over pairs, k <= l.
-
-    T_k = Σ D_k dD, where D_k is that of the pair's center, is one product of matrices.
-    """
-    parts = np.array([sums.of(own, values[:, k]) for k in range(own.shape[2])])
-    k, l = np.triu_indices(len(parts))
-    return (parts[k, :, :, l] + parts[l, :, :, k]).transpose(1, 2, 0)
+    """(n, 3, n_products): sums of D_k dD_l + D_l dD_k over pairs, k <= l."""
+    n = own.shape[2]
+    found = sums.outer(own, values).transpose(0, 2, 1, 3)
+    found = (found + found.transpose(0, 1, 3, 2)).reshape(len(found), 3, n * n)
+    k, l = np.triu_indices(n)
+    return found[:, :, n * k + l]
 
 
 class _Pairs(NamedTuple):
@@ -318,18 +318,31 @@ class _Sums:
             rows.append(np.arange(-3, 0))
         self.rows = np.concatenate(rows)
 
-    def of(self, derivatives, factors=None):
-        """(n, 3, m) of (n_pairs, 3, m), multiplied with factors (n_pairs,) if these are given."""
+    def of(self, derivatives):
+        """(n, 3, m) of (n_pairs, 3, m)."""
         n_pairs, _, m = derivatives.shape
         flat, parts = derivatives.reshape(n_pairs, 3 * m), []
-        matrix, vectors = self._matrix, self._vectors
-        if matrix is not None:
-            matrix.data = self._signs if factors is None else self._signs * factors[matrix.indices]
-            parts.append(matrix @ flat)
-        if vectors is not None:
-            own = vectors if factors is None else vectors * factors[:, None]
-            parts.append(product(own.T, flat))
+        if self._matrix is not None:
+            parts.append(self._matrix @ flat)
+        if self._vectors is not None:
+            parts.append(product(self._vectors.T, flat))
         return np.concatenate(parts).reshape(-1, 3, m)
+
+    def outer(self, derivatives, factors):
+        """(n, k, 3, m) of (n_pairs, 3, m), multiplied with each column of factors (n_pairs, k)."""
+        n_pairs, _, m = derivatives.shape
+        k, flat = factors.shape[1], derivatives.reshape(n_pairs, 3 * m)
+        out = np.empty((len(self.rows), k, 3 * m))
+        if self._matrix is not None:
+            pairs, starts = self._matrix.indices, self._matrix.indptr.tolist()
+            left, right = self._matrix.data[:, None] * factors[pairs], flat[pairs]
+            for row, (first, end) in enumerate(itertools.pairwise(starts)):
+                out[row] = product(left[first:end].T, right[first:end])
+        if self._vectors is not None:
+            for axis in range(3):
+                weighted = self._vectors[:, axis : axis + 1] * factors
+                out[axis - 3] = product(weighted.T, flat)
+        return out.reshape(-1, k, 3, m)
 
 
 def _voigt(strain):
