@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from torchml_core.configuration import Configuration
-from torchml_core.training.products import product
+from torchml_core.training.products import eigenvectors, product
 from torchml_core.voigt import VOIGT
 
 JACOBIAN = 8 * 2**20  # bytes, of one block of centers
@@ -174,7 +174,8 @@ class Features:
         out = np.zeros((len(sums.rows), 3, self.n_of_element))
         out[:, :, 1 : 1 + width] = sums.of(own)
         if self.degree == 2:
-            factors = self._factors(values[pairs.centers], element)
+            centers, of_pairs = np.unique(pairs.centers, return_inverse=True)
+            factors = self._factors(values[centers], element)[of_pairs]
             if self.axes is not None:
                 own = product(own.reshape(-1, width), self.axes.axes[element]).reshape(
                     *own.shape[:2], -1
@@ -211,7 +212,7 @@ class Axes:
                 continue
             self.mean[element] = own.mean(axis=0)
             centered = own - self.mean[element]
-            variances, axes = np.linalg.eigh(centered.T @ centered / len(own))
+            variances, axes = eigenvectors(product(centered.T, centered) / len(own))
             variances, axes = variances[::-1][:n], axes[:, ::-1][:, :n]
             there = variances > SMALLEST_VARIANCE * variances[0]
             scale = np.where(there, 1 / np.sqrt(np.where(there, variances, 1)), 0)
@@ -224,7 +225,7 @@ class Axes:
 
     def components(self, values, element):
         """(n_atoms, n) of the values (n_atoms, width) of atoms of an element."""
-        return (values - self.mean[element]) @ self.axes[element]
+        return product(values - self.mean[element], self.axes[element])
 
 
 def _products(sums, values, own):
