@@ -118,7 +118,6 @@ def crowd(n, seed=0):
             for case in [
                 ("pooled", 64),
                 ("weighted", 64),
-                ("pooled", 170),
                 ("resolved", 170),
                 ("weighted", 170),
             ]

@@ -17,7 +17,7 @@ def make(seed, **more):
     return Trainer(descriptor(), net, batch_size=4, seed=seed, **more)
 
 
-@pytest.mark.parametrize("by", ["seed", "bagging"])
+@pytest.mark.parametrize("by", ["seed", pytest.param("bagging", marks=pytest.mark.slow)])
 def test_committees(by, tmp_path):
     """Members differ, are what is loaded, and a training that has ended is not repeated."""
     data, before = silicon(), torch.random.get_rng_state()

@@ -15,13 +15,9 @@ from torchml_core.errors import InputError, MissingFileError
 from torchml_core.portable.added_terms import AddedTerms
 from torchml_core.portable.extrapolation import outside_of
 from torchml_core.portable.folder import MEMBERS_FOLDER, member_folders
-from torchml_core.portable.model import (
-    PortableModel,
-    configuration_for,
-    evaluate_each,
-    no_values,
-)
+from torchml_core.portable.model import PortableModel
 from torchml_core.portable.prediction import Prediction
+from torchml_core.portable.running import configuration_for, evaluate_each, no_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
