@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from quick import examples
 
+import torchml_core as tm
 from torchml_core.structure_files import frames
 from torchml_core.structure_files.plain_frames import read_plain
 
@@ -97,3 +98,11 @@ def test_any_comment_is_read_as_by_ase(words, pairs):
     found = read_plain(text.encode(), frames._periodic)
     if found is not None:
         require_same(found, read(io.StringIO(text), format="extxyz"))
+
+
+@pytest.mark.parametrize("text", [b"0", b"0\n", b'0\nLattice="4 0 0'])
+def test_a_file_that_ends_in_a_frame_without_atoms(text, tmp_path):
+    path = tmp_path / "data.extxyz"
+    path.write_bytes(text)
+    with pytest.raises(tm.InputError, match=r"data.extxyz@0 \(line 2\): ASE cannot read it"):
+        tm.dataset.Dataset.read(path)

@@ -33,7 +33,10 @@ def read_plain(text, check_pbc):
     """
     if not text.isascii() or b"\r" in text or b"_JSON" in text:
         return None
-    head, comment, atoms_text = text.decode().split("\n", 2)
+    lines = text.decode().split("\n", 2)
+    if len(lines) < 3:  # no atoms, and the file ends here
+        return None
+    head, comment, atoms_text = lines
     rows = [line.split() for line in atoms_text.removesuffix("\n").split("\n")]
     if len(rows) != int(head) or not COMMENT.fullmatch(comment):
         return None
