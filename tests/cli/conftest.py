@@ -3,20 +3,12 @@
 import pytest
 import small_models
 import structures
-import torch
 from ase.io import write
 from click.testing import CliRunner
+from one_thread import one_torch_thread  # noqa: F401  a fixture of all tests here
 
 import torchml_core as tm
 from torchml_core.cli import main
-
-
-@pytest.fixture(autouse=True, scope="package")
-def one_torch_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

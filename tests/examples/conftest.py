@@ -5,19 +5,11 @@ from pathlib import Path
 
 import ase.io
 import pytest
-import torch
+from one_thread import one_torch_thread  # noqa: F401  a fixture of all tests here
 
 import torchml_core as tm
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-
-
-@pytest.fixture(autouse=True, scope="package")
-def one_torch_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import small_models
-import torch
+from one_thread import one_torch_thread  # noqa: F401  a fixture of all tests here
 from requirements import need
 
 import torchml_core as tm
@@ -25,14 +25,6 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "collection" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
-
-
-@pytest.fixture(autouse=True, scope="package")
-def one_torch_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)

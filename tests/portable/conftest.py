@@ -1,12 +1,3 @@
 """Torch on one thread: the networks here are small, and the machine is shared."""
 
-import pytest
-import torch
-
-
-@pytest.fixture(autouse=True, scope="package")
-def one_torch_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+from one_thread import one_torch_thread  # noqa: F401  a fixture of all tests here
