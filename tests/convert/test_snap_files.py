@@ -1,5 +1,7 @@
 """Reading .snapcoeff, .snapparam and .snap files: what they say, and every error with its line."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -89,6 +91,16 @@ def test_coefficients(write):
     }
     np.testing.assert_array_equal(found.elements["W"].coefficients, [0, -1.5e-3, 0.25])
     np.testing.assert_array_equal(found.elements["Be"].coefficients, [1, -2e5, 3])
+
+
+def test_memory_is_for_coefficients_that_are_there(write):
+    path = write("x.snapcoeff", changed(COEFF, "2 3\n", "2 999999999\n"))
+    tracemalloc.start()
+    try:
+        assert "coefficient 4 of 999999999 of W" in message(read_snapcoeff, path)
+        assert tracemalloc.get_traced_memory()[1] < 1e7
+    finally:
+        tracemalloc.stop()
 
 
 def test_citation_with_bytes_that_are_no_utf_8(tmp_path):

@@ -143,13 +143,13 @@ def _read_element(lines, line, n_coefficients):
     radius = lines.checked(line, parse_number, "radius", words[1])
     lines.checked(line, checks.positive, "radius", radius)
     weight = lines.checked(line, parse_number, "weight", words[2])
-    values = np.empty(n_coefficients)
+    values = []  # not an array of the size that the file announces, which may be anything
     for k in range(n_coefficients):
         number = line + 1 + k
         what = f"coefficient {k + 1} of {n_coefficients} of {name}, a number,"
         (word,) = _words_at(lines, number, what, 1)
-        values[k] = lines.checked(number, parse_number, "coefficient", word)
-    return name, SnapElement(radius, weight, values, line)
+        values.append(lines.checked(number, parse_number, "coefficient", word))
+    return name, SnapElement(radius, weight, np.array(values), line)
 
 
 def _words_at(lines, number, what, count):
