@@ -75,7 +75,7 @@ def measured(name, train, test, minutes, seed, given=""):
         "model": found["stage"],
         "errors": found["errors"],
         "stages": {
-            key: {k: facts.get(k) for k in ("seconds", "n_parameters", "score", "validation")}
+            key: {k: facts.get(k) for k in ("seconds", "n_parameters", "validation")}
             for key, facts in state["stages"].items()
         },
     }

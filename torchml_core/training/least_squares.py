@@ -25,7 +25,7 @@ HINDERED = 100.0
 # taken: the second where some features are hardly ever seen, in less than RARE of the structures.
 AS_GOOD, ABOUT_AS_GOOD = 1.02, 1.2
 RARE = 0.02
-MATRICES = 3.5
+MATRICES = 3.5  # of n × n numbers, that a fit of n coefficients needs
 APART = 64 * 2**20  # bytes, of sums and rows of forces and stresses of separate kinds
 SMALLEST_ERROR = 5e-3  # of a group, relative to the root mean square of its targets
 

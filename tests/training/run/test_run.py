@@ -17,9 +17,11 @@ import torchml_core as tm
 from torchml_core.ase import TorchMLCalculator
 from torchml_core.errors import InputError, ModelError
 from torchml_core.training.run import pipeline, train
+from torchml_core.training.run.candidates import Candidate
 from torchml_core.training.run.check import check
 from torchml_core.training.run.descriptor import descriptor_of
 from torchml_core.training.run.errors import Errors, contradicting
+from torchml_core.training.run.fits import Fits
 from torchml_core.training.run.folder import RunFolder
 from torchml_core.training.run.screen import Screen
 from torchml_core.training.run.settings import read_settings
@@ -254,3 +256,29 @@ def test_energies_that_contradict_forces_are_told_apart():
     text = "energy 2 meV/atom (without energies that do not fit their forces: 'b' 90 meV/atom)"
     assert Errors(own, {}, {}).in_words(("b",)) == text
     assert Errors(own, {}, {}).in_words(()) == "energy 70 meV/atom"
+
+
+def test_scores_follow_the_fit_that_sees_contradictions():
+    """Energies of "hot" contradict the forces, which a first fit with poor forces fits instead."""
+    fits = Fits(None, None, 0, "")
+
+    def candidate(stage, energy, forces, expected=None):
+        of_kinds = {
+            kind: {"energy": (e, 10), "forces": (f, 900)}
+            for kind, e, f in zip(("cold", "hot"), energy, forces, strict=True)
+        }
+        facts = {"validation": of_kinds}
+        if expected is not None:
+            facts["expected"] = {
+                "energy": dict(zip(("cold", "hot"), expected[0], strict=True)),
+                "forces": dict.fromkeys(("cold", "hot"), expected[1]),
+            }
+        fits.candidates.append(Candidate(stage, stage, stage, facts))
+
+    candidate("linear", (0.008, 0.060), (0.020, 0.025), ((0.01, 0.03), 0.02))
+    candidate("quadratic", (0.0003, 0.09), (0.004, 0.008), ((0.0005, 0.09), 0.006))
+    candidate("network", (0.002, 0.03), (0.02, 0.02))
+    assert fits.best.stage == "quadratic"
+    assert contradicting(fits.expected) == ("hot",)
+    fits.candidates[1].facts.pop("expected")  # with the errors that the first fit expects
+    assert fits.best.stage == "network"

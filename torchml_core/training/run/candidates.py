@@ -23,16 +23,14 @@ class Candidate:
         ``forward(descriptor, species)``, fitted without the validation structures.
     final : torch.nn.Module
         What is published: fitted again with the validation structures, if that takes no time.
-    score : float
-        On the validation structures; lower is better.
     facts : dict
-        For the report: seconds, numbers of coefficients, errors, ...
+        For scores and the report: errors on the validation structures, seconds, numbers of
+        coefficients, ...
     """
 
     stage: str
     module: torch.nn.Module
     final: torch.nn.Module
-    score: float
     facts: dict = field(default_factory=dict)
 
 

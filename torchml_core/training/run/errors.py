@@ -69,7 +69,13 @@ class Errors(NamedTuple):
         return f"{in_words(own)} (without energies that do not fit their forces: {apart} meV/atom)"
 
     def score(self, expected):
-        """Mean squares relative to what is expected, summed over labels; lower is better."""
+        """Mean squares relative to what is expected, summed over labels; lower is better.
+
+        Parameters
+        ----------
+        expected : dict of str to (dict of str to float)
+            By label and kind.
+        """
         total = 0.0
         for label in NAMES:
             terms = [

@@ -40,7 +40,7 @@ class Fits:
     """
 
     def __init__(self, run, structures, seed, prefix):
-        self.run, self.structures, self._seed, self._prefix = run, structures, seed, prefix
+        self.run, self.structures, self._seed, self.prefix = run, structures, seed, prefix
         self.candidates: list[Candidate] = []
         self.history: list = []
 
@@ -48,18 +48,28 @@ class Fits:
     def best(self):
         """The candidate that is published."""
         linear = [candidate for candidate in self.candidates if candidate.stage in LINEAR]
-        best = min(linear, key=lambda candidate: candidate.score)
-        others = [c for c in self.candidates if c.score < BETTER * best.score and c not in linear]
-        return min(others, key=lambda candidate: candidate.score, default=best)
+        best = min(linear, key=self.score)
+        most = BETTER * self.score(best)
+        others = [c for c in self.candidates if c not in linear and self.score(c) < most]
+        return min(others, key=self.score, default=best)
 
     @property
     def expected(self):
-        """Errors by label and kind, which scores are relative to: those of the first fit."""
-        return self.candidates[0].facts["expected"]
+        """Errors by label and kind, which scores are relative to.
+
+        Of the fits of least squares, those of the one with the smallest errors of forces: it sees
+        most clearly which energies contradict the forces.
+        """
+        found = [c.facts["expected"] for c in self.candidates if "expected" in c.facts]
+        return min(found, key=lambda own: sum(x**2 for x in own.get("forces", {}).values()))
+
+    def score(self, candidate):
+        """Return the score of a candidate on the validation structures; lower is better."""
+        return Errors(candidate.facts["validation"], {}, {}).score(self.expected)
 
     def fit(self, stage, deadline, improved):
         """Fit a stage, or take it from the folder; call ``improved()`` if it is the best."""
-        key = f"{self._prefix}{stage.name}"
+        key = f"{self.prefix}{stage.name}"
         known = self.run.folder.state["stages"].get(key)
         before = self.best if self.candidates else None
         if stage.degree:
@@ -118,8 +128,8 @@ class Fits:
             run.folder.save_tensors(
                 f"{key}.pt", {"module": fit.module.state_dict(), "final": final.state_dict()}
             )
-            found = self._scored(fit.module, facts)
-            known = {**facts, **found, "seconds": time.monotonic() - start}
+            facts["validation"] = self._errors(fit.module)
+            known = {**facts, "seconds": time.monotonic() - start}
             run.finish_stage(key, known)
         if known.get("skipped"):
             return
@@ -128,19 +138,15 @@ class Fits:
             polynomials(run.descriptor, run.species, stage.degree, stored[name])
             for name in ("module", "final")
         )
-        self.candidates.append(Candidate(stage.name, module, final, known["score"], known))
-
-    def _scored(self, module, facts):
-        expected = self.candidates[0].facts["expected"] if self.candidates else facts["expected"]
-        errors = self._errors(module)
-        return {"score": errors.score(expected), "validation": errors.by_kind}
+        self.candidates.append(Candidate(stage.name, module, final, known))
 
     def _errors(self, module):
+        """The errors on the validation structures, by kind."""
         run, data = self.run, self.structures.validation
         start = time.monotonic()
         found = errors_of(module, run.descriptor, data, None, n_threads=run.n_threads)
         run.took(time.monotonic() - start, data)
-        return found
+        return found.by_kind
 
     def _network(self, key, known, deadline, improved):
         run, own = self.run, self.run.settings.network
@@ -160,7 +166,7 @@ class Fits:
                 "n_parameters": n,
                 "epochs": len(self.history),
                 "history": [_epoch(epoch) for epoch in self.history],
-                **self._scored(module, {}),
+                "validation": self._errors(module),
                 "seconds": time.monotonic() - start,
             }
             run.folder.save_tensors(f"{key}.pt", module.state_dict())
@@ -172,7 +178,7 @@ class Fits:
         module.load_state_dict(run.folder.load_tensors(f"{key}.pt"))
         module.eval()
         self._forget_unfinished()
-        self.candidates.append(Candidate("network", module, module, known["score"], known))
+        self.candidates.append(Candidate("network", module, module, known))
 
     def _least_time(self):
         """Seconds without which the training of a network is not worth a try."""
@@ -207,11 +213,11 @@ class Fits:
 
     def offer(self, module):
         """Take a network in the middle of its training for a candidate; True if it is the best."""
-        found = self._scored(module, {})
-        if found["score"] >= self.best.score:
+        found = Candidate(UNFINISHED, module, module, {"validation": self._errors(module)})
+        if self.score(found) >= self.score(self.best):
             return False
         self._forget_unfinished()
-        self.candidates.append(Candidate(UNFINISHED, module, module, found["score"], found))
+        self.candidates.append(found)
         return True
 
     def _forget_unfinished(self):

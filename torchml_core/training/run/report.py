@@ -9,7 +9,7 @@ import torch
 
 import torchml_core
 from torchml_core.training.run import plots
-from torchml_core.training.run.errors import contradicting
+from torchml_core.training.run.errors import Errors, contradicting
 
 LABELS = {"energy": "meV/atom", "forces": "meV/Å", "stress": "meV/Å³"}
 
@@ -129,13 +129,15 @@ def _stages(run):
         if facts.get("skipped"):
             rows.append([name, "no time was left"])
             continue
+        fits = next(fits for fits in run.members if name.startswith(fits.prefix))
+        score = Errors(facts["validation"], {}, {}).score(fits.expected)
         own = {label: x for label, (x, _) in facts["validation"]["all"].items()}
         rows.append(
             [
                 name,
                 facts["n_parameters"],
                 *(_meV(own.get(label)) for label in LABELS),
-                f"{facts['score']:.4g}",
+                f"{score:.4g}",
                 f"{facts['seconds']:.1f}",
             ]
         )
@@ -145,8 +147,9 @@ def _stages(run):
         text
         + (
             "\nErrors on the validation structures. The score is the sum over labels of the mean"
-            " square of errors relative to those expected for their label and kind, which the first"
-            " fit found; the model with the lowest score is taken.\n\n"
+            " square of errors relative to those expected for their label and kind, which the fit"
+            " with the smallest errors of forces found. The model with the lowest score is taken; a"
+            " network must be better by 5 %.\n\n"
         )
         + _expected(run)
     )
