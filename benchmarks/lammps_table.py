@@ -272,19 +272,30 @@ def lammps(command, mpirun, folder, environment, text, model, ranks, atoms):
     return (second - first) / (more - few), size
 
 
+# A program's largest size is never less than that of the process that starts it, since it begins
+# as a copy of it. So a small one starts it, and says what its children took.
+STARTER = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:])
+print("\\nkB:", resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, flush=True)
+sys.exit(code)
+"""
+
+
 def run_and_measure(command, folder, environment):
     """Return what a program prints, and the largest resident size of it or its children."""
-    with tempfile.TemporaryFile("w+") as output:
-        started = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
-        _, status, usage = os.wait4(started.pid, 0)
-        started.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(0)
-        text = output.read()
-    if started.returncode:
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", STARTER, *command],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    text, _, size = done.stdout.rpartition("\nkB:")
+    if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{text[-2000:]}")
-    return text, usage.ru_maxrss * 1024
+    return text, int(size) * 1024
 
 
 def install(folder, model):
