@@ -276,9 +276,10 @@ def test_scores_follow_the_fit_that_sees_contradictions():
         fits.candidates.append(Candidate(stage, stage, stage, facts))
 
     candidate("linear", (0.008, 0.060), (0.020, 0.025), ((0.01, 0.03), 0.02))
-    candidate("quadratic", (0.0003, 0.09), (0.004, 0.008), ((0.0005, 0.09), 0.006))
+    candidate("quadratic", (0.0003, 0.09), (0.004, 0.008), ((0.0005, 0.03), 0.006))
     candidate("network", (0.002, 0.03), (0.02, 0.02))
     assert fits.best.stage == "quadratic"
     assert contradicting(fits.expected) == ("hot",)
+    assert fits.expected["energy"] == {"cold": 0.0005, "hot": 0.09}
     fits.candidates[1].facts.pop("expected")  # with the errors that the first fit expects
     assert fits.best.stage == "network"

@@ -58,10 +58,16 @@ class Fits:
         """Errors by label and kind, which scores are relative to.
 
         Of the fits of least squares, those of the one with the smallest errors of forces: it sees
-        most clearly which energies contradict the forces.
+        most clearly which energies contradict the forces. Of these, errors that all structures of a
+        kind have in common, such as a kinetic energy, are expected, too.
         """
-        found = [c.facts["expected"] for c in self.candidates if "expected" in c.facts]
-        return min(found, key=lambda own: sum(x**2 for x in own.get("forces", {}).values()))
+        fitted = [c.facts for c in self.candidates if "expected" in c.facts]
+        best = min(fitted, key=lambda facts: _squares(facts["expected"].get("forces", {})))
+        energy = dict(best["expected"].get("energy", {}))
+        for kind in contradicting(best["expected"]):
+            error, _ = best["validation"].get(kind, {}).get("energy", (0.0, 0))
+            energy[kind] = max(energy[kind], error)
+        return best["expected"] | ({"energy": energy} if energy else {})
 
     def score(self, candidate):
         """Return the score of a candidate on the validation structures; lower is better."""
@@ -234,6 +240,10 @@ class Fits:
             f"{stage.name}: {last.facts['n_parameters']} parameters in"
             f" {last.facts['seconds']:.1f} s; {found} on validation structures"
         )
+
+
+def _squares(errors):
+    return sum(x**2 for x in errors.values())
 
 
 class _Watch:
