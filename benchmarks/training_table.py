@@ -21,6 +21,8 @@ from pathlib import Path
 
 import yaml
 
+from torchml_core import markdown
+
 HEAD = ("data", "settings", "limit", "seed", "time", "model", "energies", "forces", "stresses")
 UNITS = ("", "", "min", "", "s", "", "meV/atom", "meV/Å", "meV/Å³")
 
@@ -84,7 +86,7 @@ def measured(name, train, test, minutes, seed, given=""):
 def table(rows):
     """The lines of a table in Markdown; of test structures, all kinds together."""
     head = [f"{name}, {unit}" if unit else name for name, unit in zip(HEAD, UNITS, strict=True)]
-    lines = [head, ["---"] * len(HEAD)]
+    lines = []
     for row in rows:
         of_all = row["errors"]["test"]["all"]
         errors = (
@@ -94,7 +96,7 @@ def table(rows):
         first = row["data"], row["settings"], f"{row['minutes']:g}", row["seed"]
         first = *first, f"{row['seconds']:.0f}"
         lines.append([*first, row["model"], *errors])
-    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
+    return markdown.table(head, lines)
 
 
 def main():

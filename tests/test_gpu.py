@@ -19,8 +19,8 @@ from structures import rattled_silicon
 import torchml_core as tm
 from torchml_core.kim.model import KimModel, Results
 from torchml_core.kim.ranks import LOCAL_RANK, MPI_AWARE
-from torchml_core.portable.device import VARIABLE
 from torchml_core.portable.species_input import ELEMENTS_MAP
+from torchml_core.torch_device import VARIABLE
 
 # DescriptorNet is not told the species of its atoms, which does not matter here
 pytestmark = pytest.mark.filterwarnings("ignore::torchml_core.ModelWarning")

@@ -9,21 +9,13 @@ from libc.string cimport memset
 
 from torchml_core._memory cimport new_array
 from torchml_core._neighbors cimport PairSearch, keep_idle, take_idle
-from torchml_core._one_step cimport bytes_per_pair, list_array, point_to
+from torchml_core._one_step cimport bytes_per_pair, limit_memory, list_array, point_to
 from torchml_core.cells.faults cimport FINE
 from torchml_core.cells.rows cimport Lists
 from torchml_core.cells.search cimport Criterion
 from torchml_core.cells.structures cimport Structures, pairs_of
 
-from torchml_core._neighbors import BYTES_PER_HIT, BYTES_PER_POINT, MOST_POINTS
-from torchml_core.available_memory import available_memory
-
 cnp.import_array()
-
-cdef:
-    double bytes_per_point = BYTES_PER_POINT
-    double bytes_per_hit = BYTES_PER_HIT
-    double most_points = MOST_POINTS
 
 
 def batch_lists(
@@ -81,9 +73,7 @@ def batch_lists(
                 some.positions = &positions[0, 0] + 3 * atom_offsets[first]
             some.cells = &cells[first, 0, 0]
             some.periodic = &periodic[first, 0]
-            memory = available_memory()
-            criterion.most_points = min(memory / bytes_per_point, most_points)
-            criterion.most_pairs = memory / (bytes_per_hit + lists.n_bytes)
+            limit_memory(&criterion, lists.n_bytes)
             fault = search.find(&some, &criterion, n_threads, &faulty)
             if fault != FINE:
                 return None, (first + faulty, fault)

@@ -164,13 +164,8 @@ cdef class PairSearch:
         int32_t[:, ::1] S=None,
         double[:, ::1] D=None,
         double[::1] d=None,
-        *,
-        int32_t first_atom=0,
     ):
-        """Write the lists that are given, each as long as ``offsets[-1]`` says.
-
-        Atoms are counted among those of all structures, from first_atom.
-        """
+        """Write the lists that are given, each as long as ``offsets[-1]`` says."""
         cdef Lists lists
         if pairs_of(&self.search) == 0:
             return
@@ -179,9 +174,10 @@ cdef class PairSearch:
         lists.S = &S[0, 0] if S is not None else NULL
         lists.D = &D[0, 0] if D is not None else NULL
         lists.d = &d[0] if d is not None else NULL
-        self.write(&lists, first_atom)
+        self.write(&lists, 0)
 
     cdef int write(self, const Lists *lists, int32_t first_atom) except -1:
+        """Write lists; atoms are counted among those of all structures, from first_atom."""
         watch_signals(&self.search.watch, in_main_thread())
         with nogil:
             write_lists(&self.search, lists, first_atom)

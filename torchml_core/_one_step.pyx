@@ -160,14 +160,20 @@ cdef bint is_searched(
     """
     cdef int64_t[2] offsets = [0, given.n_atoms]
     cdef int64_t faulty
-    cdef double memory = available_memory()
     cdef Structures structures = [1, offsets, given.positions, given.cell, given.periodic]
     cdef int n = 1
     if given.n_atoms >= 2 * worth_a_thread:
         n = resolve_n_threads(n_threads, given.n_atoms // worth_a_thread)
+    limit_memory(criterion, n_bytes)
+    return search.find(&structures, criterion, n, &faulty) == FINE
+
+
+cdef int limit_memory(Criterion *criterion, int64_t n_bytes) except -1:
+    """Let a search use the memory that is available, with n_bytes written for each pair."""
+    cdef double memory = available_memory()
     criterion.most_points = min(memory / bytes_per_point, most_points)
     criterion.most_pairs = memory / (bytes_per_hit + n_bytes)
-    return search.find(&structures, criterion, n, &faulty) == FINE
+    return 0
 
 
 # ---- arguments

@@ -28,8 +28,13 @@ def tiny(monkeypatch):
 
 def ours_and_ase(difference=0.0):
     def make(n_threads):
-        check = lambda: Agreement("values", difference, 1e-9)  # noqa: E731
-        peer = Program("ase", list, peer="ase", against="ours", check=check)
+        peer = Program(
+            "ase",
+            list,
+            peer="ase",
+            against="ours",
+            check=lambda: Agreement("values", difference, 1e-9),
+        )
         return 1, [Program("ours", list), peer]
 
     return make

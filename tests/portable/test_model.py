@@ -13,8 +13,8 @@ from small_models import CUTOFF, DescriptorNet, GraphNet, PairNet
 from structures import rattled_silicon
 
 import torchml_core as tm
-from torchml_core.portable.device import VARIABLE
 from torchml_core.portable.parameters import write_parameters
+from torchml_core.torch_device import VARIABLE
 
 FUNCTIONS = [("g2", [[0.3, 0.0], [0.5, 1.5]])]
 

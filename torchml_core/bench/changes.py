@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from torchml_core import markdown
 from torchml_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -95,11 +96,9 @@ def ratios_as_markdown(found: list[Change]) -> str:
     for name in dict.fromkeys(change.table for change in found):
         own = {(c.row, c.column): c.ratio for c in found if c.table == name}
         columns = list(dict.fromkeys(column for _, column in own))
-        lines = [f"| {name}: times as fast | {' | '.join(columns)} |"]
-        lines.append("|---" * (len(columns) + 1) + "|")
+        lines = []
         for row in dict.fromkeys(row for row, _ in own):
             cells = [own.get((row, column)) for column in columns]
-            texts = ["" if ratio is None else f"{ratio:.2f}" for ratio in cells]
-            lines.append(f"| {row} | {' | '.join(texts)} |")
-        parts.append("\n".join(lines))
+            lines.append([row, *("" if ratio is None else f"{ratio:.2f}" for ratio in cells)])
+        parts.append(markdown.table([f"{name}: times as fast", *columns], lines).rstrip())
     return "\n\n".join(parts)

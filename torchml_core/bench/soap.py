@@ -9,6 +9,7 @@ import numpy as np
 
 import torchml_core as tm
 from torchml_core.bench.comparison import Agreement, Case, Comparison, Program
+from torchml_core.bench.ours import values_and_vjp, with_and_without_lists
 from torchml_core.bench.structures import cluster, mixed, silicon
 
 CUTOFF, N_MAX, L_MAX, SIGMA = 5.0, 8, 6, 0.5
@@ -130,21 +131,6 @@ def four_elements():
     return mixed(silicon(5), FOUR)
 
 
-def _with_lists(d, work, atoms, n_threads):
-    return work(tm.Configuration.from_atoms(atoms, CUTOFF, d.species, n_threads=n_threads))
-
-
-def _ours(d, atoms, n_threads, works):
-    """Programs of ours for {title: function of a configuration}, without and with its making."""
-    c = tm.Configuration.from_atoms(atoms, CUTOFF, d.species)
-    for title, work in works.items():
-        yield Program(title, functools.partial(work, c))
-    for title, work in works.items():
-        yield Program(
-            f"{title}, lists included", functools.partial(_with_lists, d, work, atoms, n_threads)
-        )
-
-
 def values(make, species, n_threads):
     """Return the number of atoms, and programs that compute values."""
     atoms, d = make(), tm.SOAP(list(species), CUTOFF, N_MAX, L_MAX, sigma=SIGMA)
@@ -152,7 +138,7 @@ def values(make, species, n_threads):
         "ours": lambda c: d.compute(c, n_threads=n_threads),
         "ours, float32": lambda c: d.compute(c, dtype=np.float32, n_threads=n_threads),
     }
-    found = [*_ours(d, atoms, n_threads, works)]
+    found = [*with_and_without_lists(d, atoms, n_threads, works)]
     found += _peers(PEERS, atoms, species, n_threads, WITH_LISTS)
     return len(atoms), found
 
@@ -161,18 +147,14 @@ def gradients(make, species, n_threads):
     """Return the number of atoms, and programs that compute values and derivatives."""
     atoms, d = make(), tm.SOAP(list(species), CUTOFF, N_MAX, L_MAX, sigma=SIGMA)
     weights = np.random.default_rng(0).standard_normal((len(atoms), d.width))
-
-    def both(c, dtype):
-        d.compute(c, dtype=dtype, n_threads=n_threads)
-        return d.vjp(c, weights.astype(dtype), n_threads=n_threads)
-
+    both = values_and_vjp(d, weights, n_threads)
     works = {
         "ours": lambda c: both(c, np.float64),
         "ours, float32": lambda c: both(c, np.float32),
     }
     if species == SILICON:  # with four elements a Jacobian takes gigabytes
         works["ours, Jacobian"] = lambda c: d.jacobian(c, n_threads=n_threads)
-    found = [*_ours(d, atoms, n_threads, works)]
+    found = [*with_and_without_lists(d, atoms, n_threads, works)]
     if species == SILICON:
         found += _peers(PEERS_WITH_GRADIENTS, atoms, species, n_threads, JACOBIAN)
     return len(atoms), found

@@ -9,6 +9,7 @@ import numpy as np
 
 import torchml_core as tm
 from torchml_core.bench.comparison import Agreement, Case, Comparison, Program
+from torchml_core.bench.ours import values_and_vjp, with_and_without_lists
 from torchml_core.bench.structures import silicon
 
 CUTOFF = 5.0
@@ -73,24 +74,18 @@ PEERS = {"MDescriptor": mdescriptor_values, "DScribe": dscribe_values}
 def values(n_threads):
     """Return the number of atoms, and programs that compute values."""
     atoms, d = silicon(5), set51()
-    c = tm.Configuration.from_atoms(atoms, CUTOFF, d.species)
-
-    def with_lists(dtype):
-        made = tm.Configuration.from_atoms(atoms, CUTOFF, d.species, n_threads=n_threads)
-        return d.compute(made, dtype=dtype, n_threads=n_threads)
 
     def compare(peer):
         found = np.asarray(peer(atoms, n_threads))[:, -d.width :]  # theirs begin with g1
-        expected = d.compute(c)
+        expected = d.compute(tm.Configuration.from_atoms(atoms, CUTOFF, d.species))
         difference = np.abs(found - expected).max(axis=0) / np.abs(expected).max(axis=0)
         return Agreement("values, each function", float(difference.max()), 1e-6)
 
-    found = [
-        Program("ours", lambda: d.compute(c, n_threads=n_threads)),
-        Program("ours, float32", lambda: d.compute(c, dtype=np.float32, n_threads=n_threads)),
-        Program(WITH_LISTS, lambda: with_lists(np.float64)),
-        Program("ours, float32, lists included", lambda: with_lists(np.float32)),
-    ]
+    works = {
+        "ours": lambda c: d.compute(c, n_threads=n_threads),
+        "ours, float32": lambda c: d.compute(c, dtype=np.float32, n_threads=n_threads),
+    }
+    found = [*with_and_without_lists(d, atoms, n_threads, works)]
     for name, peer in PEERS.items():
         found.append(
             Program(
@@ -107,24 +102,13 @@ def values(n_threads):
 def gradients(n_threads):
     """Return the number of atoms, and programs that also compute what forces need."""
     atoms, d = silicon(5), set51()
-    c = tm.Configuration.from_atoms(atoms, CUTOFF, d.species)
-    weights = np.random.default_rng(0).standard_normal((c.n_centers, d.width))
-
-    def both(c, dtype):
-        d.compute(c, dtype=dtype, n_threads=n_threads)
-        return d.vjp(c, weights.astype(dtype), n_threads=n_threads)
-
-    def with_lists(dtype):
-        return both(
-            tm.Configuration.from_atoms(atoms, CUTOFF, d.species, n_threads=n_threads), dtype
-        )
-
-    return len(atoms), [
-        Program("ours", lambda: both(c, np.float64)),
-        Program("ours, float32", lambda: both(c, np.float32)),
-        Program(WITH_LISTS, lambda: with_lists(np.float64)),
-        Program("ours, float32, lists included", lambda: with_lists(np.float32)),
-    ]
+    weights = np.random.default_rng(0).standard_normal((len(atoms), d.width))
+    both = values_and_vjp(d, weights, n_threads)
+    works = {
+        "ours": lambda c: both(c, np.float64),
+        "ours, float32": lambda c: both(c, np.float32),
+    }
+    return len(atoms), [*with_and_without_lists(d, atoms, n_threads, works)]
 
 
 SYMMETRY_FUNCTIONS = Comparison(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from torchml_core import markdown
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -114,12 +116,8 @@ class Table:
         """Return a table of these rows, all by default; ratios are in parentheses."""
         chosen = list(self.rows if rows is None else rows)
         columns = [c for c in self.columns() if any(c in self.rows[row] for row in chosen)]
-        lines = [f"| {self.first or self.unit} | {' | '.join(columns)} |"]
-        lines.append("|---" * (len(columns) + 1) + "|")
-        for row in chosen:
-            cells = [self._cell(row, column) for column in columns]
-            lines.append(f"| {row} | {' | '.join(cells)} |")
-        return "\n".join(lines)
+        lines = [[row, *(self._cell(row, column) for column in columns)] for row in chosen]
+        return markdown.table([self.first or self.unit, *columns], lines).rstrip()
 
     def _cell(self, row, column):
         if column not in self.rows[row]:

@@ -15,10 +15,10 @@ import torch
 
 from torchml_core import checks
 from torchml_core.configuration_checks import check_species
-from torchml_core.dataset.combined import combined
+from torchml_core.dataset.combined import combined, parts_of
 from torchml_core.descriptors.base import Descriptor
 from torchml_core.errors import InputError
-from torchml_core.portable.device import execution_device
+from torchml_core.torch_device import execution_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,7 +158,7 @@ class Batches:
             features.require(descriptor, self._dtype)
             self._values = _Stored(features, data, self._dtype)
         else:
-            for part in _parts(range(len(data)), self._n_atoms(), ATOMS_AT_ONCE):
+            for part in parts_of(range(len(data)), self._n_atoms(), ATOMS_AT_ONCE):
                 self._values += self._computed(part, n_threads)
 
     @property
@@ -249,7 +249,7 @@ class Batches:
         if self._seed is not None:
             order = np.random.default_rng([self._seed, epoch]).permutation(order)
         sizes = self._n_atoms() if self._by == "atoms" else [1] * len(order)
-        return _parts(order.tolist(), sizes, self._size)
+        return parts_of(order.tolist(), sizes, self._size)
 
 
 class _Stored(Sequence):
@@ -265,21 +265,6 @@ class _Stored(Sequence):
 
     def __getitem__(self, k):
         return self._features.values(self._places[k]).astype(self._dtype, copy=False)
-
-
-def _parts(order, sizes, most):
-    """Lists of consecutive members of an order, each with a total size of at most ``most``.
-
-    A larger one is a part of its own.
-    """
-    parts, total = [], most + 1
-    for k in order:
-        if total + sizes[k] > most:
-            parts.append([])
-            total = 0
-        parts[-1].append(k)
-        total += sizes[k]
-    return parts
 
 
 def _volumes(cells):

@@ -11,7 +11,7 @@ from torchml_core.configuration import Configuration
 from torchml_core.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 LARGEST = np.iinfo(np.int32).max  # particles are numbered in int32
 
@@ -93,3 +93,19 @@ def _starts(sizes):
 
 def _least(values):
     return None if any(value is None for value in values) else min(values)
+
+
+def parts_of(order: Iterable[int], sizes: Sequence[int], most: int) -> list[list[int]]:
+    """Return lists of consecutive members of an order, each of a total size of at most ``most``.
+
+    A larger one is a part of its own.
+    """
+    parts: list[list[int]] = []
+    total = most + 1
+    for k in order:
+        if total + sizes[k] > most:
+            parts.append([])
+            total = 0
+        parts[-1].append(k)
+        total += sizes[k]
+    return parts

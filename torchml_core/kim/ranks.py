@@ -4,7 +4,7 @@ import os
 
 import torch
 
-from torchml_core.portable.device import VARIABLE
+from torchml_core.torch_device import VARIABLE
 
 MPI_AWARE = "KIM_MODEL_MPI_AWARE"
 # Variables in which launchers store the rank of a process on its node.

@@ -20,12 +20,12 @@ import torch
 from torchml_core import files
 from torchml_core.errors import InputError, ModelError
 from torchml_core.portable import scatter_ops
-from torchml_core.portable.device import execution_device
 from torchml_core.portable.forward import Forward
 from torchml_core.portable.linear_model import linear_function
 from torchml_core.portable.model_file import content_to_load
 from torchml_core.portable.plain_network import plain_network
 from torchml_core.portable.torchscript_file import refuse_compiled
+from torchml_core.torch_device import execution_device
 from torchml_core.torch_threads import settle_torch
 
 

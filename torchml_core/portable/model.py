@@ -12,7 +12,6 @@ from torchml_core.errors import InputError
 from torchml_core.pair_terms import make_pair_terms
 from torchml_core.portable import conventions
 from torchml_core.portable.added_terms import AddedTerms
-from torchml_core.portable.device import execution_device
 from torchml_core.portable.executors import compiled, forward_of, load_executor
 from torchml_core.portable.extrapolation import TrainingLimits, outside_of
 from torchml_core.portable.folder import PARAMETERS_FILE, write_new
@@ -32,6 +31,7 @@ from torchml_core.portable.running import (
 )
 from torchml_core.portable.species_input import decide, species_argument
 from torchml_core.portable.stored_model import make_stored, read_stored, with_settings
+from torchml_core.torch_device import execution_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -310,10 +310,7 @@ class _Sums:
             order = np.argsort(ends, kind="stable")
             starts = np.concatenate([[0], np.cumsum(np.bincount(ends, minlength=len(atoms)))])
             signs = np.where(order < n, 1.0, -1.0)
-            self._signs, self._matrix = (
-                signs,
-                csr_array((signs, order % n, starts), (len(atoms), n)),
-            )
+            self._matrix = csr_array((signs, order % n, starts), (len(atoms), n))
             rows.append(atoms)
         if stress:
             rows.append(np.arange(-3, 0))

@@ -11,7 +11,7 @@ import warnings
 
 import numpy as np
 
-from torchml_core.dataset.combined import combined
+from torchml_core.dataset.combined import combined, parts_of
 from torchml_core.dataset.findings import Finding
 from torchml_core.dataset.look import stresses, structures
 from torchml_core.errors import ModelWarning
@@ -59,7 +59,8 @@ class _Looked:
         self.forces = NormalEquations(self._features.n)
         self.stress_rows, self.stresses = [], []
         fitted = set(_some_of_each_kind(data))
-        rows = [self._add(part, fitted, n_threads) for part in _parts(data)]
+        parts = parts_of(range(len(data)), [e.n_atoms for e in data], ATOMS_AT_ONCE)
+        rows = [self._add(part, fitted, n_threads) for part in parts]
         self.rows = np.concatenate(rows)
         self.forces.sum_up()
         references = data.reference_energies()
@@ -235,14 +236,6 @@ def _outliers(rest):
 
 def _of(kind):
     return f" of {kind!r}" if kind else ""
-
-
-def _parts(data):
-    """Lists of indices of consecutive structures with together about ATOMS_AT_ONCE atoms."""
-    ends = np.cumsum([example.n_atoms for example in data]) // ATOMS_AT_ONCE
-    return [
-        part.tolist() for part in np.split(np.arange(len(data)), np.flatnonzero(np.diff(ends)) + 1)
-    ]
 
 
 def _some_of_each_kind(data):

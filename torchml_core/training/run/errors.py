@@ -68,27 +68,30 @@ class Errors(NamedTuple):
         apart = ", ".join(f"{kind!r} {1e3 * self.of('energy', kind):.3g}" for kind in there)
         return f"{in_words(own)} (without energies that do not fit their forces: {apart} meV/atom)"
 
-    def score(self, expected):
-        """Mean squares relative to what is expected, summed over labels; lower is better.
 
-        Parameters
-        ----------
-        expected : dict of str to (dict of str to float)
-            By label and kind.
-        """
-        total = 0.0
-        for label in NAMES:
-            terms = [
-                (n * (x / expected[label][kind]) ** 2, n)
-                for kind, own in self.by_kind.items()
-                if kind != "all" and label in own and label in expected
-                for x, n in [own[label]]
-                if kind in expected[label]
-            ]
-            if terms:
-                squares, numbers = np.array(terms).sum(axis=0)
-                total += squares / numbers
-        return float(total)
+def score(by_kind, expected):
+    """Return mean squares relative to what is expected, summed over labels; lower is better.
+
+    Parameters
+    ----------
+    by_kind : dict
+        Of Errors.
+    expected : dict of str to (dict of str to float)
+        By label and kind.
+    """
+    total = 0.0
+    for label in NAMES:
+        terms = [
+            (n * (x / expected[label][kind]) ** 2, n)
+            for kind, own in by_kind.items()
+            if kind != "all" and label in own and label in expected
+            for x, n in [own[label]]
+            if kind in expected[label]
+        ]
+        if terms:
+            squares, numbers = np.array(terms).sum(axis=0)
+            total += squares / numbers
+    return float(total)
 
 
 def errors_of(module, descriptor, data, references, n_threads=None) -> Errors:

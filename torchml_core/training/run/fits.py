@@ -7,7 +7,7 @@ import time
 
 from torchml_core.training.linear import fit_linear
 from torchml_core.training.run.candidates import Candidate, network, polynomials
-from torchml_core.training.run.errors import Errors, contradicting, errors_of
+from torchml_core.training.run.errors import Errors, contradicting, errors_of, score
 from torchml_core.training.run.recipe import Plan, batch_size, plan
 from torchml_core.training.second_order import KalmanFilter, LevenbergMarquardt
 from torchml_core.training.trainer import Trainer
@@ -71,7 +71,7 @@ class Fits:
 
     def score(self, candidate):
         """Return the score of a candidate on the validation structures; lower is better."""
-        return Errors(candidate.facts["validation"], {}, {}).score(self.expected)
+        return score(candidate.facts["validation"], self.expected)
 
     def fit(self, stage, deadline, improved):
         """Fit a stage, or take it from the folder; call ``improved()`` if it is the best."""

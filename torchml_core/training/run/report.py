@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 import torchml_core
+from torchml_core.markdown import table
 from torchml_core.training.run import plots
-from torchml_core.training.run.errors import Errors, contradicting
+from torchml_core.training.run.errors import contradicting, score
 
 LABELS = {"energy": "meV/atom", "forces": "meV/Å", "stress": "meV/Å³"}
 
@@ -33,16 +34,6 @@ def write(run, finished, checked) -> None:
         f"## Settings and versions\n\n{_versions(run)}",
     ]
     run.folder.write_text("report.md", "\n".join(part for part in parts if part))
-
-
-def table(head, rows):
-    """A Markdown table of texts."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(map(_cell, line))} |\n" for line in lines)
-
-
-def _cell(text):
-    return str(text).replace("|", r"\|")
 
 
 def _summary(run, finished, checked):
@@ -130,14 +121,13 @@ def _stages(run):
             rows.append([name, "no time was left"])
             continue
         fits = next(fits for fits in run.members if name.startswith(fits.prefix))
-        score = Errors(facts["validation"], {}, {}).score(fits.expected)
         own = {label: x for label, (x, _) in facts["validation"]["all"].items()}
         rows.append(
             [
                 name,
                 facts["n_parameters"],
                 *(_meV(own.get(label)) for label in LABELS),
-                f"{score:.4g}",
+                f"{score(facts['validation'], fits.expected):.4g}",
                 f"{facts['seconds']:.1f}",
             ]
         )

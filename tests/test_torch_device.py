@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import torchml_core as tm
-from torchml_core.portable.device import VARIABLE, execution_device
+from torchml_core.torch_device import VARIABLE, execution_device
 
 
 def test_argument_then_environment_then_processor(monkeypatch):
