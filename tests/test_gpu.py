@@ -5,6 +5,7 @@ right; those for a GPU are marked ``gpu``. ``make test-gpu`` runs them.
 """
 
 import copy
+import json
 import warnings
 
 import numpy as np
@@ -177,6 +178,37 @@ def test_trainer_follows_its_network(dtype, device, tmp_path):
         energy = trainer.save(tmp_path / str(k)).evaluate(frames[0]).energy
         found.append([*(epoch.loss for epoch in trainer.history), energy])
     np.testing.assert_allclose(found[1], found[0], rtol=10 * TOLERANCES[dtype])
+
+
+@pytest.mark.slow
+def test_the_command_trains_on_a_device(device, tmp_path):
+    """The same network as on the processor, which is stored for the processor."""
+    from ase.io import write
+    from small_runs import CONFIG
+
+    from torchml_core.training.run import train
+    from torchml_core.training.run.screen import Screen
+    from torchml_core.training.run.settings import read_settings
+
+    model = tm.PortableModel.load("examples/models/StillingerWeber_Si")
+    frames = [rattled_silicon(1, seed=k) for k in range(12)]
+    for frame in frames:
+        p = model.evaluate(frame).fold()
+        frame.calc = SinglePointCalculator(frame, energy=p.energy, forces=p.forces)
+    write(tmp_path / "silicon.extxyz", frames)
+    losses = []
+    for place in ("cpu", device):
+        path, output = tmp_path / "config.yaml", f"on_{len(losses)}"
+        path.write_text(CONFIG.replace("output: out", f"output: {output}") + f"device: {place}\n")
+        train(read_settings(path), screen=Screen(quiet=True))
+        with open(tmp_path / output / "run" / "run.json") as file:
+            state = json.load(file)
+        assert torch.device(state["device"]).type == place
+        losses.append([epoch["loss"] for epoch in state["stages"]["network"]["history"]])
+        assert np.isfinite(
+            tm.PortableModel.load(tmp_path / output / "model").evaluate(frames[0]).energy
+        )
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-6)
 
 
 # --- the KIM driver ------------------------------------------------------------------------------

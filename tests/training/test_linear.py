@@ -180,6 +180,23 @@ def test_a_kind_that_is_fitted_well_has_no_more_weight_for_it(truth):
     assert sizes["forces", "still"] > 0.5
 
 
+def test_errors_are_not_expected_from_an_overfitted_model():
+    """241 coefficients for 8 structures: with the least ridge, forces of others are off by 281.
+
+    They hardly counted then, so that a model with products was worse than one without.
+    """
+    model = tm.PortableModel.load("examples/models/StillingerWeber_Si")
+    data = Dataset.from_atoms([labeled(model, a) for a in structures(8, ("Si",))])
+    d = tm.SOAP(["Si"], 4.0, 4, 2)
+    linear = fit_linear(d, data, validation=0.25)
+    products = fit_linear(d, data, degree=2, components=20, validation=0.25)
+    forces = np.concatenate([example.forces.ravel() for example in data])
+    assert products.expected_errors["forces"][""] < 0.5 * np.sqrt(np.mean(forces**2))
+    found, known = (fit.errors["validation"]["all"] for fit in (products, linear))
+    assert found["forces"] < known["forces"]
+    assert found["energy"] < known["energy"]
+
+
 def test_uncertainties_are_larger_for_other_environments(truth):
     model, _ = truth
     random = np.random.default_rng(0)
@@ -398,7 +415,7 @@ def test_coefficients_count_by_the_spread_of_values_if_that_is_better():
     d = tm.SOAP(["Si"], 4.0, 4, 2)
     model = tm.PortableModel.load("examples/models/StillingerWeber_Si")
     data = Dataset.from_atoms([labeled(model, a) for a in structures(12, ("Si",))])
-    problem = LeastSquares(d, data, 2, 6, 0.25, None, 0, 1)
+    problem = LeastSquares(d, data, 2, 10, 0.4, None, 0, 1)
     coefficients, _, sizes = problem.solve(None, None)
     assert problem.coefficient_sizes is not None
     weights = problem._weights(problem.held_out, sizes)

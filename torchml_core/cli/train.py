@@ -11,6 +11,7 @@ import click
 @click.option(
     "--threads", type=click.IntRange(min=1), help="[default: as many as useful, up to all cores]"
 )
+@click.option("--device", help="For networks: cpu, cuda, cuda:1, or auto. [default: cpu]")
 @click.option("--resume", is_flag=True, help="Go on with a run that has been interrupted.")
 @click.option(
     "--print-config",

@@ -16,7 +16,7 @@ import torch
 from torchml_core import checks
 from torchml_core.dataset.example import NAMES
 from torchml_core.errors import ModelWarning
-from torchml_core.training.least_squares import FIRST_RIDGE, LeastSquares
+from torchml_core.training.least_squares import LeastSquares
 
 if TYPE_CHECKING:
     from typing import Any
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 ATOMS_FITTED = 20_000
 OF_EACH_KIND = 4  # structures at least, however large they are
 HELD_OUT = 0.25
-# Far above what least squares need where they have enough rows for each coefficient.
-RIDGE, ENOUGH = 1e-9, 10
 # In Å: energies that differ, per atom, by more than the error of forces times this length
 # contradict the forces, since atoms are displaced by much less.
 LENGTH = 3.0
@@ -109,8 +107,7 @@ def find_expected_errors(
         For each kind whose energies contradict the forces.
     """
     problem = LeastSquares(descriptor, _part(data, seed), 1, None, HELD_OUT, None, seed, n_threads)
-    few = sum(group.n_rows for group in problem.fitted.values()) < ENOUGH * problem.features.n
-    own = problem.errors_by_kind(problem.errors_expected(RIDGE if few else FIRST_RIDGE))
+    own = problem.errors_by_kind(problem.errors_expected())
     counts = {
         label: {kind: _count(label, kind, data) for kind in kinds} for label, kinds in own.items()
     }

@@ -152,6 +152,21 @@ def test_a_resumed_run_must_be_the_same(config, tmp_path, silicon):
         fit(path, resume=True)
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_a_device_that_is_not_there(config, tmp_path):
+    path = config(CONFIG.replace("epochs: 4", "use: false") + "device: cuda:1\n")
+    with pytest.raises(InputError, match="device = 'cuda:1' cannot be used here"):
+        fit(path)
+    assert not (tmp_path / "out").exists()
+    path.write_text(path.read_text().replace("cuda:1", "auto"))
+    fit(path)
+    there = tmp_path / "out" / "run" / "run.json"
+    assert json.loads(there.read_text())["device"] == "cpu"
+    there.write_text(there.read_text().replace('"device": "cpu"', '"device": "cuda"'))
+    with pytest.raises(InputError, match="the run was on cuda; the same device, or another"):
+        fit(path, resume=True)
+
+
 def test_a_folder_with_other_files_is_not_touched(config, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").write_text("")

@@ -55,6 +55,8 @@ def test_times(value, expected):
         ("network:\n  hidden: 3", "config.yaml:4: network.hidden = 3: a list is needed"),
         ("network:\n  hidden: [3,\n   0]", r"yaml:5: network.hidden.1 = 0: a number of at least 1"),
         ("network: 3", "config.yaml:3: network = 3: a section with keys is needed"),
+        ("device: gpu", "config.yaml:3: device = 'gpu': one of auto, cpu, cuda, or a numbered one"),
+        ("device: 0", "device = 0: one of auto, cpu, cuda, or a numbered one such as cuda:1, is"),
         ("network: {use: 1}", "network.use = 1: true or false is needed"),
         ("network: {learning_rate: fast}", "network.learning_rate = 'fast': a number is needed"),
         ("network: {learning_rate: .inf}", "network.learning_rate = inf: a finite number is"),

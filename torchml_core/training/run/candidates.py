@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,7 +48,7 @@ def network(settings, descriptor, base, seed) -> WithLinear:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         networks = ElementNetworks(descriptor, own.hidden, own.activation)
-    return WithLinear(base, networks)
+    return WithLinear(copy.deepcopy(base), networks)  # which may move to another device
 
 
 def write_model(folder: Any, module, descriptor, species, **card) -> PortableModel:

@@ -193,7 +193,7 @@ class Fits:
 
     def _train(self, module, checkpoint, limit, improved):
         run, own = self.run, self.run.settings.network
-        watch = _Watch(self, module, limit, own.epochs, improved)
+        watch = _Watch(self, module.to(run.device), limit, own.epochs, improved)
         trainer = Trainer(
             run.descriptor,
             module,
@@ -216,6 +216,8 @@ class Fits:
             except KeyboardInterrupt:
                 watch.offer()
                 raise
+            finally:
+                module.cpu()
 
     def offer(self, module):
         """Take a network in the middle of its training for a candidate; True if it is the best."""
@@ -271,7 +273,7 @@ class _Watch:
         """Publish the best weights since the last time, if they are the best model so far."""
         if self._weights is None:
             return
-        module = copy.deepcopy(self._module)
+        module = copy.deepcopy(self._module).cpu()
         module.load_state_dict(self._weights)
         self._weights = None
         if self._fits.offer(module.eval()):

@@ -12,6 +12,7 @@ from torchml_core.training.run import recipe, report
 from torchml_core.training.run.candidates import Mean, write_model
 from torchml_core.training.run.check import check
 from torchml_core.training.run.descriptor import descriptor_of
+from torchml_core.training.run.device import device_of
 from torchml_core.training.run.errors import contradicting, errors_of
 from torchml_core.training.run.fits import Fits
 from torchml_core.training.run.folder import RunFolder, digest
@@ -79,15 +80,21 @@ class Run:
     settings : Settings
     descriptor : Descriptor
     species : tuple of str
+    device : torch.device
+        Of networks, while they are trained.
     """
 
     def __init__(self, settings, resume, screen, began=None):
         self.began = time.monotonic() if began is None else began
         self.seconds_per_atom = 0.0  # of predictions of energies and forces
         self.settings, self.screen, self.n_threads = settings, screen, settings.threads
+        if not resume:  # before there is a folder
+            device_of(settings.device)
         digests = {path: digest(settings.path(path)) for path in paths_of(settings)}
         self.folder = RunFolder(settings.path(settings.output), settings, digests, resume)
         self.began -= self.folder.state["seconds"]  # of earlier processes
+        self.device = device_of(settings.device, self.folder.state.get("device"))
+        self.folder.state["device"] = str(self.device)
         self.structures = [read_all(settings, member) for member in range(settings.members)]
         first = self.structures[0]
         self._tell(first)

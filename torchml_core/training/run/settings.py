@@ -50,6 +50,12 @@ def _part(value):
     return _file_list(value)
 
 
+def _device(value):
+    if not isinstance(value, str) or not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value, re.ASCII):
+        raise ValueError("one of auto, cpu, cuda, or a numbered one such as cuda:1,")
+    return value
+
+
 def _descriptor(value):
     if value is None or isinstance(value, str):
         return value
@@ -131,6 +137,7 @@ class Settings(_Strict):
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
     time_limit: Annotated[float, BeforeValidator(seconds)] = 300.0
     threads: Annotated[int, Field(ge=1)] | None = None
+    device: Annotated[str, Checked(_device)] = "cpu"
     _folder: Path = Path()
 
     def path(self, text: str) -> Path:
