@@ -11,7 +11,7 @@ import torch
 from training_sets import descriptor, silicon
 
 import torchml_core as tm
-from torchml_core.training import Trainer, epochs
+from torchml_core.training import Trainer, deadline, epochs
 from torchml_core.training import trainer as trainer_module
 
 PATHS = [str(path) for path in Path(__file__).parents[:2]]
@@ -164,10 +164,10 @@ def test_a_time_limit_fixes_the_number_of_epochs(tmp_path, monkeypatch):
             cls.now += 1.0
             return cls.now
 
-    monkeypatch.setattr(epochs, "time", Clock)
-    monkeypatch.setattr(trainer_module, "time", Clock)
+    for module in (deadline, epochs, trainer_module):
+        monkeypatch.setattr(module, "time", Clock)
     first = trainer(schedule=lambda progress: 1.0 - progress / 2)
-    first.fit(data, epochs=1000, time_limit=50.0, checkpoint=path)
+    first.fit(data, epochs=1000, time_limit=100.0, checkpoint=path)
     number = len(first.history)
     assert 5 < number < 20
     # the last step but one of the schedule: as many epochs as there were
@@ -180,7 +180,7 @@ def test_a_time_limit_fixes_the_number_of_epochs(tmp_path, monkeypatch):
         data,
         path,
         epochs=1000,
-        time_limit=50.0,
+        time_limit=100.0,
     )
     assert torch.equal(result(pieces)[0], result(first)[0])
     with pytest.raises(tm.InputError, match="time_limit = 0"):

@@ -1,5 +1,8 @@
 """Levenberg-Marquardt, the Kalman filter and Muon, against dense algebra in numpy."""
 
+import itertools
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -9,10 +12,13 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 import torchml_core as tm
 from torchml_core.dataset import Dataset
-from torchml_core.training import KalmanFilter, LevenbergMarquardt, Trainer
+from torchml_core.training import KalmanFilter, LevenbergMarquardt, Trainer, deadline, epochs
+from torchml_core.training import trainer as trainer_module
+from torchml_core.training.expected_errors import ExpectedErrors, errors_by_kind
 from torchml_core.training.losses import Totals
 from torchml_core.training.second_order import jacobians
 from torchml_core.training.second_order.rows import Rows
+from torchml_core.training.steps import evaluated_totals
 
 SPECIES = ("C", "Si")
 ALIKE = {"energy": 0.5, "forces": 2.0, "stress": 0.1}
@@ -231,6 +237,58 @@ def test_optimizers_learn_and_go_on(data, optimizer, tmp_path, monkeypatch):
     rest = make()
     rest.fit(data, validation=0, epochs=5, checkpoint=tmp_path / "x")
     assert np.array_equal(flat(whole.network), flat(rest.network))
+
+
+def slow_clock(monkeypatch):
+    """A clock of trainings that goes on by a second whenever it is read."""
+    seconds = itertools.count()
+    for module in (deadline, epochs, trainer_module):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: float(next(seconds))))
+
+
+def test_a_limit_ends_an_epoch_in_the_middle(data, monkeypatch, tmp_path):
+    """The weights are then as good as at its start, or better; and the state is an end."""
+    slow_clock(monkeypatch)
+    held_out, path = data.select([0, 2]), tmp_path / "x"
+
+    def loss_of(made):
+        made._loss.expected = ExpectedErrors(errors_by_kind(ALIKE, data))
+        batches = held_out.batches(descriptor(), 2)
+        return evaluated_totals(made.model, batches, made._loss).loss()
+
+    def fit(optimizer, limit, **more):
+        torch.manual_seed(1)
+        net = tm.nn.ElementNetworks(descriptor(), hidden=(4,))
+        made = trainer(net, optimizer, batch_size=1, reference_energies={"C": 0.0, "Si": 0.0})
+        before = loss_of(made)
+        made.fit(data, validation=held_out, epochs=4, time_limit=limit, **more)
+        return made, before
+
+    for optimizer in (KalmanFilter(), "adam"):
+        made, before = fit(optimizer, 8.0)
+        assert [epoch.number for epoch in made.history] == [1]
+        assert loss_of(made) <= before
+    for limit in (5.0, 7.0):  # in the sums, and before a step has been tried
+        with pytest.warns(tm.ModelWarning, match="not even the first epoch ends in that time"):
+            made, before = fit(LevenbergMarquardt(), limit, checkpoint=path)
+        assert made.history == []
+        assert loss_of(made) == before
+        path.unlink()
+    made, before = fit(LevenbergMarquardt(), 40.0, checkpoint=path)
+    assert len(made.history) >= 1
+    again, _ = fit(LevenbergMarquardt(), 40.0, checkpoint=path)  # it has ended
+    assert np.array_equal(flat(made.network), flat(again.network))
+    assert again.history == made.history
+
+
+def test_worse_weights_of_a_part_of_an_epoch_are_not_kept(data, monkeypatch):
+    """After one step with a learning rate that is far too large."""
+    slow_clock(monkeypatch)
+    made = trainer(network(), torch.optim.SGD, batch_size=1, learning_rate=3.0)
+    before = flat(made.network)
+    made.fit(data, validation=data, epochs=4, time_limit=6.0)
+    assert len(made.history) == 1
+    assert np.array_equal(flat(made.network), before)
 
 
 def test_what_is_refused(data):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
+from torchml_core.training.deadline import Deadline
 from torchml_core.training.steps import Best, evaluated_totals
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 TIMED = 3  # epochs at most, before the number of all of them is fixed
 TIMED_SECONDS = 2.0
 SPARE = 0.05  # of a time limit, for epochs that take longer than the first ones
-OVERDUE = 1.25  # of a time limit, after which a training ends before its last epoch
+OVERDUE = 1.1  # of a time limit, after which a training ends before its last epoch
 
 
 class Epoch(NamedTuple):
@@ -65,7 +66,8 @@ class Epochs:
         Epochs.
     time_limit : float or None
         In seconds since ``began``. The number of epochs is fixed after the first ones have been
-        timed; it then no longer depends on the time.
+        timed; it then no longer depends on the time. An epoch stops in the middle only if these do
+        not end in time, or if later ones take much longer.
     began : float
         Of ``time.monotonic()``.
     """
@@ -88,10 +90,18 @@ class Epochs:
         return self._best.waited
 
     def next(self):
-        """Train for one epoch and return it."""
+        """Train for one epoch and return it; None if there was no time to change anything."""
         start, done = time.monotonic(), len(self.history)
         n_steps = (self._number or self._most) * len(self._batches)
-        totals = self._steps.epoch(self._batches, done, n_steps)
+        deadline = self._deadline()
+        before = None if done else copy.deepcopy(self._steps.averaged.state_dict())
+        totals = self._steps.epoch(self._batches, done, n_steps, deadline)
+        if deadline.stopped:
+            self.finished = True
+            if before is not None:
+                self._offer(before)
+            if totals.loss() is None:
+                return None
         evaluated = evaluated_totals(self._validated, self._held_out, self._loss)
         found = Epoch(
             done + 1,
@@ -104,8 +114,28 @@ class Epochs:
         )
         self.history.append(found)
         self._best.offer(found.validation_loss, self._steps.averaged)
-        self._look_at_the_clock()
+        if not self.finished:
+            self._look_at_the_clock()
         return found
+
+    def _deadline(self):
+        """When an epoch stops: it may take longer once the number of epochs does not depend on it.
+
+        A training that was killed and goes on then ends like one that was not.
+        """
+        if self._limit is None:
+            return Deadline()
+        factor = 1.0 if self._number is None else OVERDUE
+        return Deadline(self._began + factor * self._limit - self._before)
+
+    def _offer(self, weights):
+        """Let the best weights be these, those at the start, unless others are better."""
+        network = self._steps.averaged
+        now = copy.deepcopy(network.state_dict())
+        network.load_state_dict(weights)
+        evaluated = evaluated_totals(self._validated, self._held_out, self._loss)
+        self._best.offer(evaluated.loss(), network)
+        network.load_state_dict(now)
 
     def end(self):
         """Give the network its best weights."""

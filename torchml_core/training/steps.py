@@ -54,11 +54,16 @@ class Steps:
     def rate(self):
         return float(self._optimizer.param_groups[0]["lr"])
 
-    def epoch(self, batches, number, n_steps):
-        """Take a step for each batch of an epoch; return the Totals of these."""
+    def epoch(self, batches, number, n_steps, deadline):
+        """Take a step for each batch of an epoch; return the Totals of these.
+
+        Where the deadline has passed, they are those of the first batches.
+        """
         totals, first = Totals(self._loss), number * len(batches)
         self._model.train()
         for k, batch in enumerate(batches.of_epoch(number)):
+            if deadline.passed():
+                break
             self._at((first + k) / n_steps)
             loss = totals.add(results(self._model, batch, self._loss), batch)
             if loss is not None:  # it is None if no structure of the batch has a label

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import time
+import warnings
 from typing import TYPE_CHECKING
 
 import torch
 
 from torchml_core import checks
 from torchml_core.dataset import Dataset
-from torchml_core.errors import InputError
+from torchml_core.errors import InputError, ModelWarning
 from torchml_core.nn import DescriptorModel, ElementNetworks, ElementPolynomials, WithLinear
 from torchml_core.nn.compiled import uncompiled
 from torchml_core.nn.element_networks import SCALINGS
@@ -250,17 +251,21 @@ class Trainer:
         epochs : int
         time_limit : float, optional
             In seconds. After the first epochs, whose time is taken, the number of epochs that fit
-            into the limit is fixed, at most ``epochs``; only if later ones take much longer,
-            training ends after 1.25 times the limit.
+            into the limit is fixed, at most ``epochs``. If not even these end in time, the epoch
+            stops in the middle at the limit, and if later ones take much longer, at 1.1 times the
+            limit. The last Epoch is then that of its first batches, and the better ones of the
+            weights before it and after it are kept; LevenbergMarquardt keeps those before it.
         checkpoint : path-like, optional
             A file where the state of the training is kept: it is replaced in one step after epochs,
             at most every three seconds, and at the end. If the file is there, training goes on from
-            it, and ends with the same weights as if it had not been interrupted. If that training
-            has ended, its result is returned.
+            it, and ends with the same weights as if it had not been interrupted, unless an epoch
+            stops in the middle because of the time limit. If that training has ended, its result is
+            returned.
 
         Returns
         -------
         list of Epoch
+            Empty if the time limit was too short for anything.
 
         Raises
         ------
@@ -271,6 +276,11 @@ class Trainer:
             If the checkpoint is not a whole one.
         ModelError
             If the loss is not finite any more.
+
+        Warns
+        -----
+        ModelWarning
+            If the time limit was too short for anything: the network is as it was.
         """
         began = time.monotonic()
         epochs = checks.whole("epochs", epochs, 1)
@@ -295,12 +305,21 @@ class Trainer:
             self.history = running.history
             while not running.finished:
                 epoch = running.next()
-                stops = [callback(self, epoch) is True for callback in self._callbacks]
+                told = self._callbacks if epoch is not None else ()
+                stops = [callback(self, epoch) is True for callback in told]
                 waited = self._patience is not None and running.waited >= self._patience
                 running.finished = running.finished or waited or any(stops)
                 if file is not None:
                     file.write(self._state(running), at_once=running.finished)
             running.end()
+        if not self.history:
+            warnings.warn(
+                f"time_limit = {time_limit:g}: not even the first epoch ends in that time, so the"
+                " network is as it was; a longer one, fewer structures, or an optimizer of first"
+                " order is needed",
+                ModelWarning,
+                stacklevel=2,
+            )
         return self.history
 
     def errors(self, data: Dataset) -> dict[str, float]:

@@ -17,7 +17,6 @@ LEAST_TIME = 3.0  # seconds, for which a network is worth a try
 LEAST_EPOCHS = 10
 EPOCH = 3.0  # of the time of predictions for the same structures
 UNFINISHED = "unfinished network"
-OVERDUE = 1.05  # of the time for a network, where other processes slow it down
 MANY_EPOCHS = 100_000
 # A network must have a lower score than a linear model by this factor: its best epoch was chosen
 # by the validation structures, to which a linear model is still fitted, once all is decided.
@@ -167,6 +166,10 @@ class Fits:
                 run.finish_stage(key, {"skipped": True})
                 return
             self._train(module, checkpoint, limit, improved)
+            if not self.history:
+                run.screen.say("network: there was no time for an epoch; the linear model stays")
+                run.finish_stage(key, {"skipped": True})
+                return
             n = sum(p.numel() for p in module.network.parameters())
             facts = {
                 "n_parameters": n,
@@ -267,7 +270,6 @@ class _Watch:
         if now - self._last > PUBLISHED_EVERY:
             self._last = now
             self.offer()
-        return self._limit is not None and now - self._began > OVERDUE * self._limit
 
     def offer(self):
         """Publish the best weights since the last time, if they are the best model so far."""

@@ -79,10 +79,12 @@ class _Steps(SecondOrderSteps):
         super().__init__(settings, model, loss, settings.forgetting)
         self._covariance = settings.covariance * torch.eye(self._rows.n, dtype=torch.float64)
 
-    def epoch(self, batches, number, n_steps):
-        """Update once for each batch; return Totals."""
+    def epoch(self, batches, number, n_steps, deadline):
+        """Update once for each batch, until the deadline; return Totals."""
         totals = self._totals()
         for batch in batches.of_epoch(number):
+            if deadline.passed():
+                break
             self._update(batch, totals)
             self._finite(totals)
         return totals

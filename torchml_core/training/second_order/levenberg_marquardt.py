@@ -69,35 +69,48 @@ class _Steps(SecondOrderSteps):
     def __init__(self, settings, model, loss):
         super().__init__(settings, model, loss, settings.damping)
 
-    def epoch(self, batches, number, n_steps):
-        """Take one step for all batches; return Totals of the weights before it."""
+    def epoch(self, batches, number, n_steps, deadline):
+        """Take one step for all batches; return Totals of the weights before it.
+
+        A part of the batches is of no use: where the time is not enough for all, or no step is
+        found before the deadline, the weights stay as they are, and Totals are empty.
+        """
         rows, totals = self._rows, self._totals()
         matrix = torch.zeros(rows.n, rows.n, dtype=torch.float64)
         right = torch.zeros(rows.n, dtype=torch.float64)
         numbers = _numbers(batches, self._loss)
-        for batch in batches.of_epoch(number):
+        for k, batch in enumerate(batches.of_epoch(number)):
+            if deadline.out_of_reach(k / len(batches)):
+                return self._totals()
             for own, residuals in rows.of_batch(batch, totals, numbers):
                 matrix.addmm_(own.T, own)
                 right += own.T @ residuals
-        self._take(matrix, right, self._finite(totals), batches)
-        return totals
+        taken = self._take(matrix, right, self._finite(totals), batches, deadline)
+        return totals if taken else self._totals()
 
-    def _take(self, matrix, right, loss, batches):
+    def _take(self, matrix, right, loss, batches, deadline):
+        """Look for a step with a lower loss; False if the deadline has passed before."""
         start = self._rows.get()
         diagonal = matrix.diagonal().clone()
         scale = torch.where(diagonal > 0, diagonal, 1.0).rsqrt()
         matrix *= scale[:, None] * scale
         unit = torch.eye(len(matrix), dtype=torch.float64)
         for _ in range(TRIED):
+            if deadline.passed():
+                break
             factor, failed = torch.linalg.cholesky_ex(matrix + self.rate * unit)
             if not failed:
                 step = torch.cholesky_solve((scale * right)[:, None], factor)[:, 0] * scale
                 self._rows.set(start - step)
                 if self._rows.loss(batches) < loss:
                     self.rate = max(self.rate / self._settings.decrease, SMALLEST)
-                    return
+                    return True
             self.rate = min(self.rate * self._settings.increase, LARGEST)
+        else:
+            self._rows.set(start)
+            return True  # there is none; the next epoch begins with a larger damping
         self._rows.set(start)
+        return False
 
 
 def _numbers(batches, loss):

@@ -33,8 +33,11 @@ class SecondOrderSteps:
         self._rows = Rows(model, loss, self.N_MATRICES)
         self.averaged = model.network
 
-    def epoch(self, batches, number, n_steps):
-        """Change the weights with all batches; return the Totals of the epoch."""
+    def epoch(self, batches, number, n_steps, deadline):
+        """Change the weights with all batches; return the Totals of the epoch.
+
+        Where the deadline passes meanwhile, they are those of the batches that changed the weights.
+        """
         raise NotImplementedError(f"{type(self).__name__} does not define epoch")
 
     def _totals(self):
