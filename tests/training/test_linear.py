@@ -235,10 +235,20 @@ def test_a_descriptor_without_species(truth, tmp_path):
 def test_warnings_of_what_the_data_lack(truth):
     far = Atoms("SiC", positions=[[0, 0, 0], [9, 0, 0]])
     apart = Dataset.from_atoms([labeled(truth[0], a) for a in (far, *structures(6, ["Si"]))])
-    with pytest.warns(ModelWarning, match="no neighbors within its cutoff: C-Si, C-C; the model"):
+    with pytest.warns(ModelWarning, match="no neighbors within its cutoff: Si-C, C-C; the model"):
         fit_linear(descriptor(), apart)
     with pytest.warns(ModelWarning, match="no structures with C; the model"):
         fit_linear(descriptor(), apart.select(range(1, 7)))
+
+
+def test_a_warning_of_pairs_in_few_structures(truth):
+    """Of those that are fitted, in less than ten and in less than half of all."""
+    many = [labeled(truth[0], a) for a in structures(9, ["Si"])]
+    few = [labeled(truth[0], a) for a in structures(2)]
+    with pytest.warns(ModelWarning, match=r"few structures with neighbors Si-C \(2\), C-C \(2\)"):
+        fit_linear(descriptor(), Dataset.from_atoms([*many, *few]), validation=0, ridge=1e-9)
+    half = Dataset.from_atoms([*many[:2], *few])  # a warning would be an error
+    fit_linear(descriptor(), half, validation=0, ridge=1e-9)
 
 
 def test_the_largest_ridge_that_is_about_as_good_if_features_are_never_seen():
@@ -267,6 +277,7 @@ def test_the_largest_ridge_that_is_about_as_good_if_features_are_never_seen():
     assert seen(losses | {(True, 1e-8): 1.1}) == (False, 1e-9)
 
 
+@pytest.mark.filterwarnings("ignore:the data have only a few structures with neighbors")
 def test_forces_are_sane_among_elements_that_the_data_do_not_have_together():
     """Cells of two elements are fitted; with the least ridge, forces are 500 eV/Å among four."""
     model = tm.PortableModel.load("examples/models/StillingerWeber_Si")

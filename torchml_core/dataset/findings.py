@@ -55,7 +55,8 @@ def look_at(data: Dataset, *, n_threads: int | None = None) -> list[Finding]:
         - ``"close atoms"``: atoms closer than 0.55 times the sum of their covalent radii;
         - ``"fragments"``: parts of a structure that are so far away from each other that a model
           does not see one from the other;
-        - ``"rare elements"``: elements with few atoms, or pairs of them that are never neighbors;
+        - ``"rare elements"``: elements with few atoms, or pairs of them that are neighbors in no
+          structure or only a few;
         - ``"duplicates"``: the same structure several times, also moved, rotated, or with its atoms
           in another order;
         - ``"contradictions"``: duplicates with different labels;

@@ -10,6 +10,7 @@ from torchml_core import checks
 from torchml_core.available_memory import available_memory
 from torchml_core.dataset import Dataset
 from torchml_core.dataset.example import NAMES
+from torchml_core.dataset.occurrences import FEW, Occurrences
 from torchml_core.descriptors.base import Descriptor
 from torchml_core.errors import InputError, ModelWarning
 from torchml_core.portable.training_range import Ranges
@@ -74,7 +75,7 @@ class LeastSquares:
         self._apart = _kinds_apart(fitted, held_out, self.features.n)
         self.coefficient_sizes = None  # see System; found with the ridge
         self.fitted, self.held_out = {}, {}
-        self.ranges, self._pairs = Ranges(descriptor, self.species), set()
+        self.ranges, self._occurrences = Ranges(descriptor, self.species), Occurrences(self.species)
         self._seen, self._n_seen = np.zeros(self.features.n), 0  # in how many fitted structures
         for dataset, groups in ((fitted, self.fitted), (held_out, self.held_out)):
             for k in range(len(dataset)):
@@ -90,10 +91,7 @@ class LeastSquares:
         values = descriptor.compute(c, n_threads=n_threads)
         if is_fitted:
             self.ranges.add(c, values)
-            codes = c.codes(self.species)
-            n = len(self.species)
-            pairs = np.unique(codes[c.pair_centers()] * n + codes[c.neighbors])
-            self._pairs.update(divmod(int(pair), n) for pair in pairs)
+            self._occurrences.add(c)
         wanted = {name: getattr(example, name) is not None for name in NAMES}
         if not any(wanted.values()) or example.weight == 0:
             return
@@ -325,23 +323,20 @@ class LeastSquares:
         }
 
     def warn_of_gaps(self):
-        """Warn of elements that do not occur, and of pairs that are never neighbors."""
-        there = [s for s, n in zip(self.species, self.ranges.counts, strict=True) if n]
-        absent = [s for s in self.species if s not in there]
-        known = {frozenset((self.species[i], self.species[j])) for i, j in self._pairs}
-        pairs = [
-            f"{a}-{b}"
-            for i, a in enumerate(there)
-            for b in there[: i + 1]
-            if frozenset((a, b)) not in known
-        ]
-        for what, names in (("structures with", absent), ("neighbors within its cutoff:", pairs)):
+        """Warn of elements that do not occur, and of pairs that are neighbors nowhere or hardly."""
+        seen, nothing = self._occurrences, "the model knows nothing of them"
+        uncertain = (
+            f"energies of others with them may be far off: {FEW} structures of each, or more, are"
+            " needed"
+        )
+        for what, names, so in (
+            ("no structures with", seen.absent(), nothing),
+            ("no neighbors within its cutoff:", seen.absent_pairs(), nothing),
+            ("only a few structures with neighbors", seen.few_pairs(), uncertain),
+        ):
             if names:
-                warnings.warn(
-                    f"the data have no {what} {', '.join(names)}; the model knows nothing of them",
-                    ModelWarning,
-                    stacklevel=3,
-                )
+                text = f"the data have {what} {', '.join(names)}; {so}"
+                warnings.warn(text, ModelWarning, stacklevel=3)
 
 
 def _check_species(species, data):

@@ -97,7 +97,8 @@ def fit_linear(
     -----
     ModelWarning
         If elements of the descriptor do not occur in the data, or pairs of elements are never
-        within its cutoff: the model then knows nothing about them.
+        within its cutoff: the model then knows nothing about them. If pairs are in less than ten
+        of the fitted structures, and in less than half of them.
 
     Notes
     -----

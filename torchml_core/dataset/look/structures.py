@@ -8,6 +8,7 @@ import numpy as np
 from ase.data import atomic_numbers, covalent_radii
 
 from torchml_core.dataset.findings import Finding
+from torchml_core.dataset.occurrences import FEW, Occurrences
 
 CLOSE = 0.55  # of the sum of covalent radii
 FEW_ATOMS = 10
@@ -40,7 +41,7 @@ class Distances:
         self._least = CLOSE * (radii[:, None] + radii)
         self._close, self._smallest, self._apart = [], (np.inf, ""), []
         self._atoms = np.zeros(len(species), dtype=int)
-        self._pairs = np.zeros((len(species), len(species)), dtype=bool)
+        self._occurrences = Occurrences(species)
 
     def add(self, labels, c, sizes):
         """Look at structures.
@@ -58,7 +59,7 @@ class Distances:
         a, b = codes[c.centers][rows], codes[c.neighbors]
         structure = np.repeat(np.arange(len(sizes)), sizes)
         self._atoms += np.bincount(codes[c.centers], minlength=n)
-        self._pairs |= np.bincount(a * n + b, minlength=n * n).reshape(n, n) > 0
+        self._occurrences.add(c, sizes)
         vectors = c.positions[c.neighbors] - c.positions[c.centers][rows]
         squares = np.einsum("ij,ij->i", vectors, vectors)
         close = np.flatnonzero(squares < self._least[a, b] ** 2)
@@ -94,11 +95,8 @@ class Distances:
             for s, n in zip(self._species, self._atoms, strict=True)
             if n < FEW_ATOMS and len(self._species) > 1
         ]
-        pairs = [
-            f"{self._species[i]}-{self._species[j]}"
-            for i, j in itertools.combinations_with_replacement(range(len(self._species)), 2)
-            if not (self._pairs[i, j] or self._pairs[j, i])
-        ]
+        seen = self._occurrences
+        absent, few_pairs = seen.absent_pairs(), seen.few_pairs()
         found = []
         if few:
             text = (
@@ -106,9 +104,16 @@ class Distances:
                 " structures, or leave these out"
             )
             found.append(Finding("rare elements", text))
-        if pairs:
+        if few_pairs:
             text = (
-                f"no neighbors {', '.join(pairs)} within {self._cutoff:g} Å; models know nothing"
+                f"only a few structures with neighbors {', '.join(few_pairs)} within"
+                f" {self._cutoff:g} Å; energies of others with them may be far off: {FEW} of each,"
+                " or more, are needed"
+            )
+            found.append(Finding("rare elements", text))
+        if absent:
+            text = (
+                f"no neighbors {', '.join(absent)} within {self._cutoff:g} Å; models know nothing"
                 " about them: add structures if they will occur"
             )
             found.append(Finding("rare elements", text))
