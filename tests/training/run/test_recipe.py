@@ -18,14 +18,19 @@ def data(silicon):
 def costs(monkeypatch):
     """Rows take a second for 10 coefficients, their solution a second for 100."""
 
-    def cost(descriptor, data, degree, components, n_threads, flops):
+    measured = []
+
+    def cost(descriptor, data, degree, components, n_threads, flops, sample_seconds):
         n = components or 0
+        measured.append(n)
         size = 1 + descriptor.width + n * (n + 1) // 2
         return speed.Cost(size / 10, size / 100)
 
     monkeypatch.setattr(recipe, "fit_cost", cost)
     monkeypatch.setattr(recipe, "flops", lambda: 1e9)
+    monkeypatch.setattr(recipe, "solution_seconds", lambda n, flops: n / 100)
     monkeypatch.setattr(recipe, "ROWS_PER_COEFFICIENT", 1)
+    return measured
 
 
 @pytest.mark.parametrize(
@@ -39,8 +44,12 @@ def test_what_there_is_time_for(data, costs, seconds, fraction, components):
     assert (d.width, first.degree, second.degree, network.degree) == (30, 1, 2, 0)
     found = recipe.plan(first, settings, d, data, seconds, 1)
     assert found == (pytest.approx(fraction, abs=1e-3), None, False)
+    costs.clear()
     found = recipe.plan(second, settings, d, data, seconds, 1)
     assert (found.components, found.skipped) == (components, components is None)
+    assert len(costs) <= 3  # of five numbers of components; each one takes a while
+    assert bool(costs) == (seconds > 2)  # nothing is measured where time is over
+    assert recipe.least_seconds(first, d, data, seconds, 1) == pytest.approx(0.31 + 3.1 / 2)
     assert recipe.is_too_wide(d, data, seconds, 1) == (seconds < 3.72)
 
 

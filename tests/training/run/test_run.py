@@ -200,6 +200,17 @@ def test_the_default_descriptor_and_recipe(config, tmp_path):
     assert list(stages)[-1] == "network"
 
 
+def test_a_limit_that_is_too_short_is_said_at_once(config, capsys):
+    settings = read_settings(config(CONFIG.replace(", epochs: 4", "")), time_limit=0.01)
+    train(settings, screen=Screen())
+    lines = capsys.readouterr().out.splitlines()
+    said = [k for k, line in enumerate(lines) if "time_limit = 0.01 s is too short: " in line]
+    assert len(said) == 1
+    assert " s are needed" in lines[said[0]]
+    assert said[0] < next(k for k, line in enumerate(lines) if "linear: " in line)
+    assert any("no time is left for a network" in line for line in lines)
+
+
 @pytest.mark.parametrize("name", ["descriptor.dat", "descriptor.json"])
 def test_descriptors_in_files(config, tmp_path, name):
     d = tm.SymmetryFunctions(["Si"], 3.9, [("g2", [[0.1, 0.0], [1.0, 2.3]])])

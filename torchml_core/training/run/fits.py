@@ -162,7 +162,8 @@ class Fits:
             start = time.monotonic()
             limit = None if own.epochs else deadline() - time.monotonic()
             if limit is not None and limit < self._least_time() and not checkpoint.exists():
-                run.screen.say(f"{limit:.0f} s are left, which is too little for a network")
+                left = f"{limit:.0f} s are left, too little" if limit > 0 else "no time is left"
+                run.screen.say(f"{left} for a network")
                 run.finish_stage(key, {"skipped": True})
                 return
             self._train(module, checkpoint, limit, improved)

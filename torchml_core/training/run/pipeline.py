@@ -22,6 +22,9 @@ from torchml_core.training.run.structures import paths_of, read_all
 # Of the time limit, for what comes after the last stage: the check and plots, and the errors of
 # training structures; where there is no time for all of these, the report has those of a part.
 RESERVE, RESERVE_SECONDS, EVALUATED = 0.02, 5.0, 0.05
+RESERVE_OF_SHORT = 0.2  # of a short limit, instead of RESERVE_SECONDS
+SHORT = 60.0  # seconds, of which it is told if they are not enough
+LEAST_END = 4.0  # seconds for the check, the report with its pictures, and the end of the process
 SLOWER = 1.3  # than what was measured, where other programs run
 SMALLER = {"large": ("medium", "small"), "medium": ("small",), "small": ()}
 CHECKED_ATOMS = 500  # the check takes as long as predictions for so many
@@ -68,7 +71,7 @@ def train(
     KeyboardInterrupt
         After the best model so far has been put into the folder.
     """
-    return Run(settings, resume, screen or Screen(), began).finish()
+    return Run(settings, resume, screen or Screen(began=began), began).finish()
 
 
 class Run:
@@ -104,6 +107,7 @@ class Run:
         self.descriptor = self._descriptor(first.train)
         self.species = tuple(self.descriptor.species) or first.species
         screen.say(f"descriptor: {self.descriptor!r}")
+        self._tell_if_too_short()
         self.members: list[Fits] = []
         self._card = None
 
@@ -158,6 +162,24 @@ class Run:
             self.folder.save_state()
         return found
 
+    def _tell_if_too_short(self):
+        """Say so at once if the limit will not be kept, and why."""
+        limit, spent = self.settings.time_limit, self.seconds()
+        if limit > SHORT or self.folder.state["stages"]:
+            return
+        first, *_ = recipe.stages(self.settings, self.descriptor)
+        left, end = limit - spent, max(self._reserve(), LEAST_END)
+        model = recipe.least_seconds(
+            first, self.descriptor, self.structures[0].train, left, self.n_threads
+        )
+        model *= self.settings.members
+        if model + end > left:
+            self.screen.say(
+                f"time_limit = {limit:g} s is too short: {spent:.1f} s went into imports, reading"
+                f" and looking at the data, a first model takes {model:.1f} s at least, its check"
+                f" and the report about {end:.0f} s; about {spent + model + end:.0f} s are needed"
+            )
+
     def took(self, seconds, data):
         """Learn how long predictions for a data set took."""
         n_atoms = max(1, sum(example.n_atoms for example in data))
@@ -179,7 +201,7 @@ class Run:
         n_atoms = CHECKED_ATOMS + sum(e.n_atoms for part in parts for e in part)
         limit = self.settings.time_limit
         seconds = SLOWER * self.seconds_per_atom * n_atoms + EVALUATED * limit
-        return seconds + RESERVE * limit + RESERVE_SECONDS
+        return seconds + RESERVE * limit + min(RESERVE_SECONDS, RESERVE_OF_SHORT * limit)
 
     def _fit_member(self, member):
         settings, n = self.settings, self.settings.members

@@ -6,16 +6,25 @@ interrupted goes on as it began.
 
 from __future__ import annotations
 
+import bisect
 from typing import NamedTuple
 
 from torchml_core.available_memory import available_memory
 from torchml_core.errors import InputError
 from torchml_core.training.least_squares import MATRICES
-from torchml_core.training.run.speed import fit_cost, flops, n_rows
+from torchml_core.training.run.speed import (
+    SAMPLE_SECONDS,
+    fit_cost,
+    flops,
+    n_rows,
+    solution_seconds,
+)
 
 COMPONENTS = (120, 100, 80, 60, 50, 40, 30, 24, 16, 12, 8)
 FEW_VALUES = 60  # of which all products are made, where degree 2 is wanted
 LINEAR_SHARE, PRODUCTS_SHARE = 0.5, 0.5  # of the time that is left when a fit begins
+SAMPLE_SHARE = 0.02  # for each measurement of the speed
+FEWEST = 10  # structures of a fit, whatever the time is
 LEAST_FRACTION = 0.5  # of the structures; rather than fewer, the descriptor is a smaller one
 # The ridge decides how many of the coefficients the data determine: in cross-validation more
 # products were a gain for acetylacetone (31 meV/Å with 12 components, 12 with 60) and for Mo (145
@@ -87,33 +96,67 @@ def plan(stage, settings, descriptor, data, seconds, n_threads) -> Plan:
     The first model must be there whatever happens: if there is no time for all structures, it is
     fitted to a part of them. Models with products follow only if there is time enough.
     """
-    speed, left = flops(), max(seconds, 0.0)
+    left = max(seconds, 0.0)
+    if stage.degree == 2 and settings.linear.degree is None and not left:
+        return Plan(skipped=True)  # nothing is measured any more
+    speed = flops()
 
     def cost(components):
-        return fit_cost(descriptor, data, stage.degree, components, n_threads, speed)
+        return _cost(descriptor, data, stage.degree, components, n_threads, speed, left)
+
+    def has_time(components):
+        solution = solution_seconds(_n(descriptor, data, components), speed)
+        most = PRODUCTS_SHARE * left
+        return solution < most and cost(components).seconds < most
 
     if stage.degree == 1 or stage.every_value or settings.linear.components is not None:
         return Plan(_fraction(cost(stage.components), left, data), stage.components)
     enough = _components_for(descriptor, data)
-    for n in enough:
-        if cost(n).seconds < PRODUCTS_SHARE * left:
-            return Plan(1.0, n)
+    # The first one that there is time for: the fewer components, the less a fit takes.
+    first = bisect.bisect_left(enough, True, key=has_time)
+    if first < len(enough):
+        return Plan(1.0, enough[first])
     if settings.linear.degree == 2:  # it is the first model
-        n = enough[-1] if enough else min(COMPONENTS[-1], descriptor.width)
+        n = enough[-1] if enough else _fewest_components(descriptor)
         return Plan(_fraction(cost(n), left, data), n)
     return Plan(skipped=True)
 
 
 def is_too_wide(descriptor, data, seconds, n_threads) -> bool:
     """Whether the time that is left is not enough for a linear model of a descriptor."""
-    own = fit_cost(descriptor, data, 1, None, n_threads, flops())
+    own = _cost(descriptor, data, 1, None, n_threads, flops(), seconds)
     return own.solution + LEAST_FRACTION * own.rows > LINEAR_SHARE * seconds
 
 
+def least_seconds(stage, descriptor, data, seconds, n_threads) -> float:
+    """Return how long the first stage takes at least, with as few structures as possible.
+
+    Parameters
+    ----------
+    seconds : float
+        That are left.
+    """
+    n = stage.components
+    if stage.degree == 2 and n is None and not stage.every_value:
+        n = _fewest_components(descriptor)
+    own = _cost(descriptor, data, stage.degree, n, n_threads, flops(), seconds)
+    return own.solution + own.rows * min(1.0, FEWEST / len(data))
+
+
+def _cost(descriptor, data, degree, components, n_threads, speed, left):
+    """The cost of a fit, measured in a small part of the time that is left."""
+    sample = min(SAMPLE_SECONDS, max(SAMPLE_SHARE * left, 0.01))
+    return fit_cost(descriptor, data, degree, components, n_threads, speed, sample)
+
+
+def _fewest_components(descriptor):
+    return min(COMPONENTS[-1], descriptor.width)
+
+
 def _fraction(cost, seconds, data):
-    """The part of the structures that there is time for, of ten of them at least."""
+    """The part of the structures that there is time for, of FEWEST at least."""
     part = (LINEAR_SHARE * seconds - cost.solution) / max(cost.rows, 1e-9)
-    return min(1.0, max(part, 10 / len(data)))
+    return min(1.0, max(part, FEWEST / len(data)))
 
 
 def batch_size(settings, data):

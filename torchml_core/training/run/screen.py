@@ -25,11 +25,13 @@ class Screen:
     Parameters
     ----------
     quiet : bool
+    began : float, optional
+        Since when the time is counted, by ``time.monotonic()``. None: now.
     """
 
-    def __init__(self, quiet=False):
+    def __init__(self, quiet=False, began=None):
         self._quiet, self._bar, self._last = quiet, None, 0.0
-        self._began = time.monotonic()
+        self._began = time.monotonic() if began is None else began
 
     def say(self, text):
         """Print a line, with the time since the start."""

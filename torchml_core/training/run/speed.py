@@ -12,8 +12,9 @@ from torchml_core.training.products import product
 
 SIZE = 1024  # of the matrices that are multiplied
 REPEATED = 5  # products; their median is not that of a moment in which another program ran
-SAMPLE_SECONDS = 1.0  # as long as that, rows of structures are made
-LEAST_STRUCTURES = 4
+SAMPLE_SECONDS = 1.0  # as long as that, rows of structures are made, at most
+LEAST_STRUCTURES = 4  # unless these take more than LONG times as long
+LONG = 4.0
 # Of n³: about 37 Cholesky factors of n³/3 operations each, at half the speed of large products.
 SOLUTIONS = 29.0
 
@@ -48,7 +49,14 @@ def flops() -> float:
     return 2.0 * SIZE**3 / float(np.median(np.diff(times)))
 
 
-def fit_cost(descriptor, data, degree, components, n_threads, speed) -> Cost:
+def solution_seconds(n, speed) -> float:
+    """Return seconds for the solution of the normal equations of n coefficients."""
+    return SOLUTIONS * n**3 / speed
+
+
+def fit_cost(
+    descriptor, data, degree, components, n_threads, speed, sample_seconds=SAMPLE_SECONDS
+) -> Cost:
     """Return how long a fit of least squares to a data set takes.
 
     Parameters
@@ -60,6 +68,8 @@ def fit_cost(descriptor, data, degree, components, n_threads, speed) -> Cost:
     n_threads : int or None
     speed : float
         See :func:`flops`.
+    sample_seconds : float
+        For the measurement.
     """
     n_atoms = sum(example.n_atoms for example in data)
     species = descriptor.species or data.species
@@ -73,7 +83,8 @@ def fit_cost(descriptor, data, degree, components, n_threads, speed) -> Cost:
     start, took = time.perf_counter(), []
     for number, k in enumerate(sample):
         began = time.perf_counter()
-        if number >= LEAST_STRUCTURES and began - start > SAMPLE_SECONDS:
+        late = (began - start) / sample_seconds
+        if (number >= LEAST_STRUCTURES and late > 1) or (number >= 2 and late > LONG):
             break
         c = data.configuration(k, descriptor.cutoff, species)
         features.rows(
@@ -86,7 +97,7 @@ def fit_cost(descriptor, data, degree, components, n_threads, speed) -> Cost:
         took.append((time.perf_counter() - began) / data[k].n_atoms)
     rows = float(np.median(took[1:] or took)) * n_atoms  # the first one imports modules
     rows += n_rows(data) * features.n**2 / speed  # half a matrix of sums
-    return Cost(rows, SOLUTIONS * features.n**3 / speed)
+    return Cost(rows, solution_seconds(features.n, speed))
 
 
 def n_rows(data) -> int:
