@@ -22,6 +22,7 @@ from ase.io import write
 from structures import rattled_silicon
 
 import torchml_core as tm
+from torchml_core._moving import Mover, Reach
 from torchml_core.ase import TorchMLCalculator
 from torchml_core.dataset import Dataset, Example, FeatureFile, Finding, featurize
 from torchml_core.dataset.batches import Batch, Batches
@@ -313,6 +314,8 @@ def equal(a, b, above=()):
         return same((a.path, a.settings, a.offsets), (b.path, b.settings, b.offsets))
     if isinstance(a, _Executor):
         return (a.path, a.content, a.device) == (b.path, b.content, b.device)
+    if isinstance(a, (Mover, Reach)):
+        return same(a.__reduce__()[1], b.__reduce__()[1])
     if isinstance(a, tm.NeighborWorkspace):
         return True  # memory: what is in it is of no account
     has_arrays = any(isinstance(v, np.ndarray) for v in getattr(a, "__dict__", {}).values())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
+from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
 from torchml_core import checks
+from torchml_core._arrays import are_same
 from torchml_core.portable.committee import Committee
 from torchml_core.portable.extrapolation import ExtrapolationMonitor
 from torchml_core.portable.model import PortableModel
@@ -17,14 +18,37 @@ from torchml_core.verlet import VerletList
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Sequence
-    from typing import Any
-
-    from ase import Atoms
 
     from torchml_core.annotations import PathLike
 
 
 DEVIATIONS = ("energy_std", "forces_std", "stress_std")
+
+
+class _Seen(NamedTuple):
+    """What a model sees of Atoms. (A copy of all of them takes as long as a small network.)"""
+
+    positions: Any
+    numbers: Any
+    cell: Any
+    pbc: Any
+
+    @classmethod
+    def of(cls, atoms):
+        """Copies, which do not change with the Atoms."""
+        return cls(*(array.copy() for array in cls._arrays(atoms)))
+
+    @staticmethod
+    def _arrays(atoms):
+        return atoms.positions, atoms.numbers, atoms.cell.array, atoms.pbc
+
+    def atoms(self):
+        return Atoms(**self._asdict())
+
+    def changes(self, atoms):
+        """The names of what is not the same now."""
+        both = zip(self._fields, self, self._arrays(atoms), strict=True)
+        return [name for name, before, now in both if not are_same(before, now)]
 
 
 class TorchMLCalculator(Calculator):
@@ -50,6 +74,9 @@ class TorchMLCalculator(Calculator):
 
     Attributes
     ----------
+    atoms : ase.Atoms or None
+        What the results are of: positions, numbers, cell and boundary conditions, which is all that
+        a model sees. A new object each time.
     extrapolations : collections.Counter
         How many values were outside in all structures, by ``(element, component)``.
 
@@ -100,21 +127,22 @@ class TorchMLCalculator(Calculator):
     def extrapolations(self) -> Counter[tuple[str, str]]:
         return self._monitor.counts
 
+    @property
+    def atoms(self) -> Atoms | None:  # type: ignore[override]  # an attribute in ASE
+        return None if self._seen is None else self._seen.atoms()
+
+    @atoms.setter
+    def atoms(self, atoms: Atoms | None) -> None:
+        self._seen = None if atoms is None else _Seen.of(atoms)
+
     def check_state(self, atoms: Atoms, tol: float = 0.0) -> list[str]:
         """Return what has changed since the last calculation: exactly, and of model inputs only.
 
         ASE's own way looks at charges and magnetic moments too, and takes as long as the lists.
         """
-        if self.atoms is None:
+        if self._seen is None:
             return list(all_changes)
-        before = self.atoms
-        same = {
-            "positions": np.array_equal(before.positions, atoms.positions),
-            "numbers": np.array_equal(before.numbers, atoms.numbers),
-            "cell": np.array_equal(before.cell.array, atoms.cell.array),
-            "pbc": np.array_equal(before.pbc, atoms.pbc),
-        }
-        return [name for name in same if not same[name]]
+        return self._seen.changes(atoms)
 
     def calculate(
         self,
@@ -123,12 +151,15 @@ class TorchMLCalculator(Calculator):
         system_changes: Sequence[str] = all_changes,
     ) -> None:
         """Compute the properties that are requested, and those that come at no extra cost."""
-        if atoms is not None:
-            self.atoms = atoms.copy()  # all of ASE's own that is of use: no folder is looked for
+        if atoms is None:
+            atoms = self.atoms
+        else:
+            self.atoms = atoms
         wanted = set(properties)
         derivatives = bool(wanted & {"forces", "stress", "stresses", "forces_std", "stress_std"})
+        configuration = self.verlet.update(atoms)
         prediction = self.model.evaluate(
-            self.verlet.update(self.atoms),
+            configuration,
             forces=derivatives,
             virial=derivatives,
             n_threads=self.n_threads,
@@ -140,7 +171,7 @@ class TorchMLCalculator(Calculator):
             self.results["energies"] = prediction.particle_energies
         if derivatives:
             self.results["forces"] = prediction.forces
-        has_stress = volume_of_stress(self.atoms.cell, self.atoms.pbc) is not None
+        has_stress = volume_of_stress(configuration.cell, configuration.pbc) is not None
         if "stress" in wanted or (derivatives and has_stress):
             self.results["stress"] = prediction.stress
         if "stresses" in wanted:

@@ -15,6 +15,7 @@ from typing import NoReturn
 
 import numpy as np
 
+from torchml_core._arrays import are_finite
 from torchml_core.errors import InputError
 
 LONGEST = 200  # of a value in a message
@@ -48,6 +49,8 @@ def refuse(name, value, requirement) -> NoReturn:
 
 def number(name, value, requirement="a finite number"):
     """Return a finite float."""
+    if type(value) is float and math.isfinite(value):
+        return value
     checked = math.nan
     # float() would take text, flags, and arrays of one number
     if not isinstance(value, (str, bytes, bool, np.bool_)) and not getattr(value, "ndim", 0):
@@ -78,6 +81,12 @@ def not_negative(name, value):
 
 def whole(name, value, least=None, most=None):
     """Return an int from least to most; whole floats count, bools do not."""
+    if (
+        type(value) is int
+        and (least is None or value >= least)
+        and (most is None or value <= most)
+    ):
+        return value
     if isinstance(value, (float, np.floating)) and float(value).is_integer():
         value = int(value)
     try:
@@ -103,6 +112,8 @@ def one_of(name, value, allowed, where=""):
 
 def flag(name, value):
     """Return a bool; 0 and 1 count as such, nothing else does."""
+    if value is True or value is False:
+        return value
     if not isinstance(value, (bool, np.bool_)) and not (
         isinstance(value, (int, np.integer)) and value in (0, 1)
     ):
@@ -242,9 +253,9 @@ def real_numbers(name, values, shape, meaning=None, *, keep_float32=False):
         raise InputError(f"{name} has shape {array.shape}; {wanted} is needed")
     precision = np.float32 if keep_float32 and array.dtype == np.float32 else np.float64
     array = np.ascontiguousarray(array, dtype=precision)
-    finite = np.isfinite(array)
-    if not finite.all():
-        raise InputError(f"{_entry(name, array, finite.argmin())}: a finite number is needed")
+    if not are_finite(array):
+        bad = np.isfinite(array).argmin()
+        raise InputError(f"{_entry(name, array, bad)}: a finite number is needed")
     return array
 
 

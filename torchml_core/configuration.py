@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 import functools
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from torchml_core import checks
-from torchml_core._folding import atoms_of, fold_rows, placed
+from torchml_core._folding import atoms_of, fold_rows
+from torchml_core._moving import Mover
 from torchml_core._one_step import plain_particles
 from torchml_core.configuration_checks import (
     check_all_rows,
@@ -297,6 +296,8 @@ class Configuration:
         InputError
             A particle's species is not among the names.
         """
+        if isinstance(names, tuple) and names == self.species_names:  # by far the most frequent
+            return self.species
         names = check_species(names, "names")
         if self.species_names is None:
             if self.n_particles and self.species.max() >= len(names):
@@ -354,10 +355,7 @@ class Configuration:
                 f"per_particle has shape {values.shape}; ({self.n_particles}, ...) is needed"
             )
         if values.dtype == np.float64 and self.parents is not None:  # as results are
-            rows = np.ascontiguousarray(values).reshape(len(values), math.prod(values.shape[1:]))
-            atoms = atoms_of(self.parents, self.contributing)
-            folded = fold_rows(rows, atoms, self.n_centers)
-            return folded.reshape(self.n_centers, *values.shape[1:])
+            return fold_rows(values, atoms_of(self.parents, self.contributing), self.n_centers)
         folded = np.zeros((self.n_centers, *values.shape[1:]), dtype=values.dtype)
         np.add.at(folded, self.atoms_of_particles(), values)
         return folded
@@ -426,16 +424,14 @@ class Configuration:
         return (np.cumsum(self.contributing, dtype=np.int64) - 1)[self.parents]
 
     def _with(self, positions):
-        moved = copy.copy(self)
-        moved.positions = positions
-        return moved
+        return self._of_attributes(self.__dict__ | {"positions": positions})
 
     def _place(self, atom_positions):
         """Positions of all particles, computed from those of the contributing ones."""
         return self._mover()(atom_positions)
 
     def _mover(self):
-        """The function that computes all positions, valid while lists and cell stay the same."""
+        """The Mover that computes all positions, valid while lists and cell stay the same."""
         if self.parents is None or self.shifts is None:
             raise InputError("parents, shifts: both are needed to move ghosts with their atoms")
         if self.cell is None and self.shifts.any():
@@ -444,8 +440,7 @@ class Configuration:
         if self.cell is not None:
             # as floats: numpy multiplies matrices of whole numbers slowly
             moves = np.ascontiguousarray(self.shifts.astype(np.float64) @ self.cell)
-        atoms = atoms_of(self.parents, self.contributing)
-        return functools.partial(placed, atoms=atoms, moves=moves)
+        return Mover(atoms_of(self.parents, self.contributing), moves)
 
 
 def _species_codes(structure, species):

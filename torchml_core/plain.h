@@ -1,4 +1,4 @@
-/* Checks of numbers that are nearly always right: without branches, so that they cost little. */
+/* Checks of numbers that nearly always pass: without branches, so that they cost little. */
 
 #ifndef TORCHML_CORE_PLAIN_H
 #define TORCHML_CORE_PLAIN_H
@@ -15,6 +15,17 @@ static inline int all_finite(const double *x, int64_t n) {
         wrong |= (bits & EXPONENT) == EXPONENT;
     }
     return !wrong;
+}
+
+static inline int all_equal(const double *x, const double *y, int64_t n) {
+    int different = 0;
+    for (int64_t k = 0; k < n; ++k)
+        different |= !(x[k] == y[k]);
+    return !different;
+}
+
+static inline int all_same(const void *x, const void *y, size_t n_bytes) {
+    return memcmp(x, y, n_bytes) == 0;
 }
 
 /* Also that none is negative. */

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from torchml_core import checks
-from torchml_core._folding import largest_move
+from torchml_core._moving import Reach
 from torchml_core.configuration import Configuration
 from torchml_core.configuration_checks import check_species
 from torchml_core.distances import scale_for
@@ -81,10 +81,10 @@ class VerletList:
             Its lists hold every pair within the cutoff, and some of the skin.
         """
         built = self._built
-        if built is not None and built.is_of(structure):
-            positions = checks.positions("positions", structure.positions)
-            if self._hold(built, positions):
-                return built.configuration._with(built.place(positions))
+        if built is not None:
+            positions = built.reach.place(structure)
+            if positions is not None:
+                return built.configuration._with(positions)
         numbers = np.array(getattr(structure, "numbers", None))
         configuration = Configuration.from_atoms(
             structure,
@@ -93,34 +93,26 @@ class VerletList:
             n_layers=self.n_layers,
             n_threads=self.n_threads,
         )
-        self._built = _Built(numbers, configuration)
+        self._built = _Built(configuration, self._reach(numbers, configuration))
         self.n_builds += 1
         return configuration
 
-    def _hold(self, built, positions):
-        """Whether lists are still complete for atoms that have moved."""
-        if self.skin == 0:
-            return np.array_equal(positions, built.positions)
+    def _reach(self, numbers, configuration):
+        """How far the atoms may move; of copies, since configurations belong to who asked."""
         scale = scale_for(self.skin)
-        return 4 * largest_move(built.positions, positions, scale) <= (self.skin * scale) ** 2
-
-
-class _Built:
-    """Lists, and the structure that they were made for."""
-
-    def __init__(self, numbers, configuration):
-        self.numbers, self.configuration = numbers, configuration
-        # copies, since configurations belong to who asked for them; atoms are the first particles
-        self.positions = configuration.positions[: configuration.n_centers].copy()
-        self.cell, self.pbc = configuration.cell.copy(), configuration.pbc.copy()
-        # the function that puts all particles where they are for positions of the atoms
-        self.place = configuration._mover()
-
-    def is_of(self, atoms):
-        """Whether these are the same atoms in the same cell, wherever they are in it."""
-        return (
-            hasattr(atoms, "numbers")
-            and np.array_equal(self.numbers, atoms.numbers)
-            and np.array_equal(self.cell, np.asarray(atoms.cell))
-            and np.array_equal(self.pbc, atoms.pbc)
+        return Reach(
+            numbers,
+            configuration.positions[: configuration.n_centers].copy(),  # atoms come first
+            configuration.cell.copy(),
+            configuration.pbc.copy(),
+            configuration._mover(),
+            scale,
+            (self.skin * scale / 2) ** 2,
         )
+
+
+class _Built(NamedTuple):
+    """Lists, and how far their atoms may move."""
+
+    configuration: Configuration
+    reach: Reach

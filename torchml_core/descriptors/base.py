@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -162,8 +161,7 @@ class Descriptor(Storable):
         dtype = checks.real_dtype("dtype", dtype)
         most_kept = checks.whole("most_kept", most_kept, 0)
         check_configuration(configuration)
-        fixed = copy.copy(configuration)  # keeps the lists
-        fixed.positions = configuration.positions.copy()
+        fixed = configuration._with(configuration.positions.copy())
         view = self._view(fixed)
         kept = _descriptors.Kept(self._kernel, view, dtype, most_kept)
         values = self._compute(view, fixed, dtype, n_threads, kept)
@@ -200,8 +198,9 @@ class Descriptor(Storable):
         """
         virial = checks.flag("virial", virial)
         view = self._view(configuration)
-        weights = self._check_weights(configuration, dE_dD)
-        return self._vjp(view, configuration, weights, virial, n_threads)
+        weights = self._unnormalized(self._check_weights(configuration, dE_dD))
+        gradient, W = self._vjp(view, configuration, weights, virial, n_threads)
+        return (gradient, W) if virial else gradient
 
     def _vjp(self, view, configuration, weights, virial, n_threads, kept=None):
         out = np.zeros((configuration.n_particles, 3))
@@ -209,8 +208,7 @@ class Descriptor(Storable):
         threads = resolve_threads(n_threads)
         fault = self._kernel.vjp(view, weights, out, W, threads, kept=kept)
         self._check_fault(configuration, fault, weights.dtype)
-        gradient = out.astype(weights.dtype, copy=False)
-        return (gradient, W) if virial else gradient
+        return out.astype(weights.dtype, copy=False), W
 
     def energy_and_gradient(
         self,
@@ -301,7 +299,7 @@ class Descriptor(Storable):
             the row of j contains the part from the values of j. 0 for entries beyond the cutoff.
         """
         view = self._view(configuration)
-        weights = self._check_weights(configuration, dE_dD)
+        weights = self._unnormalized(self._check_weights(configuration, dE_dD))
         out = _memory.empty((configuration.n_pairs, 3), weights.dtype)
         fault = self._kernel.pair_gradients(view, weights, out, resolve_threads(n_threads))
         self._check_fault(configuration, fault, out.dtype)
@@ -413,7 +411,9 @@ class Descriptor(Storable):
 
     def _view(self, configuration):
         check_configuration(configuration)
-        configuration.require_cutoff(self.cutoff, f"a descriptor of cutoff {self.cutoff:g}")
+        cutoff = self.cutoff
+        if configuration.cutoff is not None and configuration.cutoff < cutoff:
+            configuration.require_cutoff(cutoff, f"a descriptor of cutoff {cutoff:g}")
         return _descriptors.ConfigurationView(
             configuration.positions,
             self._codes(configuration),
@@ -427,12 +427,12 @@ class Descriptor(Storable):
         return configuration.codes(self.species)
 
     def _check_weights(self, configuration, dE_dD):
-        """dE/dD of the values before they are normalized."""
         shape = (configuration.n_centers, self.width)
-        weights = checks.real_numbers(
-            "dE_dD", dE_dD, shape, "(n_centers, width)", keep_float32=True
-        )
-        return weights if self.std is None else weights / self.std.astype(weights.dtype)
+        return checks.real_numbers("dE_dD", dE_dD, shape, "(n_centers, width)", keep_float32=True)
+
+    def _unnormalized(self, dE_dD):
+        """dE/dD of the values before they are normalized."""
+        return dE_dD if self.std is None else dE_dD / self.std.astype(dE_dD.dtype)
 
     def _weights_of_rows(self, configuration, weights):
         """dE/dD, before values are normalized, of energies that are linear in the values."""

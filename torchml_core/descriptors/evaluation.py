@@ -51,7 +51,12 @@ class Evaluation:
         """
         virial = checks.flag("virial", virial)
         weights = self.descriptor._check_weights(self.configuration, dE_dD)
-        weights = weights.astype(self._dtype, copy=False)
+        gradient, W = self._vjp(weights, virial)
+        return (gradient, W) if virial else gradient
+
+    def _vjp(self, dE_dD, virial):
+        """The gradient, and the virial or None; dE_dD is right as it is."""
+        weights = self.descriptor._unnormalized(dE_dD).astype(self._dtype, copy=False)
         return self.descriptor._vjp(
             self._view, self.configuration, weights, virial, self._n_threads, self._kept
         )

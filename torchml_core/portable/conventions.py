@@ -8,7 +8,6 @@ Signs: forces are -dE/dr. The virial is W = -sum over pairs of r_ij ⊗ dE/dr_ij
 derivative of the energy with respect to strain.
 """
 
-import copy
 import os
 from dataclasses import dataclass
 from functools import partial
@@ -211,17 +210,20 @@ class DescriptorConvention:
         return self._species_input().numbers(self._species)[c.codes(self._species)[c.centers]]
 
     def derivatives(self, c, inputs, gradient, *, virial, n_threads=None, evaluated=None):
-        """Turn dE/dD into Derivatives; ``evaluated``: the Evaluation, if there is one."""
-        vjp = partial(self._descriptor.vjp, c, n_threads=n_threads)
+        """Turn dE/dD, finite, into Derivatives; ``evaluated``: the Evaluation, if there is one."""
         if evaluated is not None and gradient.dtype == evaluated.values.dtype:
-            vjp = evaluated.vjp
+            dE_dr, W = evaluated._vjp(np.ascontiguousarray(gradient), virial)
+            now = evaluated.configuration
+        else:
+            # virials of particles are those of the present positions, even if particles move
+            now = c._with(c.positions.copy()) if virial else c
+            vjp = self._descriptor.vjp(c, gradient, virial=virial, n_threads=n_threads)
+            dE_dr, W = vjp if virial else (vjp, None)
+        forces = np.negative(dE_dr, out=dE_dr)
         if not virial:
-            return Derivatives(-vjp(gradient), None)
-        dE_dr, W = vjp(gradient, virial=True)
-        now = copy.copy(c)  # virials are those of the present positions, even if particles move
-        now.positions = c.positions.copy()
+            return Derivatives(forces, None)
         later = partial(particle_virials, self._descriptor, now, gradient, n_threads)
-        return Derivatives(-dE_dr, W, later)
+        return Derivatives(forces, W, later)
 
     def describe(self, inputs):
         """Say what the model was given, for messages."""

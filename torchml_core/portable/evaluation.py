@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from torchml_core._arrays import are_finite
 from torchml_core.errors import ModelError, UnsupportedError
 from torchml_core.portable.executors import reason
 from torchml_core.torch_threads import settle_torch, torch_threads
@@ -137,7 +138,7 @@ def own_state(device):
 def check_finite(energies, gradient, file, hint):
     """Raise ModelError if an energy or a gradient is NaN or infinite; ``hint()`` ends it."""
     for what, values in (("energy", energies), ("gradient of the energy", gradient)):
-        if values is not None and not np.isfinite(values).all():
+        if values is not None and not are_finite(values):
             bad = values[~np.isfinite(values)].flat[0]
             raise ModelError(f"{file}: the {what} is {bad}{hint()}")
 

@@ -82,7 +82,7 @@ class PlainNetwork:
 
     def takes(self, codes: Any) -> bool:
         """Whether all of these species codes have a network."""
-        return bool((codes >= 0).all() and (codes < self.n_elements).all())
+        return all(0 <= code < self.n_elements for code in codes.tolist())
 
     def evaluate(
         self, values: Doubles, codes: Any, *, gradient: bool, n_threads: int | None = None

@@ -154,6 +154,10 @@ class Prediction:
                 "stress: a cell with a volume and a periodic direction is needed; here pbc is "
                 f"{periodic} (the virial needs neither)"
             )
+        if virial.ndim == 2:  # in each step of a simulation: the same, without numpy's calls
+            W = virial.tolist()
+            pairs = zip(*VOIGT, strict=True)
+            return np.array([-((W[a][b] + W[b][a]) / 2) / volume for a, b in pairs])
         symmetric = (virial + np.swapaxes(virial, -1, -2)) / 2
         return -symmetric[..., VOIGT[0], VOIGT[1]] / volume
 
@@ -164,7 +168,7 @@ def volume_of_stress(cell, pbc):
     There is a stress if a direction is periodic and the cell, including its non-periodic vectors,
     has a volume, as in ASE's own calculators.
     """
-    if cell is None or not np.any(pbc):
+    if cell is None or pbc is None or True not in pbc.tolist():
         return None
     return _volume(np.asarray(cell, dtype=np.float64).tobytes())
 

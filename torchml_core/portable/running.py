@@ -147,7 +147,7 @@ class _ModelRunner:
         """Energies for Prediction."""
         return {
             "energy": float(found.energies.sum()),
-            "particle_energies": _particle_energies(c, found.inputs, found.energies),
+            "particle_energies": _particle_energies(c, found.inputs.atoms, found.energies),
         }
 
     def _derivatives(self, c, found, forces, virial, n_threads, evaluated=None):
@@ -186,15 +186,20 @@ class _ModelRunner:
         )
 
 
-def _particle_energies(c, inputs, energies):
+def _particle_energies(c, atoms, energies):
+    """Those of all particles, made when they are read; or the error that says why not."""
     if energies.ndim == 0 or energies.size != c.n_centers:
         return not_given(
             "particle_energies",
             f"the model returns energies of shape {energies.shape}, not one for each of the "
             f"{c.n_centers} contributing particles",
         )
-    values = np.zeros(c.n_particles)
-    values[inputs.atoms] = energies.ravel()
+    return partial(_of_particles, c.n_particles, atoms, energies.flatten())  # a copy
+
+
+def _of_particles(n, atoms, energies):
+    values = np.zeros(n)
+    values[atoms] = energies
     return values
 
 

@@ -13,6 +13,7 @@ these that applies decides:
 5. otherwise codes, in the order of the ``.param`` file.
 """
 
+import functools
 import os
 from dataclasses import dataclass
 
@@ -66,19 +67,25 @@ class SpeciesInput:
     why: str
 
     def numbers(self, species):
-        """Return what the model is given for each species: (n_species,) int64."""
-        Z = np.array([atomic_numbers[symbol] for symbol in species], dtype=np.int64)
-        if self.kind == "atomic_numbers":
-            return Z
-        if self.kind == "sorted_codes":
-            return np.argsort(np.argsort(Z)).astype(np.int64)
-        return np.arange(len(species), dtype=np.int64)
+        """Return what the model is given for each species: (n_species,) int64, read-only."""
+        return _numbers(self.kind, tuple(species))
 
     def describe(self, species):
         """Say what is given: ``Si 14, C 6 (atomic numbers), because ...``."""
         given = zip(species, self.numbers(species), strict=True)
         listed = ", ".join(f"{symbol} {number}" for symbol, number in given)
         return f"{listed} ({WORDS[self.kind]}), because {self.why}"
+
+
+@functools.lru_cache(maxsize=128)  # needed in each step of a simulation
+def _numbers(kind, species):
+    numbers = np.array([atomic_numbers[symbol] for symbol in species], dtype=np.int64)
+    if kind == "sorted_codes":
+        numbers = np.argsort(np.argsort(numbers)).astype(np.int64)
+    elif kind == "codes":
+        numbers = np.arange(len(species), dtype=np.int64)
+    numbers.flags.writeable = False
+    return numbers
 
 
 def check_species_input(kind, name="species_input"):
@@ -111,11 +118,16 @@ def decide(argument, param_file, *, asked=None, stored=None, place="first"):
     SpeciesInput
         For the present environment, which may change.
     """
+    return _decide(argument, param_file, asked, stored, place, elements_map())
+
+
+@functools.lru_cache(maxsize=128)
+def _decide(argument, param_file, asked, stored, place, in_environment):
     if asked is not None:
         return SpeciesInput(asked, f"species_input={asked!r} was given")
     if stored is not None:
         return SpeciesInput(stored, f"{param_file} says so")
-    if elements_map():
+    if in_environment:
         return SpeciesInput("atomic_numbers", f"the environment variable {ELEMENTS_MAP} is set")
     if argument is not None and argument.replace("_", "").lower() in ATOMIC_NUMBER_NAMES:
         why = f"the {place} argument of forward is named {argument}"
