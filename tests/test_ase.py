@@ -57,7 +57,10 @@ def test_energies_and_stresses_add_up(descriptor_model):
     np.testing.assert_allclose(atoms.get_stresses().sum(axis=0), atoms.get_stress(), atol=1e-12)
 
 
-@pytest.mark.parametrize("change", ["nothing", "charges", "positions", "numbers", "cell", "pbc"])
+@pytest.mark.parametrize(
+    "change",
+    ["nothing", "charges", "positions", "numbers", "cell", "cell.array", "pbc", "pbc[2]", "order"],
+)
 def test_what_a_model_sees_is_evaluated_anew(descriptor_model, change):
     atoms = bulk("Si", cubic=True)  # of the model's one species, so changed numbers are refused
     atoms.calc = TorchMLCalculator(descriptor_model, extrapolation="ignore")  # a surface
@@ -68,11 +71,18 @@ def test_what_a_model_sees_is_evaluated_anew(descriptor_model, change):
         atoms.positions[2, 1] = np.nextafter(atoms.positions[2, 1], 9)
     elif change == "numbers":
         atoms.numbers[3] = 6
+    elif change == "cell.array":
+        atoms.cell.array[1, 1] *= 1.01
+    elif change == "pbc[2]":
+        atoms.pbc[2] = False
+    elif change == "order":
+        atoms.arrays["positions"] = atoms.positions[::-1]  # not contiguous
     elif change == "cell":
         atoms.set_cell(atoms.cell * 1.01, scale_atoms=False)
     elif change == "pbc":
         atoms.pbc = (True, True, False)
-    changes = [change] if change in ("positions", "numbers", "cell", "pbc") else []
+    changes = {"nothing": [], "charges": [], "order": ["positions"]}
+    changes = changes.get(change, [change.split(".")[0].split("[")[0]])
     assert atoms.calc.check_state(atoms) == changes
     if change == "numbers":
         with pytest.raises(tm.InputError, match="atom 3 is C"):
@@ -80,6 +90,24 @@ def test_what_a_model_sees_is_evaluated_anew(descriptor_model, change):
     else:
         expected = descriptor_model.evaluate(atoms).energy
         assert atoms.get_potential_energy() == pytest.approx(expected, rel=1e-12)
+
+
+def test_atoms_of_the_calculator_are_those_of_the_results(descriptor_model):
+    """Whatever happens to the atoms that were given, or to those that it returned."""
+    atoms = bulk("Si", cubic=True)
+    calculator = TorchMLCalculator(descriptor_model, extrapolation="ignore")
+    assert calculator.atoms is None
+    energy = calculator.get_property("energy", atoms)
+    before = atoms.copy()
+    atoms.positions[0] += 0.1
+    atoms.cell.array[0, 0] += 1
+    calculator.atoms.positions[0] += 0.1
+    assert calculator.atoms == before
+    assert calculator.check_state(before) == []
+    assert calculator.get_property("energy") == energy
+    assert calculator.get_atoms() == before
+    calculator.reset()
+    assert calculator.atoms is None
 
 
 def test_what_a_model_cannot_give_is_said(raw_model):

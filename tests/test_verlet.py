@@ -61,17 +61,26 @@ def test_any_unit_of_length(skin):
         assert verlet.n_builds == 2
 
 
-@pytest.mark.parametrize("change", ["cell", "pbc", "species", "number"])
+@pytest.mark.parametrize(
+    "change", ["cell", "cell in place", "pbc", "pbc in place", "species", "order", "number"]
+)
 def test_other_changes_make_new_lists(change):
     atoms = rattled_silicon(1)
+    atoms.symbols[5] = "C"
     verlet = tm.VerletList(4.0, 0.5, species=["Si", "C"])
     verlet.update(atoms)
     if change == "cell":
         atoms.set_cell(atoms.cell * 1.0001, scale_atoms=False)
+    elif change == "cell in place":
+        atoms.cell.array[2, 2] += 1e-9
     elif change == "pbc":
         atoms.pbc = (True, True, False)
+    elif change == "pbc in place":
+        atoms.pbc[1] = False
     elif change == "species":
         atoms.symbols[2] = "C"
+    elif change == "order":
+        atoms.arrays["numbers"][[5, 6]] = atoms.numbers[[6, 5]]
     else:
         atoms = atoms[:-1]
     c = verlet.update(atoms)
@@ -79,6 +88,22 @@ def test_other_changes_make_new_lists(change):
     fresh = tm.Configuration.from_atoms(atoms, 4.5, ["Si", "C"])
     np.testing.assert_array_equal(c.positions, fresh.positions)
     np.testing.assert_array_equal(c.species, fresh.species)
+    np.testing.assert_array_equal(c.cell, fresh.cell)
+    np.testing.assert_array_equal(c.pbc, fresh.pbc)
+
+
+def test_arrays_of_other_types_and_orders():
+    """They are converted in each step, as they are for new lists."""
+    atoms = rattled_silicon(1)
+    verlet = tm.VerletList(4.0)
+    expected = verlet.update(atoms).positions
+    for positions in (np.asfortranarray(atoms.positions), atoms.positions[::-1][::-1]):
+        atoms.arrays["positions"] = positions
+        np.testing.assert_array_equal(verlet.update(atoms).positions, expected)
+    atoms.arrays["numbers"] = atoms.numbers.astype(np.int32)
+    atoms.arrays["positions"] = atoms.positions.astype(np.float32)
+    np.testing.assert_array_equal(verlet.update(atoms).positions[:8], atoms.positions)
+    assert verlet.n_builds == 1
 
 
 def test_earlier_configurations_do_not_change():

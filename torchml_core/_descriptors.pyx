@@ -43,32 +43,37 @@ cdef class ConfigurationView:
     cdef Py_ssize_t longest
     cdef object arrays  # kept alive
 
-    def __init__(
-        self,
-        const double[:, ::1] positions,
-        const int32_t[::1] species,
-        const int32_t[::1] centers,
-        const int64_t[::1] offsets,
-        const int32_t[::1] neighbors,
-    ):
+    def __init__(self, positions, species, centers, offsets, neighbors):
         cdef Py_ssize_t row
         self.arrays = (positions, species, centers, offsets, neighbors)
-        self.info.n_rows = centers.shape[0]
-        self.info.n_pairs = neighbors.shape[0]
-        self.info.offsets = &offsets[0]
-        if self.info.n_rows:
-            self.info.positions = &positions[0, 0]
-            self.info.species = &species[0]
-            self.info.centers = &centers[0]
-        if self.info.n_pairs:
-            self.info.neighbors = &neighbors[0]
+        # (memoryviews of the five arrays would take longer than all the rest)
+        self.info.positions = <const double *> checked(positions, cnp.NPY_DOUBLE, 2)
+        self.info.species = <const int32_t *> checked(species, cnp.NPY_INT32, 1)
+        self.info.centers = <const int32_t *> checked(centers, cnp.NPY_INT32, 1)
+        self.info.offsets = <const int64_t *> checked(offsets, cnp.NPY_INT64, 1)
+        self.info.neighbors = <const int32_t *> checked(neighbors, cnp.NPY_INT32, 1)
+        self.info.n_rows = cnp.PyArray_DIM(centers, 0)
+        self.info.n_pairs = cnp.PyArray_DIM(neighbors, 0)
         self.longest = 0
         for row in range(self.info.n_rows):
-            self.longest = max(self.longest, offsets[row + 1] - offsets[row])
+            self.longest = max(self.longest, self.info.offsets[row + 1] - self.info.offsets[row])
 
     cdef Py_ssize_t most_pairs(self, Py_ssize_t group):
         """The most entries of a block, see end_of_block."""
         return min(self.info.n_pairs, max(group * self.longest, PAIRS_OF_BLOCK))
+
+
+cdef const void *checked(array, int number, int n_dims) except? NULL:
+    """Where the numbers of an array begin; ValueError unless it has this type and dimensions."""
+    if not (
+        cnp.PyArray_Check(array)
+        and cnp.PyArray_TYPE(array) == number
+        and cnp.PyArray_NDIM(array) == n_dims
+        and cnp.PyArray_ISCARRAY_RO(array)
+    ):
+        needed = f"{n_dims} dimensions of {cnp.PyArray_DescrFromType(number)}, C-contiguous,"
+        raise ValueError(f"{needed} are needed in place of an array {array.dtype, array.shape}")
+    return cnp.PyArray_DATA(array)
 
 
 cdef void *data_of(array):

@@ -21,8 +21,7 @@ def atoms_of(parents, contributing):
         Numbers of contributing particles.
     contributing : (n_particles,) bool
     """
-    parents = c_array(parents, np.int32)
-    contributing = c_array(contributing, np.bool_)
+    parents, contributing = c_array(parents, cnp.NPY_INT32), c_array(contributing, cnp.NPY_BOOL)
     cdef cnp.npy_intp n = cnp.PyArray_SIZE(parents), k
     cdef const int32_t *own = <const int32_t *> cnp.PyArray_DATA(parents)
     cdef const char *counted = <const char *> cnp.PyArray_DATA(contributing)
@@ -43,22 +42,21 @@ def atoms_of(parents, contributing):
     return made
 
 
-def fold_rows(values, atoms, cnp.npy_intp n_atoms):
+def fold_rows(values, parents, contributing, cnp.npy_intp n_atoms):
     """Return (n_atoms, ...): the sum of the rows of each atom's particles, in their order.
 
     Parameters
     ----------
     values : (n_particles, ...) float64
-    atoms : (n_particles,) int64
+    parents, contributing
+        As for :func:`atoms_of`.
     """
-    values, atoms = c_array(values, np.float64), c_array(atoms, np.int64)
-    cdef cnp.npy_intp n = cnp.PyArray_DIM(values, 0), columns = 1, k, column
-    cdef cnp.npy_intp[32] shape
+    atoms, values = atoms_of(parents, contributing), c_array(values, cnp.NPY_DOUBLE)
+    cdef cnp.npy_intp n = cnp.PyArray_SIZE(atoms), columns = 1, k, column
+    cdef cnp.npy_intp[64] shape
     cdef int n_dims = cnp.PyArray_NDIM(values), axis
-    if cnp.PyArray_SIZE(atoms) != n:
-        raise ValueError(f"{atoms.size} atoms of {n} particles")
-    if n_dims > 32:
-        raise ValueError(f"{n_dims} dimensions, at most 32 can be folded")
+    if cnp.PyArray_DIM(values, 0) != n:
+        raise ValueError(f"{len(values)} rows of {n} particles")
     shape[0] = n_atoms
     for axis in range(1, n_dims):
         shape[axis] = cnp.PyArray_DIM(values, axis)
@@ -75,6 +73,12 @@ def fold_rows(values, atoms, cnp.npy_intp n_atoms):
     return made
 
 
-cdef c_array(array, dtype):
-    """A C-contiguous array of a dtype: most often the array itself."""
-    return np.ascontiguousarray(array, dtype)
+cdef c_array(array, int number):
+    """A C-contiguous array of a type of numbers: most often the array itself."""
+    if (
+        cnp.PyArray_CheckExact(array)
+        and cnp.PyArray_TYPE(array) == number
+        and cnp.PyArray_ISCARRAY_RO(array)
+    ):
+        return array
+    return np.ascontiguousarray(array, cnp.PyArray_DescrFromType(number))

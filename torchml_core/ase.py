@@ -12,7 +12,6 @@ from torchml_core._arrays import are_same
 from torchml_core.portable.committee import Committee
 from torchml_core.portable.extrapolation import ExtrapolationMonitor
 from torchml_core.portable.model import PortableModel
-from torchml_core.portable.prediction import volume_of_stress
 from torchml_core.verlet import VerletList
 
 if TYPE_CHECKING:
@@ -157,9 +156,8 @@ class TorchMLCalculator(Calculator):
             self.atoms = atoms
         wanted = set(properties)
         derivatives = bool(wanted & {"forces", "stress", "stresses", "forces_std", "stress_std"})
-        configuration = self.verlet.update(atoms)
         prediction = self.model.evaluate(
-            configuration,
+            self.verlet.update(atoms),
             forces=derivatives,
             virial=derivatives,
             n_threads=self.n_threads,
@@ -171,9 +169,11 @@ class TorchMLCalculator(Calculator):
             self.results["energies"] = prediction.particle_energies
         if derivatives:
             self.results["forces"] = prediction.forces
-        has_stress = volume_of_stress(configuration.cell, configuration.pbc) is not None
-        if "stress" in wanted or (derivatives and has_stress):
-            self.results["stress"] = prediction.stress
+        stress = prediction._stress_or_none(prediction.virial) if derivatives else None
+        if stress is not None:
+            self.results["stress"] = stress
+        elif "stress" in wanted:
+            self.results["stress"] = prediction.stress  # which says why there is none
         if "stresses" in wanted:
             self.results["stresses"] = prediction.stresses
         if isinstance(self.model, Committee):

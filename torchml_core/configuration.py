@@ -355,7 +355,7 @@ class Configuration:
                 f"per_particle has shape {values.shape}; ({self.n_particles}, ...) is needed"
             )
         if values.dtype == np.float64 and self.parents is not None:  # as results are
-            return fold_rows(values, atoms_of(self.parents, self.contributing), self.n_centers)
+            return self._fold(values)
         folded = np.zeros((self.n_centers, *values.shape[1:]), dtype=values.dtype)
         np.add.at(folded, self.atoms_of_particles(), values)
         return folded
@@ -422,6 +422,12 @@ class Configuration:
         if self.parents is None:
             return np.arange(self.n_particles)
         return (np.cumsum(self.contributing, dtype=np.int64) - 1)[self.parents]
+
+    def _fold(self, values):
+        """As fold, of float64 with a row for each particle."""
+        if self.parents is None:
+            return self.fold(values)
+        return fold_rows(values, self.parents, self.contributing, self.n_centers)
 
     def _with(self, positions):
         return self._of_attributes(self.__dict__ | {"positions": positions})

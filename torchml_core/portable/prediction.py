@@ -143,17 +143,24 @@ class Prediction:
         return [own.folded(atoms) for own in self._outside]
 
     def _fold_later(self, name):
-        return self._configuration.fold(self._get(name))
+        return self._configuration._fold(self._get(name))
 
     def _as_stress(self, virial):
-        cell, pbc = self._configuration.cell, self._configuration.pbc
-        volume = volume_of_stress(cell, pbc)
-        if volume is None:
+        stress = self._stress_or_none(virial)
+        if stress is None:
+            pbc = self._configuration.pbc
             periodic = "unknown" if pbc is None else np.asarray(pbc).tolist()
             raise UnsupportedError(
                 "stress: a cell with a volume and a periodic direction is needed; here pbc is "
                 f"{periodic} (the virial needs neither)"
             )
+        return stress
+
+    def _stress_or_none(self, virial):
+        """None without a periodic direction, or if the cell has no volume."""
+        volume = volume_of_stress(self._configuration.cell, self._configuration.pbc)
+        if volume is None:
+            return None
         if virial.ndim == 2:  # in each step of a simulation: the same, without numpy's calls
             W = virial.tolist()
             pairs = zip(*VOIGT, strict=True)
@@ -173,7 +180,7 @@ def volume_of_stress(cell, pbc):
     return _volume(np.asarray(cell, dtype=np.float64).tobytes())
 
 
-@functools.lru_cache(maxsize=16)  # needed twice in each step of a simulation
+@functools.lru_cache(maxsize=16)  # needed in each step of a simulation
 def _volume(cell):
     cell = np.frombuffer(cell).reshape(3, 3)
     volume = abs(np.linalg.det(cell))
