@@ -157,7 +157,7 @@ class TorchMLCalculator(Calculator):
         wanted = set(properties)
         derivatives = bool(wanted & {"forces", "stress", "stresses", "forces_std", "stress_std"})
         prediction = self.model.evaluate(
-            self.verlet.update(atoms),
+            self.verlet.update(atoms),  # type: ignore[arg-type]  # None is refused there
             forces=derivatives,
             virial=derivatives,
             n_threads=self.n_threads,

@@ -81,11 +81,7 @@ def not_negative(name, value):
 
 def whole(name, value, least=None, most=None):
     """Return an int from least to most; whole floats count, bools do not."""
-    if (
-        type(value) is int
-        and (least is None or value >= least)
-        and (most is None or value <= most)
-    ):
+    if type(value) is int and (least is None or value >= least) and (most is None or value <= most):
         return value
     if isinstance(value, (float, np.floating)) and float(value).is_integer():
         value = int(value)

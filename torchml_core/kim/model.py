@@ -1,5 +1,6 @@
 """A portable model for KIM: lengths and results are in the units of the simulator."""
 
+import contextlib
 import os
 import traceback
 from pathlib import Path
@@ -14,7 +15,7 @@ from torchml_core.kim.ranks import device_of_this_rank
 from torchml_core.portable.model import PortableModel
 from torchml_core.threads import threads_of_text
 from torchml_core.torch_threads import torch_threads
-from torchml_core.voigt import VOIGT
+from torchml_core.voigt import as_voigt
 
 THREADS = "TORCHML_CORE_KIM_THREADS"
 
@@ -94,7 +95,8 @@ class KimModel:
         if self._length != 1:
             configuration.positions = configuration.positions / self._length
         virial = results.virial is not None or results.particle_virials is not None
-        with torch_threads(self.n_threads):
+        without_torch = self._model._is_plain  # as networks of ours are evaluated
+        with contextlib.nullcontext() if without_torch else torch_threads(self.n_threads):
             found = self._model.evaluate(
                 configuration,
                 forces=results.forces is not None,
@@ -117,9 +119,9 @@ class KimModel:
         if results.forces is not None:
             np.multiply(found.forces, energy / self._length, out=results.forces)
         if results.virial is not None:
-            results.virial[...] = -energy * _as_voigt(found.virial)
+            results.virial[...] = -energy * as_voigt(found.virial)
         if results.particle_virials is not None:
-            results.particle_virials[...] = -energy * _as_voigt(found.particle_virials)
+            results.particle_virials[...] = -energy * as_voigt(found.particle_virials)
 
 
 def describe(error):
@@ -127,11 +129,6 @@ def describe(error):
     if isinstance(error, TorchMLError):
         return str(error)
     return "".join(traceback.format_exception(error))
-
-
-def _as_voigt(virial):
-    """(..., 6) from (..., 3, 3), symmetrized: xx yy zz yz xz xy."""
-    return (virial[..., VOIGT[0], VOIGT[1]] + virial[..., VOIGT[1], VOIGT[0]]) / 2
 
 
 def _n_threads():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from torchml_core.errors import InputError, UnsupportedError
-from torchml_core.voigt import VOIGT
+from torchml_core.voigt import as_voigt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -161,12 +161,7 @@ class Prediction:
         volume = volume_of_stress(self._configuration.cell, self._configuration.pbc)
         if volume is None:
             return None
-        if virial.ndim == 2:  # in each step of a simulation: the same, without numpy's calls
-            W = virial.tolist()
-            pairs = zip(*VOIGT, strict=True)
-            return np.array([-((W[a][b] + W[b][a]) / 2) / volume for a, b in pairs])
-        symmetric = (virial + np.swapaxes(virial, -1, -2)) / 2
-        return -symmetric[..., VOIGT[0], VOIGT[1]] / volume
+        return -as_voigt(virial) / volume
 
 
 def volume_of_stress(cell, pbc):

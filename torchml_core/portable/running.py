@@ -146,7 +146,7 @@ class _ModelRunner:
     def _energies(self, c, found):
         """Energies for Prediction."""
         return {
-            "energy": float(found.energies.sum()),
+            "energy": float(np.add.reduce(found.energies, axis=None)),
             "particle_energies": _particle_energies(c, found.inputs.atoms, found.energies),
         }
 
