@@ -44,10 +44,10 @@ ROWS = [(1, 1, 0.2), (4, -1, 0.1), (1, -1, 0.2), (4, -1, 0.2), (1, 1, 0.1)]
 def test_terms_groups_and_components(planned):
     plan = planned(5, [family(4, ROWS, [[0]])])
     (block,) = plan["blocks"]
-    assert list(zip(block["zeta"], block["lambda"], strict=True)) == [(1, 1), (4, -1), (1, -1)]
+    assert list(zip(block["zeta"], block["lambda"], strict=True)) == [(1, -1), (4, -1), (1, 1)]
     assert block["eta"].tolist() == [0.2, 0.1]
     assert block["group"] == [0, 4, 8]
-    assert block["term"] == [0, 2, 1, 1, 1, 0, 0, 0]
+    assert block["term"] == [2, 0, 1, 1, 1, 2, 2, 2]
     assert plan["components"].tolist() == [0, 2, 3, -1, 1, 4, -1, -1]
 
 

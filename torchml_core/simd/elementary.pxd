@@ -116,11 +116,6 @@ cdef inline vec vlog(vec x) noexcept nogil:
     return p + e * splat(0.6931471803691238, &x)
 
 
-cdef inline vec power_below_one(vec x, double y) noexcept nogil:
-    """x^y for 0 <= x <= 1; 0 where x = 0."""
-    return vexp(splat(y, &x) * vlog(x)) * vstep(x)
-
-
 cdef inline vec any_power(vec x, double y) noexcept nogil:
     """x^y, 0 where x <= 0: lane by lane with the C library's pow, which knows of overflow."""
     cdef vec result = x

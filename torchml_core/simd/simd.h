@@ -200,6 +200,11 @@ static inline void simd_pack_index(int32_t *to, int32_t first, unsigned lanes, i
     for (int k = 0, n = 0; k < n_lanes; n += lanes >> k & 1, k++) to[n] = first + k;
 #endif
 }
+static inline void simd_fill_index(int32_t *to, int32_t index, int n_lanes)
+{
+    simd_int32 x = index - (simd_int32){0};
+    memcpy(to, &x, 4 * n_lanes); /* a constant, where this is inlined */
+}
 static inline int simd_count(unsigned lanes) { return __builtin_popcount(lanes); }
 
 /* Round to a whole number n, |n| < 2^20 or so, and x times 2^n. Adding 1.5 times 2^52 leaves n in

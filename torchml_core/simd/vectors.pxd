@@ -60,6 +60,7 @@ cdef extern from "simd.h" nogil:
     void simd_pack_d(double *, vdouble, unsigned)
     void simd_pack_f(float *, vfloat, unsigned)
     void simd_pack_index(int32_t *, int32_t, unsigned, int)
+    void simd_fill_index(int32_t *, int32_t, int)
     int simd_count(unsigned)
     vdouble simd_even_d(vdouble, vdouble)
     vfloat simd_even_f(vfloat, vfloat)

@@ -135,16 +135,19 @@ def _radial(family, members):
 
 
 def _angular(family, members):
-    terms, etas = _Numbered(), {}
+    # those of one lambda next to each other: they share a logarithm
+    terms = sorted({(zeta, lam) for zeta, lam, _ in family.rows}, key=lambda term: term[::-1])
+    number = {term: n for n, term in enumerate(terms)}
+    etas = {}
     for k, (zeta, lam, eta) in enumerate(family.rows):
-        etas.setdefault(eta, []).append((terms[zeta, lam], k))
+        etas.setdefault(eta, []).append((number[zeta, lam], k))
     rows, padded_terms, group = [], [], [0]
     for group_rows in etas.values():
         padding = -len(group_rows) % ROWS_AT_ONCE
         rows += [k for _, k in group_rows] + [-1] * padding
         padded_terms += [t for t, _ in group_rows] + [group_rows[-1][0]] * padding
         group.append(len(rows))
-    zeta, lam = np.array(list(terms)).T
+    zeta, lam = np.array(terms).T
     pairs = sorted(
         (int(family.channels[members[a], members[b]]), a, b)
         for a, b in itertools.combinations_with_replacement(range(len(members)), 2)

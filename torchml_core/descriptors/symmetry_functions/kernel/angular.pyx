@@ -31,7 +31,7 @@ from libc.stdint cimport int32_t
 
 from torchml_core.descriptors.symmetry_functions.kernel.angular_terms cimport fill_terms, term_of
 from torchml_core.descriptors.symmetry_functions.kernel.triplets cimport (
-    TRIPLETS_AT_ONCE, Cursor, Run, Segment, Triplets, evaluate_cutoffs, lay_out_triplets,
+    TRIPLETS_AT_ONCE, Cursor, Segment, Triplets, evaluate_cutoffs, lay_out_triplets,
     next_triplets,
 )
 from torchml_core.kernels.verbs cimport GRADIENTS, TANGENTS, VALUES
@@ -41,13 +41,13 @@ from torchml_core.simd.vectors cimport (
 )
 
 cdef extern from "quads.h" nogil:
-    void quads_of_run_d(
-        double *sums, const double *places, Py_ssize_t j, const int32_t *k, const double *alpha,
-        const double *beta, const double *gamma, Py_ssize_t begin, Py_ssize_t end,
+    void add_quads_d(
+        double *sums, Py_ssize_t size, const double *places, const int32_t *j, const int32_t *k,
+        const double *alpha, const double *beta, const double *gamma, Py_ssize_t n,
     )
-    void quads_of_run_f(
-        float *sums, const float *places, Py_ssize_t j, const int32_t *k, const float *alpha,
-        const float *beta, const float *gamma, Py_ssize_t begin, Py_ssize_t end,
+    void add_quads_f(
+        float *sums, Py_ssize_t size, const float *places, const int32_t *j, const int32_t *k,
+        const float *alpha, const float *beta, const float *gamma, Py_ssize_t n,
     )
 
 
@@ -59,6 +59,7 @@ cdef void lay_out_angular(
     lay_out_triplets(&work.triplets, free_bytes)
     work.values = carve(free_bytes, most_terms * n_bytes)
     work.slopes = carve(free_bytes, most_terms * n_bytes)
+    work.logarithms = carve(free_bytes, n_bytes)
     work.first = carve(free_bytes, n_bytes)
     work.second = carve(free_bytes, n_bytes)
     work.by_cosine = carve(free_bytes, n_bytes)
@@ -69,7 +70,7 @@ cdef void lay_out_angular(
     work.gamma = work.by_cosine
     work.factors = carve(free_bytes, 9 * n_bytes)
     work.places = carve(free_bytes, 4 * most_neighbors * sizeof(double))
-    work.gradient = carve(free_bytes, 4 * most_neighbors * sizeof(double))
+    work.gradient = carve(free_bytes, 4 * 4 * most_neighbors * sizeof(double))
 
 
 # ---- values
@@ -118,7 +119,7 @@ cdef void angular_value(
     cdef Py_ssize_t g, v, row
     cdef vec eta
     while next_triplets(&block.which, neighborhood, VALUES, &cursor, &work.triplets, sums):
-        evaluate_cutoffs(&block.which, &work.triplets, sums)
+        evaluate_cutoffs(&block.which, &work.triplets, False, sums)
         fill_terms(block, work, False, sums)
         for g in range(block.n_groups):
             eta = splat(-block.eta[g], sums)
@@ -262,7 +263,7 @@ cdef inline void start_gradient(
     cdef vec *places = <vec *> work.places
     cdef vec *gradient = <vec *> work.gradient
     cdef Py_ssize_t i
-    for i in range(4 * neighborhood.n // lanes_of(type_tag)):
+    for i in range(4 * 4 * neighborhood.n // lanes_of(type_tag)):
         gradient[i] = splat(0, type_tag)
     for i in range(neighborhood.n):
         put(places, 4 * i, 1)
@@ -271,32 +272,31 @@ cdef inline void start_gradient(
         put(places, 4 * i + 3, get(<const vec *> neighborhood.z, i))
 
 
-cdef inline void scatter(AngularScratch *work, const vec *type_tag) noexcept nogil:
+cdef inline void scatter(
+    AngularScratch *work, const Neighborhood *neighborhood, const vec *type_tag
+) noexcept nogil:
     """Add α and β, and γ times the other's vector, to the gradient."""
     cdef const Triplets *t = &work.triplets
-    cdef const Run *run = t.runs
-    cdef const Run *end = run + t.n_runs
-    while run < end:
-        if vec is vfloat:
-            quads_of_run_f(
-                <float *> work.gradient, <const float *> work.places, run.j, t.k,
-                <const float *> work.alpha, <const float *> work.beta, <const float *> work.gamma,
-                run.begin, run.end,
-            )
-        else:
-            quads_of_run_d(
-                <double *> work.gradient, <const double *> work.places, run.j, t.k,
-                <const double *> work.alpha, <const double *> work.beta,
-                <const double *> work.gamma, run.begin, run.end,
-            )
-        run += 1
+    if vec is vfloat:
+        add_quads_f(
+            <float *> work.gradient, 4 * neighborhood.n, <const float *> work.places, t.j, t.k,
+            <const float *> work.alpha, <const float *> work.beta, <const float *> work.gamma, t.n,
+        )
+    else:
+        add_quads_d(
+            <double *> work.gradient, 4 * neighborhood.n, <const double *> work.places, t.j, t.k,
+            <const double *> work.alpha, <const double *> work.beta, <const double *> work.gamma,
+            t.n,
+        )
 
 
 cdef inline void add_gradient(
-    const AngularScratch *work, const Neighborhood *neighborhood, vec *along, vec *x, vec *y, vec *z
+    AngularScratch *work, const Neighborhood *neighborhood, vec *along, vec *x, vec *y, vec *z
 ) noexcept nogil:
-    cdef const vec *gradient = <const vec *> work.gradient
-    cdef Py_ssize_t i
+    cdef vec *gradient = <vec *> work.gradient
+    cdef Py_ssize_t n = 4 * neighborhood.n // lanes_of(along), i
+    for i in range(n):
+        gradient[i] = (gradient[i] + gradient[n + i]) + (gradient[2 * n + i] + gradient[3 * n + i])
     for i in range(neighborhood.n):
         put(along, i, get(along, i) + get(gradient, 4 * i))
         put(x, i, get(x, i) + get(gradient, 4 * i + 1))
@@ -315,11 +315,11 @@ cdef void angular_vjp(
     cdef Cursor cursor = Cursor(0, 0, 0)
     start_gradient(work, neighborhood, weights)
     while next_triplets(&block.which, neighborhood, GRADIENTS, &cursor, &work.triplets, weights):
-        evaluate_cutoffs(&block.which, &work.triplets, weights)
+        evaluate_cutoffs(&block.which, &work.triplets, True, weights)
         fill_terms(block, work, True, weights)
         contract(block, work, weights)
         chain(block, work, weights)
-        scatter(work, weights)
+        scatter(work, neighborhood, weights)
     add_gradient(work, neighborhood, along, x, y, z)
 
 
@@ -429,7 +429,7 @@ cdef void angular_jvp(
     cdef Py_ssize_t g, v, row
     cdef vec eta, e
     while next_triplets(&block.which, neighborhood, TANGENTS, &cursor, &work.triplets, sums):
-        evaluate_cutoffs(&block.which, &work.triplets, sums)
+        evaluate_cutoffs(&block.which, &work.triplets, True, sums)
         fill_terms(block, work, True, sums)
         changes(block, work, sums)
         for g in range(block.n_groups):

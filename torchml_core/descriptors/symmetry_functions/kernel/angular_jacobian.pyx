@@ -7,7 +7,7 @@ and powers are computed as for the gradient of an energy, see angular.pyx.
 from torchml_core.descriptors.symmetry_functions.kernel.angular cimport chain
 from torchml_core.descriptors.symmetry_functions.kernel.angular_terms cimport fill_terms, stride_of
 from torchml_core.descriptors.symmetry_functions.kernel.triplets cimport (
-    Cursor, Run, Triplets, evaluate_cutoffs, next_triplets,
+    Cursor, Segment, Triplets, evaluate_cutoffs, next_triplets,
 )
 from torchml_core.kernels.verbs cimport GRADIENTS
 from torchml_core.simd.elementary cimport vexp
@@ -48,26 +48,29 @@ cdef inline void chain_factors(
 
 cdef inline void add_blocks(
     const AngularBlock *block, AngularScratch *work, const Neighborhood *neighborhood,
-    Py_ssize_t group, const Run *run, const int32_t *components, const Py_ssize_t *slot,
+    Py_ssize_t group, const Segment *segment, const int32_t *components, const Py_ssize_t *slot,
     Py_ssize_t width, const vec *e, vec *out,
 ) noexcept nogil:
-    """Add one group's derivatives of the triplets of one run."""
+    """Add one group's derivatives of the triplets of one segment."""
     cdef const vec *f = <const vec *> work.factors
     cdef const vec *values = <const vec *> work.values
     cdef const vec *slopes = <const vec *> work.slopes
     cdef Py_ssize_t step = stride_of(e) * lanes_of(e)
-    cdef Py_ssize_t i, k, row, at, axis, of_j, of_k
+    cdef Py_ssize_t i, j, k, row, at, axis, of_j, of_k
     cdef double[3] rj, rk
     cdef double eta = block.eta[group], by_slope, by_value, alpha, beta, gamma
     cdef double alpha_value, beta_value, gamma_value
     cdef const vec *xs = <const vec *> neighborhood.x
     cdef const vec *ys = <const vec *> neighborhood.y
     cdef const vec *zs = <const vec *> neighborhood.z
-    rj = [get(xs, run.j), get(ys, run.j), get(zs, run.j)]
-    for i in range(run.begin, run.end):
+    for i in range(segment.begin * lanes_of(e), segment.end * lanes_of(e)):
+        if get(<const vec *> work.triplets.fc, i) == 0:  # padding
+            continue
+        j = work.triplets.j[i]
         k = work.triplets.k[i]
+        rj = [get(xs, j), get(ys, j), get(zs, j)]
         rk = [get(xs, k), get(ys, k), get(zs, k)]
-        of_j = slot[neighborhood.source[run.j]] * 3 * width
+        of_j = slot[neighborhood.source[j]] * 3 * width
         of_k = slot[neighborhood.source[k]] * 3 * width
         alpha_value = get(f, step + i) - eta * get(f, 2 * step + i)
         beta_value = get(f, 4 * step + i) - eta * get(f, 5 * step + i)
@@ -101,21 +104,18 @@ cdef void angular_jacobian(
     cdef vec *e = <vec *> work.first
     cdef Triplets *t = &work.triplets
     cdef Cursor cursor = Cursor(0, 0, 0)
-    cdef Py_ssize_t g, v, r, s
+    cdef Py_ssize_t g, v, s
     cdef vec eta
     while next_triplets(&block.which, neighborhood, GRADIENTS, &cursor, t, out):
-        evaluate_cutoffs(&block.which, t, out)
+        evaluate_cutoffs(&block.which, t, True, out)
         fill_terms(block, work, True, out)
         chain_factors(block, work, out)
         for g in range(block.n_groups):
             eta = splat(-block.eta[g], out)
             for v in range(t.n // lanes_of(out)):
                 e[v] = vexp(eta * square[v])
-            s = 0
-            for r in range(t.n_runs):
-                while t.runs[r].begin >= t.segments[s].end * lanes_of(out):
-                    s += 1
+            for s in range(t.n_segments):
                 add_blocks(
-                    block, work, neighborhood, g, &t.runs[r],
+                    block, work, neighborhood, g, &t.segments[s],
                     components + t.segments[s].channel * block.n_rows, slot, width, e, out,
                 )

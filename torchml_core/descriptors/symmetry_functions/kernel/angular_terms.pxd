@@ -29,6 +29,7 @@ cdef struct AngularScratch:
     Triplets triplets
     void *values                # (n_terms, stride) of the angular terms
     void *slopes                # (n_terms, stride) their derivatives with respect to cosθ
+    void *logarithms            # (stride,) ln of (1 + λ cosθ)/2, of one λ
     void *first                 # (stride,) what is summed, or V
     void *second                # (stride,) the same, or V'
     void *by_cosine             # (stride,) dE/dcosθ, dE/dS, dE/dC; or changes of the three
@@ -39,7 +40,7 @@ cdef struct AngularScratch:
     void *gamma
     void *factors               # (9, stride) for the Jacobian
     void *places                # (n, 4) of each neighbor 1, x, y, z, for gradients
-    void *gradient              # (n, 4) the factor of r_j, and x, y, z
+    void *gradient              # (4, n, 4) the factor of r_j, and x, y, z: sum over the first axis
 
 
 cdef inline Py_ssize_t stride_of(const vec *type_tag) noexcept nogil:

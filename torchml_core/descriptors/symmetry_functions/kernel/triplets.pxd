@@ -23,27 +23,22 @@ cdef struct Selection:
     const int32_t *channel      # (n_pairs,)
 
 
-cdef struct Run:                # consecutive triplets with one j
-    Py_ssize_t j, begin, end
-
-
 cdef struct Segment:            # consecutive vectors of triplets with one channel
     Py_ssize_t channel, begin, end
 
 
-# Where next_triplets continues.
+# Where next_triplets continues: with vector v of the k.
 cdef struct Cursor:
-    Py_ssize_t pair, j, k
+    Py_ssize_t pair, v, j
 
 
 # Padding has fc = 0.
 cdef struct Triplets:
     Py_ssize_t n                # with padding: whole vectors
-    Py_ssize_t n_runs
     Py_ssize_t n_segments
-    Run *runs                   # with GRADIENTS
     Segment *segments
-    int32_t *k                  # which entry of the neighborhood, with GRADIENTS
+    int32_t *j                  # which entries of the neighborhood, with GRADIENTS
+    int32_t *k
     void *square_jk             # R_jk²
     void *per_square            # 1/rc² of j and k
     void *cosine                # cosθ = (R_j² + R_k² - R_jk²) / (2 R_j R_k)
@@ -57,7 +52,7 @@ cdef struct Triplets:
     void *square_j_dot
     void *square_k_dot
     void *cutoff                # C, filled by evaluate_cutoffs
-    void *fc_jk                 # fc(R_jk) and its derivative with respect to R_jk²
+    void *fc_jk                 # fc(R_jk) and its derivative with respect to R_jk², if wanted
     void *slope_jk
 
 
@@ -66,4 +61,6 @@ cdef bint next_triplets(
     const Selection *which, const Neighborhood *neighborhood, Purpose purpose, Cursor *cursor,
     Triplets *t, const vec *type_tag,
 ) noexcept nogil
-cdef void evaluate_cutoffs(const Selection *which, Triplets *t, const vec *type_tag) noexcept nogil
+cdef void evaluate_cutoffs(
+    const Selection *which, Triplets *t, bint with_slopes, const vec *type_tag
+) noexcept nogil

@@ -4,11 +4,10 @@ Of all pairs j < k of neighbors only those with R_jk < rc count (about half, in 
 collected into arrays without gaps, some hundreds at a time, so that everything expensive runs over
 full vectors, and the buffers are no larger for 2000 neighbors than for 20.
 
-For one j, R_jk² of all k is computed in vectors, with what follows from it in a few operations
-(cosθ, S); then the lanes within the cutoff are packed after those collected before, without a
-branch or a loop of unpredictable length (a wrong guess costs more than a vector of work). A pair of
-classes is collected in one go, with all that is the same for it in registers: in resolved mode a j
-meets many short lists of k, and what is done once for each would cost as much as the triplets.
+A vector of k stays in registers while all j pass it. For each, R_jk² is computed, with what follows
+from it in a few operations (cosθ, S); then the lanes within the cutoff are packed after those
+collected before, without a branch or a loop of unpredictable length (a wrong guess costs more than
+a vector of work). So nothing is set up for one j, which in resolved mode meets many short lists.
 
 Triplets of one channel are next to each other, so that in resolved mode exponentials and powers run
 over all channels at once.
@@ -17,16 +16,24 @@ over all channels at once.
 from torchml_core.kernels.cutoff cimport CutoffFunction, cutoff_of_square
 from torchml_core.kernels.verbs cimport GRADIENTS, TANGENTS, VALUES, Purpose
 from torchml_core.simd.vectors cimport (
-    MOST_LANES, below, carve, fill, get, lanes_of, load_at, pack_at, simd_count, simd_pack_index,
-    splat, splat_at, store_at, vec, vsqrt,
+    MOST_LANES, below, carve, fill, get, lanes_of, pack_at, simd_count, simd_fill_index,
+    simd_pack_index, splat, splat_at, store_at, vec, vectors_for, vsqrt,
 )
+
+
+# One loop for each purpose: compilers must not make a function that asks for it at every vector.
+cdef extern from *:
+    """
+    #undef CYTHON_INLINE
+    #define CYTHON_INLINE inline __attribute__((always_inline))
+    """
 
 
 cdef void lay_out_triplets(Triplets *t, char **free_bytes) noexcept nogil:
     """Cut the arrays off the scratch buffer, for either precision."""
     cdef Py_ssize_t n_bytes = (TRIPLETS_AT_ONCE + MOST_LANES) * sizeof(double)
-    t.runs = <Run *> carve(free_bytes, TRIPLETS_AT_ONCE * sizeof(Run))
     t.segments = <Segment *> carve(free_bytes, TRIPLETS_AT_ONCE * sizeof(Segment))
+    t.j = <int32_t *> carve(free_bytes, n_bytes)
     t.k = <int32_t *> carve(free_bytes, n_bytes)
     t.square_jk = carve(free_bytes, n_bytes)
     t.per_square = carve(free_bytes, n_bytes)
@@ -45,11 +52,12 @@ cdef void lay_out_triplets(Triplets *t, char **free_bytes) noexcept nogil:
     t.slope_jk = carve(free_bytes, n_bytes)
 
 
-cdef inline unsigned first_lanes(Py_ssize_t n, Py_ssize_t lanes) noexcept nogil:
-    """The first n > 0 lanes of a vector, or all: one bit each."""
+cdef inline unsigned lanes_between(
+    Py_ssize_t begin, Py_ssize_t end, Py_ssize_t lanes
+) noexcept nogil:
+    """Lanes begin ... end - 1 of a vector, one bit each; begin may be below 0, end beyond lanes."""
     cdef unsigned every = (1 << lanes) - 1
-    cdef int behind = <int> max(lanes - n, 0)
-    return every >> behind
+    return (every >> max(lanes - end, 0)) & (every << max(begin, 0))
 
 
 cdef inline vec square_sum(const Selection *which, vec u, vec v, vec w) noexcept nogil:
@@ -90,78 +98,69 @@ cdef inline bint collect(
     cdef vec *inverse_k = <vec *> t.inverse_k
     cdef vec *slope_j = <vec *> t.slope_j
     cdef vec *slope_k = <vec *> t.slope_k
-    cdef int32_t *indices = t.k
-    cdef Run *run = t.runs + t.n_runs
+    cdef int32_t *indices_j = t.j
+    cdef int32_t *indices_k = t.k
     cdef Selection chosen = which[0]
-    cdef Py_ssize_t lanes = lanes_of(type_tag), at = t.n, j = cursor.j, begin, k
-    cdef Py_ssize_t begin_b = neighborhood.begin[b], end_b = neighborhood.end[b]
+    cdef Py_ssize_t lanes = lanes_of(type_tag), at = t.n, j = 0, last, v
+    cdef Py_ssize_t first = neighborhood.begin[a], end = neighborhood.end[a]
+    cdef Py_ssize_t begin_b = neighborhood.begin[b] // lanes, end_b = neighborhood.end[b]
     cdef double rc = which.pair_cutoff.cutoffs[a * neighborhood.n_classes + b], limit = rc * rc
     cdef bint full = False
     cdef unsigned near
-    cdef vec dx, dy, dz, w, xj, yj, zj, sum
-    cdef vec square_of_j, half_inverse, fc_of_j, square_of_k, inverse_of_k, fc_of_k
-    for j in range(max(cursor.j, neighborhood.begin[a]), neighborhood.end[a]):
-        begin = max(cursor.k, j + 1 if a == b else begin_b)
-        cursor.k = 0
-        # Beyond its cutoff, where those of other functions are longer.
-        if get(fc, j) == 0:
-            continue
-        xj = splat_at(x, j)
-        yj = splat_at(y, j)
-        zj = splat_at(z, j)
-        square_of_j = splat_at(square, j)
-        half_inverse = splat_at(inverse, j) * 0.5
-        fc_of_j = splat_at(fc, j)
-        run.begin = at
-        # Vectors begin at k, aligned or not: short lists fit into fewer.
-        k = begin
-        while k < end_b:
-            if at + lanes > TRIPLETS_AT_ONCE:
-                full = True
-                cursor.j = j
-                cursor.k = k
+    cdef vec dx, dy, dz, w, sum, xk, yk, zk, square_of_k, half_inverse, inverse_of_k, fc_of_k
+    cdef vec slope_of_k
+    for v in range(max(cursor.v, begin_b), vectors_for(end_b, type_tag)):
+        xk = x[v]
+        yk = y[v]
+        zk = z[v]
+        square_of_k = square[v]
+        inverse_of_k = inverse[v]
+        half_inverse = 0.5 * inverse_of_k
+        fc_of_k = fc[v]
+        slope_of_k = slope[v]
+        last = min(end, (v + 1) * lanes - 1) if a == b else end
+        for j in range(max(cursor.j, first), last):
+            # Beyond its cutoff, where those of other functions are longer.
+            if get(fc, j) == 0:
+                continue
+            full = at + lanes > TRIPLETS_AT_ONCE
+            if full:
                 break
-            dx = load_at(x, k) - xj
-            dy = load_at(y, k) - yj
-            dz = load_at(z, k) - zj
+            dx = xk - splat_at(x, j)
+            dy = yk - splat_at(y, j)
+            dz = zk - splat_at(z, j)
             w = dx * dx + dy * dy + dz * dz
-            near = first_lanes(end_b - k, lanes)
+            near = lanes_between(j + 1 - v * lanes if a == b else 0, end_b - v * lanes, lanes)
             if chosen.with_jk:
                 near &= below(w, limit)
-            square_of_k = load_at(square, k)
-            inverse_of_k = load_at(inverse, k)
-            fc_of_k = load_at(fc, k)
-            sum = square_of_j + square_of_k
+            sum = splat_at(square, j) + square_of_k
             pack_at(square_jk, at, w, near)
-            pack_at(cosines, at, (sum - w) * (half_inverse * inverse_of_k), near)
-            pack_at(squares, at, square_sum(&chosen, square_of_j, square_of_k, w), near)
-            pack_at(fcs, at, fc_of_j * fc_of_k, near)
+            pack_at(cosines, at, (sum - w) * (half_inverse * splat_at(inverse, j)), near)
+            pack_at(squares, at, square_sum(&chosen, splat_at(square, j), square_of_k, w), near)
+            pack_at(fcs, at, splat_at(fc, j) * fc_of_k, near)
             if purpose != VALUES:
                 store_at(inverse_j, at, splat_at(inverse, j))
                 pack_at(inverse_k, at, inverse_of_k, near)
                 pack_at(slope_j, at, splat_at(slope, j) * fc_of_k, near)
-                pack_at(slope_k, at, fc_of_j * load_at(slope, k), near)
+                pack_at(slope_k, at, splat_at(fc, j) * slope_of_k, near)
             if purpose == GRADIENTS:
-                simd_pack_index(indices + at, <int32_t> k, near, <int> lanes)
+                simd_fill_index(indices_j + at, <int32_t> j, <int> lanes)
+                simd_pack_index(indices_k + at, <int32_t> (v * lanes), near, <int> lanes)
             if purpose == TANGENTS:
-                collect_changes(neighborhood, t, at, j, k, dx, dy, dz, near)
+                collect_changes(neighborhood, t, at, j, v, dx, dy, dz, near)
             at += simd_count(near)
-            k += lanes
-        if purpose == GRADIENTS and at > run.begin:
-            run.j = j
-            run.end = at
-            run += 1
         if full:
             break
-    if purpose == GRADIENTS:
-        t.n_runs = run - t.runs
+        cursor.j = 0
+    cursor.v = v if full else 0
+    cursor.j = j if full else 0
     fill(<vec *> t.per_square, t.n, at, splat(1 / limit, type_tag))
     t.n = at
     return not full
 
 
 cdef inline void collect_changes(
-    const Neighborhood *neighborhood, Triplets *t, Py_ssize_t at, Py_ssize_t j, Py_ssize_t k,
+    const Neighborhood *neighborhood, Triplets *t, Py_ssize_t at, Py_ssize_t j, Py_ssize_t v,
     vec dx, vec dy, vec dz, unsigned near,
 ) noexcept nogil:
     """The changes of the squares along the directions."""
@@ -169,11 +168,11 @@ cdef inline void collect_changes(
     cdef const vec *along_y = <const vec *> neighborhood.dy
     cdef const vec *along_z = <const vec *> neighborhood.dz
     cdef const vec *square_dot = <const vec *> neighborhood.square_dot
-    dx = dx * (load_at(along_x, k) - splat_at(along_x, j))
-    dy = dy * (load_at(along_y, k) - splat_at(along_y, j))
-    dz = dz * (load_at(along_z, k) - splat_at(along_z, j))
+    dx = dx * (along_x[v] - splat_at(along_x, j))
+    dy = dy * (along_y[v] - splat_at(along_y, j))
+    dz = dz * (along_z[v] - splat_at(along_z, j))
     pack_at(<vec *> t.square_jk_dot, at, 2 * (dx + dy + dz), near)
-    pack_at(<vec *> t.square_k_dot, at, load_at(square_dot, k), near)
+    pack_at(<vec *> t.square_k_dot, at, square_dot[v], near)
     store_at(<vec *> t.square_j_dot, at, splat_at(square_dot, j))
 
 
@@ -193,6 +192,9 @@ cdef inline void close_segment(
     store_at(<vec *> t.cosine, t.n, zero)
     store_at(<vec *> t.square, t.n, one)
     store_at(<vec *> t.fc, t.n, zero)
+    if purpose == GRADIENTS:
+        simd_fill_index(t.j + t.n, 0, <int> lanes)
+        simd_fill_index(t.k + t.n, 0, <int> lanes)
     if purpose != VALUES:
         store_at(<vec *> t.inverse_j, t.n, one)
         store_at(<vec *> t.inverse_k, t.n, one)
@@ -229,7 +231,7 @@ cdef bint next_triplets(
     """
     cdef Py_ssize_t a, b, channel
     cdef bint all_of_them
-    t.n = t.n_runs = t.n_segments = 0
+    t.n = t.n_segments = 0
     while cursor.pair < which.n_pairs:
         a = which.first[cursor.pair]
         b = which.second[cursor.pair]
@@ -246,14 +248,15 @@ cdef bint next_triplets(
             close_segment(t, channel, purpose, type_tag)
             return True
         cursor.pair += 1
-        cursor.j = 0
         if cursor.pair == which.n_pairs or which.channel[cursor.pair] != channel:
             close_segment(t, channel, purpose, type_tag)
     return t.n > 0
 
 
-cdef void evaluate_cutoffs(const Selection *which, Triplets *t, const vec *type_tag) noexcept nogil:
-    """Fill cutoff, C = fc(R_j) fc(R_k) fc(R_jk), with fc_jk and slope_jk; for g5 without R_jk."""
+cdef void evaluate_cutoffs(
+    const Selection *which, Triplets *t, bint with_slopes, const vec *type_tag
+) noexcept nogil:
+    """Fill cutoff, C = fc(R_j) fc(R_k) fc(R_jk), for g5 without R_jk; with_slopes: all of it."""
     cdef const vec *square_jk = <const vec *> t.square_jk
     cdef const vec *per_square = <const vec *> t.per_square
     cdef const vec *fc = <const vec *> t.fc
@@ -262,15 +265,20 @@ cdef void evaluate_cutoffs(const Selection *which, Triplets *t, const vec *type_
     cdef vec *slope_jk = <vec *> t.slope_jk
     cdef CutoffFunction function = which.pair_cutoff.function
     cdef double inner = which.pair_cutoff.inner
-    cdef vec slope
+    cdef vec value, slope
     cdef Py_ssize_t v, n = t.n // lanes_of(type_tag)
     if not which.with_jk:
         for v in range(n):
             fc_jk[v] = splat(1, type_tag)
             slope_jk[v] = splat(0, type_tag)
             cutoff[v] = fc[v]
-        return
-    for v in range(n):
-        fc_jk[v] = cutoff_of_square(function, inner, square_jk[v] * per_square[v], &slope)
-        slope_jk[v] = slope * per_square[v]
-        cutoff[v] = fc[v] * fc_jk[v]
+    elif with_slopes:
+        for v in range(n):
+            value = cutoff_of_square(function, inner, square_jk[v] * per_square[v], &slope)
+            fc_jk[v] = value
+            slope_jk[v] = slope * per_square[v]
+            cutoff[v] = fc[v] * value
+    else:
+        for v in range(n):
+            value = cutoff_of_square(function, inner, square_jk[v] * per_square[v], &slope)
+            cutoff[v] = fc[v] * value
