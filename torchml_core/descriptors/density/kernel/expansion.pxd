@@ -32,7 +32,7 @@ cdef struct Expansion:
     # What other environments may overwrite.
     RadialPlaces places
     void *harmonic_changes      # as harmonics, with TANGENTS
-    void *rows                  # of the entries of one species, or of one vector, see radial_rows
+    void *rows                  # of all entries, or of one vector, see radial_rows
     void *plain                 # of one vector of entries, see rows_and_slopes
     void *sums                  # (n_lm, n_species, n): vectors, before they are folded
     void *weights               # the same: dE with respect to the sums, where numbers are repeated

@@ -123,32 +123,63 @@ cdef inline void fill_harmonic_changes(
         changes += plan.n_lm
 
 
-cdef void begin_expansion(
+cdef inline void find_places(
     const ExpansionPlan *plan, const Environment *env, Purpose purpose, Expansion *work,
     const vec *type_tag,
 ) noexcept nogil:
-    """Sort the neighbors, find their places in the table, compute their harmonics."""
+    """Sort the neighbors, and find their places in the table."""
     cdef Neighborhood *neighborhood = &work.neighborhood
     sort_into_classes(
         neighborhood, env, plan.classes, 2 * plan.cutoff, purpose == TANGENTS, type_tag
     )
     apply_cutoff(neighborhood, &plan.pair_cutoff, type_tag)
     look_up(&plan.table, neighborhood, env.r, env.n, &work.places, type_tag)
+
+
+cdef void begin_expansion(
+    const ExpansionPlan *plan, const Environment *env, Purpose purpose, Expansion *work,
+    const vec *type_tag,
+) noexcept nogil:
+    """Sort the neighbors, find their places in the table, compute their harmonics."""
+    find_places(plan, env, purpose, work, type_tag)
     fill_harmonics(plan, work, type_tag)
 
 
-# ---- densities and their changes
+# ---- rows of the table
+
+
+cdef inline void fill_rows(
+    const ExpansionPlan *plan, Expansion *work, Part part, const vec *type_tag
+) noexcept nogil:
+    """``rows`` of all entries."""
+    cdef Py_ssize_t length = row_length(&plan.table, type_tag), species, begin
+    cdef int repeat = repeat_of(plan, type_tag)
+    for species in range(plan.n_species):
+        begin = work.neighborhood.begin[species]
+        radial_rows(
+            &plan.table, &work.places, part, begin, work.neighborhood.end[species], repeat,
+            <vec *> work.rows + begin * length,
+        )
+
+
+cdef inline void fill_rows_for_vjp(
+    const ExpansionPlan *plan, Expansion *work, const vec *type_tag
+) noexcept nogil:
+    """``rows``, ``transposed`` rows and ``slopes`` of all entries."""
+    cdef Py_ssize_t species
+    for species in range(plan.n_species):
+        look_up_rows(plan, work, species, type_tag)
 
 
 cdef inline void look_up_rows(
     const ExpansionPlan *plan, Expansion *work, Py_ssize_t species, const vec *type_tag
 ) noexcept nogil:
-    """Of the entries of a species: ``rows``, ``transposed`` rows and ``slopes``."""
+    """Of the entries of a species."""
     cdef int repeat = repeat_of(plan, type_tag)
     cdef Py_ssize_t lanes = lanes_of(type_tag), length = row_length(&plan.table, type_tag)
     cdef Py_ssize_t begin = work.neighborhood.begin[species], end = work.neighborhood.end[species]
     cdef Py_ssize_t n_vectors = vectors_for(end - begin, type_tag), b, i, v, n
-    cdef vec *rows = <vec *> work.rows
+    cdef vec *rows = <vec *> work.rows + begin * length
     cdef vec *slopes = <vec *> work.slopes + begin * length
     cdef vec *transposed = <vec *> work.transposed + begin * length
     cdef vec *plain
@@ -167,9 +198,12 @@ cdef inline void look_up_rows(
         slopes += lanes * length
 
 
+# ---- densities and their changes
+
+
 cdef inline void sum_up(
-    const ExpansionPlan *plan, Expansion *work, Part part, const vec *harmonics, bint more,
-    bint for_vjp, const vec *type_tag,
+    const ExpansionPlan *plan, Expansion *work, const vec *harmonics, bint more,
+    const vec *type_tag,
 ) noexcept nogil:
     """Set ``sums`` (n_lm, n_species, n) to Σ_j S_lm g_nl, or add it.
 
@@ -178,7 +212,7 @@ cdef inline void sum_up(
     cdef int repeat = repeat_of(plan, type_tag), l
     cdef Py_ssize_t lanes = lanes_of(type_tag), n = vectors_for(repeat * plan.n_max, type_tag)
     cdef Py_ssize_t length = row_length(&plan.table, type_tag), species, first, at
-    cdef vec *rows = <vec *> work.rows
+    cdef const vec *rows
     cdef vec *out = <vec *> work.sums
     cdef Product p
     p.repeat = repeat
@@ -193,12 +227,7 @@ cdef inline void sum_up(
     for species in range(plan.n_species):
         first = work.neighborhood.begin[species]
         p.n_all = (work.neighborhood.end[species] - first + repeat - 1) // repeat
-        if for_vjp:
-            look_up_rows(plan, work, species, type_tag)
-        else:
-            radial_rows(
-                &plan.table, &work.places, part, first, work.neighborhood.end[species], repeat, rows
-            )
+        rows = <const vec *> work.rows + first * length
         at = 0
         for l in range(plan.l_max + 1):
             product(
@@ -230,20 +259,27 @@ cdef void expand(
 ) noexcept nogil:
     """Fill ``densities``; with TANGENTS, ``changes`` too: density_vectors each.
 
-    With GRADIENTS ``work`` has all that expand_vjp needs, as after prepare_vjp.
+    With GRADIENTS ``work`` has all that expand_vjp needs, as after prepare_vjp. Harmonics come
+    after the rows: these push all else out of the caches.
     """
     cdef const vec *harmonics = <const vec *> work.harmonics
-    begin_expansion(plan, env, purpose, work, densities)
-    sum_up(plan, work, ROWS, harmonics, False, purpose == GRADIENTS, densities)
+    find_places(plan, env, purpose, work, densities)
+    if purpose == GRADIENTS:
+        fill_rows_for_vjp(plan, work, densities)
+    else:
+        fill_rows(plan, work, ROWS, densities)
+    fill_harmonics(plan, work, densities)
+    sum_up(plan, work, harmonics, False, densities)
     fold(plan, <vec *> work.sums, densities)
     if purpose == TANGENTS:
         fill_harmonic_changes(plan, work, densities)
-        sum_up(plan, work, ROWS, <const vec *> work.harmonic_changes, False, False, densities)
+        sum_up(plan, work, <const vec *> work.harmonic_changes, False, densities)
         multiply_slopes(
             &work.places, work.neighborhood.n // lanes_of(densities),
             <const vec *> work.neighborhood.square_dot,
         )
-        sum_up(plan, work, SLOPES, harmonics, True, False, densities)
+        fill_rows(plan, work, SLOPES, densities)
+        sum_up(plan, work, harmonics, True, densities)
         fold(plan, <vec *> work.sums, changes)
 
 
@@ -254,10 +290,8 @@ cdef void prepare_vjp(
     const ExpansionPlan *plan, const Environment *env, Expansion *work, const vec *type_tag
 ) noexcept nogil:
     """For an environment whose densities are known: all else that expand_vjp needs."""
-    cdef Py_ssize_t species
     begin_expansion(plan, env, GRADIENTS, work, type_tag)
-    for species in range(plan.n_species):
-        look_up_rows(plan, work, species, type_tag)
+    fill_rows_for_vjp(plan, work, type_tag)
 
 
 cdef inline void repeat_weights(
