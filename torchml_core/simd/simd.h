@@ -60,6 +60,7 @@ static inline vfloat simd_load_f(const float *from)
 #endif
 static inline vdouble simd_held_d(vdouble x) { SIMD_HOLD(x); return x; }
 static inline vfloat simd_held_f(vfloat x) { SIMD_HOLD(x); return x; }
+static inline const void *simd_held_pointer(const void *p) { __asm__("" : "+r"(p)); return p; }
 
 /* 1 where x > 0, else 0. */
 static inline vdouble simd_step_d(vdouble x)

@@ -37,6 +37,7 @@ cdef extern from "simd.h" nogil:
     void simd_store_f(float *, vfloat)
     vdouble simd_held_d(vdouble)
     vfloat simd_held_f(vfloat)
+    const void *simd_held_pointer(const void *)
     vdouble simd_step_d(vdouble)
     vfloat simd_step_f(vfloat)
     vdouble simd_max_d(vdouble, vdouble)
@@ -200,6 +201,12 @@ cdef inline vec held(vec x) noexcept nogil:
         return simd_held_f(x)
     else:
         return simd_held_d(x)
+
+
+cdef inline const vec *held_pointer(const vec *array) noexcept nogil:
+    """The same array, in a register: compilers otherwise make a pointer of each sum of offsets to
+    it, more than there are registers for."""
+    return <const vec *> simd_held_pointer(array)
 
 
 cdef inline void store_at(vec *array, Py_ssize_t at, vec x) noexcept nogil:

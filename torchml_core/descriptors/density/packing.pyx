@@ -4,7 +4,7 @@ import numpy as np
 
 from torchml_core._descriptors cimport Kernel
 from torchml_core.descriptors.density.kernel cimport soap, spherical_expansion
-from torchml_core.descriptors.density.kernel.expansion cimport ExpansionPlan
+from torchml_core.descriptors.density.kernel.expansion cimport ExpansionPlan, repeat_of
 from torchml_core.descriptors.density.kernel.soap cimport SoapPlan
 from torchml_core.simd.vectors cimport SIMD_BYTES, lanes_of, vdouble, vfloat
 
@@ -37,12 +37,13 @@ cdef class DensityKernel(Kernel):
         n_of_l = settings.get("n_of_l", [plan.n_max] * (plan.l_max + 1))
         plan.table.n_of_l = self.ints(n_of_l)
         plan.table.n_l = plan.l_max + 1
-        plan.table.n_functions = sum(n_of_l)
         plan.table.n_intervals = table.n_intervals
         plan.table.softening = table.softening
         plan.table.per_interval = table.per_interval
-        plan.table.nodes = self.doubles(rows_of(table.nodes, n_of_l, lanes_of(type_tag)))
-        plan.table.nodes_single = self.floats(rows_of(table.nodes, n_of_l, lanes_of(single_tag)))
+        rows, first = rows_of(table.nodes, n_of_l, lanes_of(type_tag), repeat_of(plan, type_tag))
+        plan.table.nodes, plan.table.first = self.doubles(rows), self.ints(first)
+        rows, first = rows_of(table.nodes, n_of_l, lanes_of(single_tag), repeat_of(plan, single_tag))
+        plan.table.nodes_single, plan.table.first_single = self.floats(rows), self.ints(first)
 
 
 def equal_cutoffs(settings):
@@ -50,10 +51,17 @@ def equal_cutoffs(settings):
     return np.full((settings["n_species"], settings["n_species"]), settings["cutoff"])
 
 
-def rows_of(nodes, n_of_l, lanes):
-    """(n_intervals + 1, 3, row): the functions of all l, with zeros up to whole vectors."""
-    rows = np.concatenate([nodes[:, :, l, :n] for l, n in enumerate(n_of_l)], axis=2)
-    return np.pad(rows, [(0, 0), (0, 0), (0, -rows.shape[2] % lanes)])
+def rows_of(nodes, n_of_l, lanes, repeat):
+    """Return rows and where each l begins in them, see RadialTable of radial_table.pxd."""
+    if repeat > 1:
+        sizes = np.full(len(n_of_l), lanes // repeat)
+    else:
+        sizes = np.array(n_of_l)
+    first = np.concatenate([[0], np.cumsum(sizes)])
+    rows = np.zeros((len(nodes), 3, -(-int(sizes.sum()) // lanes) * lanes))
+    for l, n in enumerate(n_of_l):
+        rows[:, :, first[l] : first[l] + n] = nodes[:, :, l, :n]
+    return np.pad(rows.ravel(), (0, nodes.shape[3] + lanes)), first
 
 
 cdef class ExpansionKernel(DensityKernel):

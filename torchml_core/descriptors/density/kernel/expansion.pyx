@@ -18,14 +18,17 @@ by m with m by n, whose vectors hold n: so slopes need not be transposed.
 """
 
 from torchml_core.descriptors.density.kernel.radial_table cimport (
-    ROWS, SLOPES, Part, lay_out_places, look_up, multiply_slopes, radial_rows, row_length,
+    ROWS, SLOPES, Part, first_of_l, lay_out_places, look_up, multiply_slopes, radial_rows, row_length,
     rows_and_slopes,
+)
+from torchml_core.descriptors.density.kernel.row_sums cimport (
+    RowSums, sum_rows, sums_fit_registers,
 )
 from torchml_core.descriptors.density.kernel.solid_harmonics cimport (
     solid_harmonics, solid_harmonics_gradients, solid_harmonics_vjp,
 )
 from torchml_core.kernels.neighborhood cimport apply_cutoff, lay_out_neighborhood, sort_into_classes
-from torchml_core.kernels.verbs cimport GRADIENTS, TANGENTS, Environment, Purpose
+from torchml_core.kernels.verbs cimport GRADIENTS, TANGENTS, VALUES, Environment, Purpose
 from torchml_core.simd.products cimport Product, product
 from torchml_core.simd.vectors cimport (
     MOST_LANES, SIMD_BYTES, carve, evens, get, interleave, lanes_of, load_at, number_at, odds, put,
@@ -211,7 +214,7 @@ cdef inline void sum_up(
     """
     cdef int repeat = repeat_of(plan, type_tag), l
     cdef Py_ssize_t lanes = lanes_of(type_tag), n = vectors_for(repeat * plan.n_max, type_tag)
-    cdef Py_ssize_t length = row_length(&plan.table, type_tag), species, first, at
+    cdef Py_ssize_t length = row_length(&plan.table, type_tag), species, first
     cdef const vec *rows
     cdef vec *out = <vec *> work.sums
     cdef Product p
@@ -228,14 +231,33 @@ cdef inline void sum_up(
         first = work.neighborhood.begin[species]
         p.n_all = (work.neighborhood.end[species] - first + repeat - 1) // repeat
         rows = <const vec *> work.rows + first * length
-        at = 0
         for l in range(plan.l_max + 1):
             product(
-                &p, harmonics + first // lanes * plan.n_lm + l * l, number_at(rows, repeat * at),
+                &p, harmonics + first // lanes * plan.n_lm + l * l,
+                number_at(rows, repeat * first_of_l(&plan.table, l, type_tag)),
                 out + l * l * p.out_row + species * n, 2 * l + 1,
                 vectors_for(repeat * plan.table.n_of_l[l], type_tag), more,
             )
-            at += plan.table.n_of_l[l]
+
+
+cdef inline void look_up_and_sum_up(
+    const ExpansionPlan *plan, Expansion *work, const vec *type_tag
+) noexcept nogil:
+    """What fill_rows and sum_up do."""
+    cdef int repeat = repeat_of(plan, type_tag)
+    cdef Py_ssize_t n = vectors_for(repeat * plan.n_max, type_tag), species, first
+    cdef vec *out = <vec *> work.sums
+    cdef const vec *harmonics = <const vec *> work.harmonics
+    cdef RowSums p
+    p.table = &plan.table
+    p.places = &work.places
+    p.n_lm = plan.n_lm
+    p.out_row = plan.n_species * n
+    for species in range(plan.n_species):
+        p.begin = work.neighborhood.begin[species]
+        p.end = work.neighborhood.end[species]
+        first = p.begin // lanes_of(type_tag) * plan.n_lm
+        sum_rows(&p, repeat, harmonics + first, n, out + species * n)
 
 
 cdef inline void fold(const ExpansionPlan *plan, vec *sums, vec *out) noexcept nogil:
@@ -264,12 +286,16 @@ cdef void expand(
     """
     cdef const vec *harmonics = <const vec *> work.harmonics
     find_places(plan, env, purpose, work, densities)
-    if purpose == GRADIENTS:
-        fill_rows_for_vjp(plan, work, densities)
+    if purpose == VALUES and sums_fit_registers():
+        fill_harmonics(plan, work, densities)
+        look_up_and_sum_up(plan, work, densities)
     else:
-        fill_rows(plan, work, ROWS, densities)
-    fill_harmonics(plan, work, densities)
-    sum_up(plan, work, harmonics, False, densities)
+        if purpose == GRADIENTS:
+            fill_rows_for_vjp(plan, work, densities)
+        else:
+            fill_rows(plan, work, ROWS, densities)
+        fill_harmonics(plan, work, densities)
+        sum_up(plan, work, harmonics, False, densities)
     fold(plan, <vec *> work.sums, densities)
     if purpose == TANGENTS:
         fill_harmonic_changes(plan, work, densities)
@@ -330,10 +356,10 @@ cdef inline void fill_by_harmonic(
     for l in range(plan.l_max + 1):
         p.n_all = p.n_inner = plan.table.n_of_l[l]
         product(
-            &p, number_at(by_density, (l * l * plan.n_species + species) * n), transposed,
+            &p, number_at(by_density, (l * l * plan.n_species + species) * n),
+            transposed + first_of_l(&plan.table, l, type_tag) * n_vectors,
             by_harmonic + l * l, 2 * l + 1, n_vectors, False,
         )
-        transposed += plan.table.n_of_l[l] * n_vectors
 
 
 cdef inline vec sums_of_entries(int repeat, const vec *sums) noexcept nogil:
@@ -363,12 +389,13 @@ cdef inline void along_groups(
     cdef vec[8] sums
     cdef vec[8] products
     cdef vec weight
-    cdef Py_ssize_t lanes = lanes_of(out), k, v, at = 0
+    cdef Py_ssize_t lanes = lanes_of(out), k, v, at
     cdef Py_ssize_t of_m = plan.n_species * vectors_for(repeat * plan.n_max, out)
     cdef int l, g
     for g in range(n):
         sums[g] = splat(0, out)
     for l in range(plan.l_max + 1):
+        at = repeat * first_of_l(&plan.table, l, out)
         for v in range(vectors_for(repeat * plan.table.n_of_l[l], out)):
             for g in range(n):
                 products[g] = splat(0, out)
@@ -380,9 +407,8 @@ cdef inline void along_groups(
                     )
             for g in range(n):
                 sums[g] = sums[g] + products[g] * load_at(
-                    slopes, g * row + repeat * at + v * lanes
+                    slopes, g * row + at + v * lanes
                 )
-        at += plan.table.n_of_l[l]
     for g in range(n):
         out[g] = sums[g]
 

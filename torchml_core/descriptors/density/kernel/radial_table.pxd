@@ -3,19 +3,22 @@
 from libc.stdint cimport int32_t
 
 from torchml_core.kernels.neighborhood cimport Neighborhood
-from torchml_core.simd.vectors cimport vec, vectors_for
+from torchml_core.simd.vectors cimport vec, vectors_for, vfloat
 
 
 # What radial_basis.py makes.
 cdef struct RadialTable:
-    Py_ssize_t n_l
+    int n_l
     const int32_t *n_of_l       # (n_l,) how many functions there are for each l
-    Py_ssize_t n_functions      # of all l together
+    # (n_l + 1,) where those of each l begin in a row: side by side, or every lanes / repeat
+    # numbers where entries share a vector
+    const int32_t *first
+    const int32_t *first_single
     Py_ssize_t n_intervals
     double softening            # a: intervals are of equal length in s = √(R² + a²)
     double per_interval         # intervals per length
-    # (n_intervals + 1, 3, row): a row has the functions of all l, and is
-    # padded to whole vectors at its end
+    # (n_intervals + 1, 3, row): a row has the functions of all l, and is padded to whole vectors
+    # at its end. After the last one there is room for loads that begin in it.
     const double *nodes
     const float *nodes_single
 
@@ -39,9 +42,31 @@ cdef struct RadialPlaces:
     void *weights               # a (N_WEIGHTS,) block for each vector of entries
 
 
+cdef inline Py_ssize_t first_of_l(
+    const RadialTable *table, int l, const vec *type_tag
+) noexcept nogil:
+    """Which number of a row is the first of this l."""
+    if vec is vfloat:
+        return table.first_single[l]
+    else:
+        return table.first[l]
+
+
 cdef inline Py_ssize_t row_length(const RadialTable *table, const vec *type_tag) noexcept nogil:
     """Vectors of a row."""
-    return vectors_for(table.n_functions, type_tag)
+    return vectors_for(first_of_l(table, table.n_l, type_tag), type_tag)
+
+
+cdef inline const vec *nodes_of(
+    const RadialTable *table, Py_ssize_t interval, const vec *type_tag
+) noexcept nogil:
+    """The six rows of an interval."""
+    cdef const vec *nodes
+    if vec is vfloat:
+        nodes = <const vec *> table.nodes_single
+    else:
+        nodes = <const vec *> table.nodes
+    return nodes + interval * 3 * row_length(table, type_tag)
 
 
 cdef void lay_out_places(RadialPlaces *places, Py_ssize_t most, char **free_bytes) noexcept nogil

@@ -5,7 +5,8 @@ derivative at either node, six consecutive rows of numbers, times six weights th
 the place between the nodes. So an entry costs six multiply-adds per vector of functions, and as
 many more for the slopes, whatever the functions are. Rows are dense: those of the next l follow
 without a gap. Where a vector has room for the functions of an l of two or four entries
-(``repeat``), rows of so many are interleaved, number by number.
+(``repeat``), rows of so many are interleaved, number by number, and each l has a half or a fourth
+of a vector, so that the l of interleaved rows are whole vectors.
 
 The cutoff function is put into the weights: with w the weights of a value and a dot for d/d(R²),
 those of fc f are fc w, and those of its slope fc w' t. + fc. w.
@@ -15,7 +16,7 @@ from libc.math cimport sqrt
 from libc.stdint cimport int32_t
 
 from torchml_core.simd.vectors cimport (
-    carve, interleave, lanes_of, put, splat, splat_at, vec, vfloat,
+    carve, interleave, lanes_of, put, splat, splat_at, vec,
 )
 
 # Loops over a constant number of vectors are unrolled only in functions that are inlined: compilers
@@ -117,17 +118,6 @@ cdef void multiply_slopes(
         w += N_WEIGHTS
 
 
-cdef inline const vec *nodes_of(
-    const RadialTable *table, Py_ssize_t interval, Py_ssize_t length, const vec *type_tag
-) noexcept nogil:
-    cdef const vec *nodes
-    if vec is vfloat:
-        nodes = <const vec *> table.nodes_single
-    else:
-        nodes = <const vec *> table.nodes
-    return nodes + interval * 3 * length
-
-
 cdef inline void fill_group(
     const RadialTable *table, const RadialPlaces *places, Py_ssize_t first, int repeat,
     bint with_rows, bint with_slopes, bint with_plain, vec *rows, vec *slopes, vec *plain,
@@ -144,7 +134,7 @@ cdef inline void fill_group(
     cdef Py_ssize_t length = row_length(table, rows), lanes = lanes_of(rows), at, v
     cdef int i, k, step
     for i in range(repeat):
-        nodes[i] = nodes_of(table, places.interval[first + i], length, rows)
+        nodes[i] = nodes_of(table, places.interval[first + i], rows)
         at = (first + i) // lanes * N_WEIGHTS * lanes + (first + i) % lanes
         for k in range(6):
             if with_rows:

@@ -16,7 +16,9 @@ from libc.stdint cimport int32_t
 
 from torchml_core.descriptors.density.kernel.coefficients cimport n_coefficients, write_rows
 from torchml_core.descriptors.density.kernel.expansion cimport weight_in_channel
-from torchml_core.descriptors.density.kernel.radial_table cimport row_length, rows_and_slopes
+from torchml_core.descriptors.density.kernel.radial_table cimport (
+    RadialTable, first_of_l, row_length, rows_and_slopes,
+)
 from torchml_core.descriptors.density.kernel.solid_harmonics cimport solid_harmonics_gradients
 from torchml_core.simd.products cimport Product, product
 from torchml_core.simd.vectors cimport (
@@ -148,14 +150,15 @@ cdef inline void transpose_all(
 
 
 cdef inline void transpose_row(
-    const PowerSpectrumPlan *spectrum, const vec *row, SpectrumJacobian *work, vec *out
+    const RadialTable *table, const PowerSpectrumPlan *spectrum, const vec *row,
+    SpectrumJacobian *work, vec *out,
 ) noexcept nogil:
-    """A row of the table of one entry, (l, n) without gaps, to (n, l)."""
+    """A row of the table of one entry, (l, n), to (n, l)."""
     cdef Py_ssize_t lanes = lanes_of(row), n = vectors_for(spectrum.n_max, row), l, v
     cdef vec *padded = <vec *> work.padded
     for l in range(spectrum.l_max + 1):
         for v in range(n):
-            padded[l * n + v] = load_at(row, l * spectrum.n_max + v * lanes)
+            padded[l * n + v] = load_at(row, first_of_l(table, l, row) + v * lanes)
     transpose_all(
         spectrum.n_max, spectrum.l_max + 1, padded, n, out,
         vectors_for(spectrum.l_max + 1, row),
@@ -233,9 +236,13 @@ cdef void jacobian_of_entry(
             n, n_l, <const vec *> work.sums + (k * lanes + lane) * of_n, 4 * lanes * of_n,
             factors + (X + k) * of_l, FACTORS * of_l,
         )
-    transpose_row(spectrum, <const vec *> expansion.rows + lane * length, work, <vec *> work.rows)
     transpose_row(
-        spectrum, <const vec *> expansion.slopes + lane * length, work, <vec *> work.slopes
+        &plan.table, spectrum, <const vec *> expansion.rows + lane * length, work,
+        <vec *> work.rows,
+    )
+    transpose_row(
+        &plan.table, spectrum, <const vec *> expansion.slopes + lane * length, work,
+        <vec *> work.slopes,
     )
     weigh_rows(plan, spectrum, species, of_l, work, factors)
     for q in range(spectrum.n_channels):

@@ -10,7 +10,9 @@ from torchml_core.descriptors.density.kernel.coefficients cimport (
 from torchml_core.descriptors.density.kernel.expansion cimport (
     Expansion, ExpansionPlan, begin_expansion, weight_in_channel,
 )
-from torchml_core.descriptors.density.kernel.radial_table cimport row_length, rows_and_slopes
+from torchml_core.descriptors.density.kernel.radial_table cimport (
+    first_of_l, row_length, rows_and_slopes,
+)
 from torchml_core.descriptors.density.kernel.solid_harmonics cimport solid_harmonics_gradients
 from torchml_core.kernels.verbs cimport (
     GRADIENTS, TANGENTS, VALUES, Environment, Purpose, ScratchSize, Verb, Verbs,
@@ -110,7 +112,7 @@ cdef inline void block_of_entry(
     """The (3, width) block of one entry of vector b, from ``at`` on; work has rows, slopes and
     gradients of this vector."""
     cdef Py_ssize_t lanes = lanes_of(out), row = lane * row_length(&plan.table, out) * lanes
-    cdef Py_ssize_t width = n_coefficients(plan), q, i, k, axis
+    cdef Py_ssize_t width = n_coefficients(plan), q, i, k, axis, place
     cdef const vec *harmonics = <const vec *> work.harmonics + b * plan.n_lm
     cdef const vec *gradients = <const vec *> work.gradients
     cdef double[3] r
@@ -123,9 +125,10 @@ cdef inline void block_of_entry(
         weight = weight_in_channel(plan, species, q)
         for i in range(plan.n_max):
             for l in range(plan.l_max + 1):
-                f = get(<const vec *> work.rows, row + l * plan.n_max + i)
+                place = row + first_of_l(&plan.table, l, out) + i
+                f = get(<const vec *> work.rows, place)
                 f = weight * f / plan.cutoff
-                slope = 2 * weight * get(<const vec *> work.slopes, row + l * plan.n_max + i)
+                slope = 2 * weight * get(<const vec *> work.slopes, place)
                 for m in range(-l, l + 1):
                     k = l * l + l + m
                     along = slope * get(harmonics, k * lanes + lane)

@@ -12,14 +12,16 @@ from torchml_core.descriptors.density.kernel.coefficients cimport (
     most_neighbors, n_coefficients, write_rows,
 )
 from torchml_core.descriptors.density.kernel.expansion cimport Expansion, ExpansionPlan
-from torchml_core.descriptors.density.kernel.radial_table cimport row_length, rows_and_slopes
+from torchml_core.descriptors.density.kernel.radial_table cimport (
+    RadialTable, first_of_l, row_length, rows_and_slopes,
+)
 from torchml_core.descriptors.density.kernel.solid_harmonics cimport solid_harmonics_gradients
 from torchml_core.descriptors.xi.kernel.products cimport products, products_jvp, products_vjp
 from torchml_core.kernels.verbs cimport (
     GRADIENTS, TANGENTS, VALUES, Environment, KeptSize, Purpose, ScratchSize, Verb, Verbs,
 )
 from torchml_core.simd.vectors cimport (
-    MOST_LANES, SIMD_BYTES, carve, get, lanes_of, put, splat, transpose, vec,
+    MOST_LANES, SIMD_BYTES, carve, get, lanes_of, put, splat, transpose, vdouble, vec, vfloat,
 )
 
 
@@ -38,7 +40,12 @@ cdef Py_ssize_t lay_out_buffers(
 ) noexcept nogil:
     """Cut all arrays off the scratch buffer; return how many bytes that were."""
     cdef Py_ssize_t of_one = plan.products.n_coefficients * SIMD_BYTES
-    cdef Py_ssize_t functions = (plan.expansion.l_max + 1) * plan.expansion.n_max + MOST_LANES
+    cdef const vdouble *type_tag = NULL
+    cdef const vfloat *single_tag = NULL
+    cdef const RadialTable *table = &plan.expansion.table
+    cdef Py_ssize_t functions = MOST_LANES + max(
+        first_of_l(table, table.n_l, type_tag), first_of_l(table, table.n_l, single_tag)
+    )
     cdef char *free_bytes = begin
     lay_out_coefficients(&buffers.coefficients, &plan.expansion, n, &free_bytes)
     buffers.sums = carve(&free_bytes, plan.products.n_sums * SIMD_BYTES)
@@ -152,8 +159,8 @@ cdef inline void changes_along(
     cdef const ExpansionPlan *expansion = &plan.expansion
     cdef const vec *harmonics = <const vec *> work.harmonics + b * expansion.n_lm
     cdef const vec *gradient = <const vec *> work.gradients + axis * expansion.n_lm
-    cdef const vec *rows = <const vec *> buffers.rows
-    cdef const vec *slopes = <const vec *> buffers.slopes
+    cdef const vec *rows
+    cdef const vec *slopes
     cdef Py_ssize_t n_of_l, k, n
     cdef vec r, along, norm
     cdef int l, m
@@ -165,6 +172,8 @@ cdef inline void changes_along(
         r = (<const vec *> work.neighborhood.z)[b]
     for l in range(expansion.l_max + 1):
         n_of_l = expansion.table.n_of_l[l]
+        rows = <const vec *> buffers.rows + first_of_l(&expansion.table, l, changes)
+        slopes = <const vec *> buffers.slopes + first_of_l(&expansion.table, l, changes)
         for m in range(-l, l + 1):
             k = l * l + l + m
             norm = splat(expansion.norms[k], changes)
@@ -172,8 +181,6 @@ cdef inline void changes_along(
             norm = norm * splat(1 / expansion.cutoff, changes) * gradient[k]
             for n in range(n_of_l):
                 changes[k * expansion.n_max + n] = norm * rows[n] + along * slopes[n]
-        rows += n_of_l
-        slopes += n_of_l
 
 
 cdef inline void jacobian_of_entries(
