@@ -4,9 +4,9 @@ import numpy as np
 
 from torchml_core._descriptors cimport Kernel
 from torchml_core.descriptors.density.kernel cimport soap, spherical_expansion
-from torchml_core.descriptors.density.kernel.expansion cimport ExpansionPlan, repeat_of
+from torchml_core.descriptors.density.kernel.expansion cimport ExpansionPlan, padded_n, repeat_of
 from torchml_core.descriptors.density.kernel.soap cimport SoapPlan
-from torchml_core.simd.vectors cimport SIMD_BYTES, lanes_of, vdouble, vfloat
+from torchml_core.simd.vectors cimport MOST_LANES, SIMD_BYTES, lanes_of, vdouble, vfloat
 
 SMOOTHINGS = {"cosine": "cos", None: None}  # cutoff functions
 
@@ -28,7 +28,14 @@ cdef class DensityKernel(Kernel):
         if weights is not None:
             plan.n_channels = weights.shape[1]
             plan.species_weights = self.doubles(weights)
-        plan.norms = self.doubles(np.concatenate([np.ravel(row) for row in settings["norms"]]))
+        norms = np.concatenate([np.ravel(row) for row in settings["norms"]])
+        plan.norms = self.doubles(norms)
+        plan.norms_of_densities = self.doubles(
+            norms_of_densities(norms, n_species * padded_n(plan, type_tag))
+        )
+        plan.norms_of_densities_single = self.floats(
+            norms_of_densities(norms, n_species * padded_n(plan, single_tag))
+        )
         plan.cutoff = rc
         self.pair_cutoff(
             &plan.pair_cutoff, SMOOTHINGS[settings["smoothing"]],
@@ -49,6 +56,11 @@ cdef class DensityKernel(Kernel):
 def equal_cutoffs(settings):
     """(n_species, n_species): one for all."""
     return np.full((settings["n_species"], settings["n_species"]), settings["cutoff"])
+
+
+def norms_of_densities(norms, n):
+    """Each n times, and zeros for the rest of the last vector."""
+    return np.pad(np.repeat(norms, n), (0, MOST_LANES))
 
 
 def rows_of(nodes, n_of_l, lanes, repeat):

@@ -1,6 +1,6 @@
 """Density coefficients of a group of atoms, one in each lane, and the gradient of an energy.
 
-    c_qnlm = norm_lm Σ_z W_zq d_znlm
+    c_qnlm = Σ_z W_zq d_znlm
 
 The sums d over the neighbors are those of one atom after another (expansion.pyx), since atoms have
 different numbers of neighbors of each species. Then they are put side by side: what follows has no
@@ -11,6 +11,7 @@ from torchml_core.descriptors.density.kernel.expansion cimport (
     density_vectors, expand, expand_vjp, lay_out_another, lay_out_expansion, padded_n,
     prepare_vjp,
 )
+from torchml_core.descriptors.density.kernel.radial_table cimport first_of_l
 from torchml_core.kernels.verbs cimport GRADIENTS, TANGENTS
 from torchml_core.simd.vectors cimport (
     MOST_LANES, SIMD_BYTES, carve, get, lanes_of, load_at, put, splat, store_at,
@@ -53,36 +54,34 @@ cdef Py_ssize_t most_neighbors(const Environment *group, Py_ssize_t n_environmen
 
 
 cdef inline void side_by_side(
-    Py_ssize_t n_vectors, Py_ssize_t n_environments, vec *of_atoms, vec *out
+    Py_ssize_t n_vectors, const vec *of_atoms, Py_ssize_t begin, Py_ssize_t end, vec *out
 ) noexcept nogil:
-    """``of_atoms`` (lanes, n_vectors): the rows of all atoms; lanes without an atom get 0."""
+    """Vectors begin ... end - 1 of ``of_atoms`` (lanes, n_vectors): the rows of all atoms."""
     cdef Py_ssize_t v
-    for v in range(n_environments * n_vectors, lanes_of(out) * n_vectors):
-        of_atoms[v] = splat(0, out)
-    for v in range(n_vectors):
-        transpose(out + v * lanes_of(out), 1, of_atoms + v, n_vectors)
+    for v in range(begin, end):
+        transpose(out, 1, of_atoms + v, n_vectors)
+        out += lanes_of(out)
 
 
 cdef inline void into_channels(
     const ExpansionPlan *plan, const vec *densities, vec *out
 ) noexcept nogil:
-    """From species to channels, and times the norms; functions that an l lacks get 0."""
-    cdef Py_ssize_t padded = padded_n(plan, out), n_max = plan.n_max, n_of_l, k, q, species, n
-    cdef vec norm, weight
+    """From species to channels; functions that an l lacks get 0."""
+    cdef Py_ssize_t padded = padded_n(plan, out), n_max = plan.n_max, n_of_l, q, species, n
+    cdef vec weight
     cdef int l
     for l in range(plan.l_max + 1):
         n_of_l = plan.table.n_of_l[l]
-        for k in range(l * l, (l + 1) * (l + 1)):
-            norm = splat(plan.norms[k], out)
+        for _ in range(2 * l + 1):
             for q in range(plan.n_channels):
                 if plan.species_weights == NULL:
                     for n in range(n_of_l):
-                        out[n] = norm * densities[q * padded + n]
+                        out[n] = densities[q * padded + n]
                 else:
                     for n in range(n_of_l):
                         out[n] = splat(0, out)
                     for species in range(plan.n_species):
-                        weight = norm * splat(
+                        weight = splat(
                             plan.species_weights[species * plan.n_channels + q], out
                         )
                         for n in range(n_of_l):
@@ -91,6 +90,34 @@ cdef inline void into_channels(
                     out[n] = splat(0, out)
                 out += n_max
             densities += plan.n_species * padded
+
+
+cdef inline bint are_coefficients(const ExpansionPlan *plan, const vec *type_tag) noexcept nogil:
+    """Whether densities are coefficients already: a channel per species, and no gaps."""
+    return (
+        plan.species_weights == NULL and padded_n(plan, type_tag) == plan.n_max
+        and first_of_l(&plan.table, plan.table.n_l, type_tag) == plan.n_max * plan.table.n_l
+    )
+
+
+cdef inline void coefficients_of_atoms(
+    const ExpansionPlan *plan, Py_ssize_t n_environments, vec *of_atoms, Coefficients *work,
+    vec *out,
+) noexcept nogil:
+    """From the densities of each atom to ``out`` of all atoms; lanes without an atom get 0."""
+    cdef Py_ssize_t n_vectors = density_vectors(plan, out), lanes = lanes_of(out), v, whole = 0
+    cdef vec *densities = <vec *> work.densities
+    for v in range(n_environments * n_vectors, lanes * n_vectors):
+        of_atoms[v] = splat(0, out)
+    if not are_coefficients(plan, out):
+        side_by_side(n_vectors, of_atoms, 0, n_vectors, densities)
+        into_channels(plan, densities, out)
+        return
+    whole = n_coefficients(plan) // lanes
+    side_by_side(n_vectors, of_atoms, 0, whole, out)
+    side_by_side(n_vectors, of_atoms, whole, n_vectors, densities)
+    for v in range(n_coefficients(plan) - whole * lanes):
+        out[whole * lanes + v] = densities[v]
 
 
 cdef void fill_coefficients(
@@ -110,11 +137,9 @@ cdef void fill_coefficients(
             plan, group + lane, purpose, &work.expansions[lane if work.prepared else 0],
             of_atoms + lane * n_vectors, changes + lane * n_vectors,
         )
-    side_by_side(n_vectors, n_environments, of_atoms, <vec *> work.densities)
-    into_channels(plan, <const vec *> work.densities, <vec *> work.values)
+    coefficients_of_atoms(plan, n_environments, of_atoms, work, <vec *> work.values)
     if purpose == TANGENTS:
-        side_by_side(n_vectors, n_environments, changes, <vec *> work.densities)
-        into_channels(plan, <const vec *> work.densities, <vec *> work.changes)
+        coefficients_of_atoms(plan, n_environments, changes, work, <vec *> work.changes)
 
 
 # ---- and back
@@ -123,7 +148,7 @@ cdef void fill_coefficients(
 cdef inline void from_channels(
     const ExpansionPlan *plan, const vec *gradient, vec *out
 ) noexcept nogil:
-    """From dE/dc to dE/dd, with zeros in padding."""
+    """From dE/dc to dE/dd times the norms, with zeros in padding."""
     cdef Py_ssize_t padded = padded_n(plan, out), n_max = plan.n_max, k, q, species, n
     cdef Py_ssize_t row = plan.n_channels * n_max
     cdef vec norm, weight

@@ -18,6 +18,9 @@ cdef struct ExpansionPlan:
     const int32_t *classes      # (n_species,) the numbers 0, 1, ...
     const double *species_weights  # (n_species, n_channels), NULL: each species is a channel
     const double *norms         # (n_lm,) by which solid harmonics are multiplied
+    # (density_vectors) of numbers: the same for each density, in either precision
+    const double *norms_of_densities
+    const float *norms_of_densities_single
     double cutoff
     PairCutoff pair_cutoff
     RadialTable table

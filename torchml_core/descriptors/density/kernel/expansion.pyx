@@ -1,6 +1,6 @@
 """Density expansion of one environment: sums over neighbors, and their gradient.
 
-    d_znlm = Σ_(j of species z) fc(R_j) g_nl(R_j) S_lm(r_j / rc)
+    d_znlm = norm_lm Σ_(j of species z) fc(R_j) g_nl(R_j) S_lm(r_j / rc)
 
 g is looked up (radial_table.pyx), S are solid harmonics (solid_harmonics.pyx). Neighbors are
 sorted by species (neighborhood.pyx). For one l the sum over the neighbors of one species is a small
@@ -8,7 +8,7 @@ product of two matrices, m by neighbors and neighbors by n (products.pyx): vecto
 there is room in a vector for two or four neighbors, it holds these, number by number in turn, and
 their sums are added up at the end (``fold``). Coefficients are made of d in coefficients.pyx.
 
-The gradient of an energy with dE/dd = w:
+The gradient of an energy with w = norm dE/dd:
 
     dE/dr_j = Σ_lm A_lm ∇S_lm / rc + 2 r_j Σ_nl d(fc g_nl)/d(R²) X_nl
     A_lm = Σ_n w_nlm fc g_nl,    X_nl = Σ_m w_nlm S_lm
@@ -261,9 +261,14 @@ cdef inline void look_up_and_sum_up(
 
 
 cdef inline void fold(const ExpansionPlan *plan, vec *sums, vec *out) noexcept nogil:
-    """Add up the sums that share a vector; ``out``: density_vectors."""
+    """Add up the sums that share a vector, and multiply by norms; ``out``: density_vectors."""
     cdef int repeat = repeat_of(plan, out)
     cdef Py_ssize_t n = vectors_of_sums(plan, out) - 4, v
+    cdef const vec *norms
+    if vec is vfloat:
+        norms = <const vec *> plan.norms_of_densities_single
+    else:
+        norms = <const vec *> plan.norms_of_densities
     for v in range(n, n + 4):
         sums[v] = splat(0, out)
     while repeat > 1:
@@ -272,7 +277,7 @@ cdef inline void fold(const ExpansionPlan *plan, vec *sums, vec *out) noexcept n
             sums[v] = evens(sums[2 * v], sums[2 * v + 1]) + odds(sums[2 * v], sums[2 * v + 1])
         repeat //= 2
     for v in range(n):
-        out[v] = sums[v]
+        out[v] = sums[v] * norms[v]
 
 
 cdef void expand(
@@ -503,7 +508,7 @@ cdef void expand_vjp(
     const ExpansionPlan *plan, const Environment *env, Expansion *work, const vec *by_density,
     vec *out,
 ) noexcept nogil:
-    """Set out[slot[j]] to dE/dr_j; ``by_density``: dE/dd, 0 in padding.
+    """Set out[slot[j]] to dE/dr_j; ``by_density``: norm dE/dd, 0 in padding.
 
     ``work`` is as expand left it with GRADIENTS, or prepare_vjp.
     """
