@@ -23,6 +23,60 @@ cdef enum:
 # ---- one group of rows
 
 
+cdef inline Py_ssize_t gather_near(
+    const Call *call, Py_ssize_t row, Py_ssize_t first_entry, Environment *env
+) noexcept nogil:
+    """Fill env but for ``n`` with the neighbors within their cutoff, up to rounding; return how many.
+
+    ``r`` gets squares of distances. Pointers are local, so that they stay in registers.
+    """
+    cdef const ConfigurationInfo *lists = call.lists
+    cdef const double *dr = call.dr
+    cdef const double *positions = lists.positions
+    cdef const int32_t *all_species = lists.species
+    cdef const int32_t *neighbors = lists.neighbors
+    cdef Py_ssize_t i = lists.centers[row], j, entry, n = 0
+    cdef const double *cutoffs = call.kernel.cutoffs + all_species[i] * call.kernel.n_species
+    cdef const double *there
+    cdef double *xs = env.x
+    cdef double *ys = env.y
+    cdef double *zs = env.z
+    cdef double *squares = env.r
+    cdef int32_t *species = env.neighbor_species
+    cdef Py_ssize_t *slots = env.slot
+    cdef double here_x = positions[3 * i], here_y = positions[3 * i + 1]
+    cdef double here_z = positions[3 * i + 2], x, y, z, square, cutoff
+    for entry in range(lists.offsets[row], lists.offsets[row + 1]):
+        j = neighbors[entry]
+        there = positions + 3 * j
+        x = there[0] - here_x
+        y = there[1] - here_y
+        z = there[2] - here_z
+        square = x * x + y * y + z * z
+        xs[n] = x
+        ys[n] = y
+        zs[n] = z
+        squares[n] = square
+        species[n] = all_species[j]
+        slots[n] = entry - first_entry
+        if dr != NULL:
+            env.dx[n] = dr[3 * j] - dr[3 * i]
+            env.dy[n] = dr[3 * j + 1] - dr[3 * i + 1]
+            env.dz[n] = dr[3 * j + 2] - dr[3 * i + 2]
+        # One that is too far is overwritten by the next: lists with a skin hold so many that a
+        # branch could not be foretold. NaN stays, to be found in the results.
+        cutoff = cutoffs[all_species[j]]
+        n += not square > cutoff * cutoff * (1 + 1e-15)
+    return n
+
+
+cdef inline void move(Environment *env, Py_ssize_t k, Py_ssize_t to, bint with_directions) noexcept nogil:
+    env.x[to], env.y[to], env.z[to], env.r[to] = env.x[k], env.y[k], env.z[k], env.r[k]
+    env.neighbor_species[to], env.slot[to] = env.neighbor_species[k], env.slot[k]
+    if with_directions:
+        env.dx[to], env.dy[to], env.dz[to] = env.dx[k], env.dy[k], env.dz[k]
+
+
 cdef bint gather(
     const Call *call, Py_ssize_t row, Py_ssize_t first_entry, Workspace *work, Environment *env
 ) noexcept nogil:
@@ -31,40 +85,31 @@ cdef bint gather(
     ``first_entry``: of the row's group; slots are counted from there.
     """
     cdef const ConfigurationInfo *lists = call.lists
-    cdef const double *dr = call.dr
-    cdef Py_ssize_t i = lists.centers[row], j, entry, n = 0
-    cdef const double *here = lists.positions + 3 * i
-    cdef const double *there
-    cdef const double *cutoffs = call.kernel.cutoffs + lists.species[i] * call.kernel.n_species
-    cdef double x, y, z, r
-
-    env.species = lists.species[i]
+    cdef Py_ssize_t n, k
+    cdef const double *cutoffs
+    cdef double *r = env.r
+    cdef bint beyond = False, on_center = False
+    env.species = lists.species[lists.centers[row]]
+    cutoffs = call.kernel.cutoffs + env.species * call.kernel.n_species
     if call.dE_dD != NULL:
         env.dE_dD = call.dE_dD + row * call.kernel.width * call.number_bytes
         env.energy = call.energies + row if call.energies != NULL else NULL
-    for entry in range(lists.offsets[row], lists.offsets[row + 1]):
-        j = lists.neighbors[entry]
-        there = lists.positions + 3 * j
-        x = there[0] - here[0]
-        y = there[1] - here[1]
-        z = there[2] - here[2]
-        r = sqrt(x * x + y * y + z * z)
-        if r == 0:
-            work.coincident = min(work.coincident, entry)
-            return False
-        env.x[n] = x
-        env.y[n] = y
-        env.z[n] = z
-        env.r[n] = r
-        env.neighbor_species[n] = lists.species[j]
-        env.slot[n] = entry - first_entry
-        if dr != NULL:
-            env.dx[n] = dr[3 * j] - dr[3 * i]
-            env.dy[n] = dr[3 * j + 1] - dr[3 * i + 1]
-            env.dz[n] = dr[3 * j + 2] - dr[3 * i + 2]
-        # One that is too far is overwritten by the next: lists with a skin hold so many that a
-        # branch could not be foretold. NaN stays, to be found in the results.
-        n += not r > cutoffs[lists.species[j]]
+    n = gather_near(call, row, first_entry, env)
+    for k in range(n):
+        r[k] = sqrt(r[k])
+    for k in range(n):
+        on_center |= r[k] == 0
+        beyond |= r[k] > cutoffs[env.neighbor_species[k]]
+    if on_center:
+        for k in range(n):
+            if r[k] == 0:
+                work.coincident = min(work.coincident, first_entry + env.slot[k])
+                return False
+    if beyond:  # by rounding of the square: rare
+        env.n, n = n, 0
+        for k in range(env.n):
+            move(env, k, n, call.dr != NULL)
+            n += not r[n] > cutoffs[env.neighbor_species[n]]
     env.n = n
     return True
 
