@@ -21,7 +21,7 @@ from torchml_core.kernels.loop cimport (
     compute_vjp, set_precision,
 )
 from torchml_core.kernels.verbs cimport Environment, Verbs
-from torchml_core.simd.vectors cimport SIMD_BYTES
+from torchml_core.simd.vectors cimport MOST_LANES, SIMD_BYTES
 
 from torchml_core import _memory
 from torchml_core.distances import at_cutoff
@@ -146,7 +146,7 @@ cdef class PreparedCall:
         cdef Py_ssize_t size = self.call.verbs.scratch_size(self.call.kernel.plan, longest)
         cdef Py_ssize_t[:, ::1] slots = np.empty((n_threads * group, longest), dtype=np.intp)
         cdef int32_t[:, ::1] species = np.empty((n_threads * group, longest), dtype=np.int32)
-        cdef double[:, :, ::1] vectors = np.empty((n_threads * group, 7, longest))
+        cdef double[:, :, ::1] vectors = np.empty((n_threads * group, 7, longest + MOST_LANES))
         cdef char[:, ::1] scratch = np.empty((n_threads, size + ALIGNMENT), dtype=np.int8)
         cdef Environment *env
         self.arrays += [slots, species, vectors, scratch]

@@ -7,7 +7,9 @@ the order of the list. Each class begins at a whole vector; padding has fc = 0 a
 
 from torchml_core.kernels.cutoff cimport PairCutoff, cutoff_of_square
 from torchml_core.kernels.verbs cimport Environment
-from torchml_core.simd.vectors cimport MOST_LANES, carve, lanes_of, put, splat, vec
+from torchml_core.simd.vectors cimport (
+    MOST_LANES, carve, gather_doubles, lane_numbers, lanes_of, load_doubles, splat, vec, vpick,
+)
 
 
 cdef void lay_out_neighborhood(
@@ -51,43 +53,46 @@ cdef inline void count_classes(
         neighborhood.end[c] = neighborhood.begin[c]
 
 
-cdef inline void copy(const double *numbers, Py_ssize_t n, vec *out) noexcept nogil:
-    cdef Py_ssize_t j
-    for j in range(n):
-        put(out, j, numbers[j])
-
-
-cdef inline void copy_in_order(
-    Neighborhood *neighborhood, const Environment *env, bint with_directions, const vec *type_tag
+cdef inline void number_neighbors(
+    Neighborhood *neighborhood, const Environment *env, const int32_t *classes, Py_ssize_t lanes
 ) noexcept nogil:
-    """What sort_into_classes does if there is one class: there nothing is counted."""
-    cdef Py_ssize_t n = env.n, j
+    """Fill source and end: which neighbor of the environment each entry is, class by class."""
     cdef int32_t *source = neighborhood.source
-    for j in range(n):
-        source[j] = <int32_t> j
-    copy(env.x, n, <vec *> neighborhood.x)
-    copy(env.y, n, <vec *> neighborhood.y)
-    copy(env.z, n, <vec *> neighborhood.z)
-    copy(env.r, n, <vec *> neighborhood.r)
-    if with_directions:
-        copy(env.dx, n, <vec *> neighborhood.dx)
-        copy(env.dy, n, <vec *> neighborhood.dy)
-        copy(env.dz, n, <vec *> neighborhood.dz)
-    neighborhood.end[0] = n
+    cdef Py_ssize_t n = neighborhood.n, c, j
+    if neighborhood.n_classes == 1:
+        for j in range(env.n):
+            source[j] = <int32_t> j
+        for j in range(env.n, n + lanes):
+            source[j] = -1
+        neighborhood.end[0] = env.n
+        return
+    for j in range(n + lanes):
+        source[j] = -1
+    for j in range(env.n):
+        c = classes[env.neighbor_species[j]]
+        source[neighborhood.end[c]] = <int32_t> j
+        neighborhood.end[c] += 1
 
 
-cdef inline void pad(
-    Neighborhood *neighborhood, Py_ssize_t v, double far, const vec *type_tag
+cdef inline vec taken(
+    const Neighborhood *neighborhood, const double *numbers, Py_ssize_t n, Py_ssize_t v,
+    double padding, const vec *type_tag,
 ) noexcept nogil:
-    """Fill vector v of all arrays that come from the environment."""
-    cdef vec zero = splat(0, type_tag)
-    (<vec *> neighborhood.x)[v] = zero
-    (<vec *> neighborhood.y)[v] = zero
-    (<vec *> neighborhood.z)[v] = zero
-    (<vec *> neighborhood.dx)[v] = zero
-    (<vec *> neighborhood.dy)[v] = zero
-    (<vec *> neighborhood.dz)[v] = zero
-    (<vec *> neighborhood.r)[v] = splat(far, type_tag)
+    """Vector v of entries, of some numbers of the environment's n neighbors.
+
+    A vector at a time: one that was stored number by number could be loaded only after a while.
+    """
+    cdef Py_ssize_t lanes = lanes_of(type_tag), at = v * lanes
+    if neighborhood.n_classes > 1:
+        return gather_doubles(numbers, neighborhood.source + at, padding, type_tag)
+    if at + lanes <= n:
+        return load_doubles(numbers, at, type_tag)
+    if at >= n:
+        return splat(padding, type_tag)
+    return vpick(
+        splat(n - at, type_tag) - lane_numbers(type_tag), load_doubles(numbers, at, type_tag),
+        splat(padding, type_tag),
+    )
 
 
 cdef void sort_into_classes(
@@ -105,42 +110,29 @@ cdef void sort_into_classes(
     cdef vec *square = <vec *> neighborhood.square
     cdef vec *inverse = <vec *> neighborhood.inverse
     cdef vec *square_dot = <vec *> neighborhood.square_dot
-    cdef Py_ssize_t lanes = lanes_of(type_tag), c, j, v, at
+    cdef Py_ssize_t lanes = lanes_of(type_tag), n = env.n, v
+    cdef vec distance
     neighborhood.center = classes[env.species]
     neighborhood.pair_cutoff = NULL
     count_classes(neighborhood, env, classes, lanes)
-    for c in range(neighborhood.n_classes):  # the last vector of each class, before it is filled
-        at = neighborhood.begin[c + 1] if c + 1 < neighborhood.n_classes else neighborhood.n
-        if at == neighborhood.begin[c]:
-            continue
-        pad(neighborhood, at // lanes - 1, far, type_tag)
-        for j in range(at - lanes, at):
-            neighborhood.source[j] = -1
-    # One more after them, since loads at any place reach into it. Lanes of it are never used, but
+    number_neighbors(neighborhood, env, classes, lanes)
+    # One vector more, since loads at any place reach into it. Lanes of it are never used, but
     # a processor can take a hundred times as long for numbers as small as chance may leave there.
-    v = neighborhood.n // lanes
-    pad(neighborhood, v, far, type_tag)
-    (<vec *> neighborhood.fc)[v] = (<vec *> neighborhood.slope)[v] = splat(0, type_tag)
-    if neighborhood.n_classes == 1:
-        copy_in_order(neighborhood, env, with_directions, type_tag)
-    for j in range(env.n if neighborhood.n_classes > 1 else 0):
-        c = classes[env.neighbor_species[j]]
-        at = neighborhood.end[c]
-        neighborhood.end[c] += 1
-        neighborhood.source[at] = <int32_t> j
-        put(x, at, env.x[j])
-        put(y, at, env.y[j])
-        put(z, at, env.z[j])
-        put(r, at, env.r[j])
-        if with_directions:
-            put(dx, at, env.dx[j])
-            put(dy, at, env.dy[j])
-            put(dz, at, env.dz[j])
     for v in range(neighborhood.n // lanes + 1):
-        square[v] = r[v] * r[v]
-        inverse[v] = 1 / r[v]
+        x[v] = taken(neighborhood, env.x, n, v, 0, type_tag)
+        y[v] = taken(neighborhood, env.y, n, v, 0, type_tag)
+        z[v] = taken(neighborhood, env.z, n, v, 0, type_tag)
+        distance = taken(neighborhood, env.r, n, v, far, type_tag)
+        r[v] = distance
+        square[v] = distance * distance
+        inverse[v] = 1 / distance
         if with_directions:
+            dx[v] = taken(neighborhood, env.dx, n, v, 0, type_tag)
+            dy[v] = taken(neighborhood, env.dy, n, v, 0, type_tag)
+            dz[v] = taken(neighborhood, env.dz, n, v, 0, type_tag)
             square_dot[v] = 2 * (x[v] * dx[v] + y[v] * dy[v] + z[v] * dz[v])
+    v = neighborhood.n // lanes
+    (<vec *> neighborhood.fc)[v] = (<vec *> neighborhood.slope)[v] = splat(0, type_tag)
 
 
 cdef void apply_cutoff(

@@ -30,7 +30,7 @@ from libc.stdint cimport int32_t
 
 # One atom's neighbors. Always in float64, in either precision of the kernel: a difference of two
 # positions far from the origin has lost its digits before float32 could hold it. Kernels round
-# what they make of it.
+# what they make of it. Arrays of doubles may be loaded in whole vectors: there is room after them.
 cdef struct Environment:
     Py_ssize_t n                # neighbors with r <= the cutoff of their pair of species
     int species                 # code of the center

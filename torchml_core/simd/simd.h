@@ -50,6 +50,46 @@ static inline vfloat simd_load_f(const float *from)
     return x;
 }
 
+/* As many doubles as a vector has lanes, in its precision: from one place; or those of the given numbers,
+   and another one for numbers below 0. */
+typedef double simd_doubles __attribute__((vector_size(2 * SIMD_BYTES))); /* for each lane of a vfloat */
+static inline vdouble simd_doubles_d(const double *from) { return simd_load_d(from); }
+static inline vfloat simd_doubles_f(const double *from)
+{
+    simd_doubles x;
+    memcpy(&x, from, sizeof x);
+    return __builtin_convertvector(x, vfloat);
+}
+static inline vdouble simd_gather_d(const double *from, const int32_t *numbers, double other)
+{
+    vdouble x = simd_splat_d(other);
+#if defined(__AVX512VL__)
+    __m256i at = _mm256_loadu_si256((const __m256i *)numbers);
+    __mmask8 there = _mm256_cmpge_epi32_mask(at, _mm256_setzero_si256());
+    return (vdouble)_mm512_mask_i32gather_pd((__m512d)x, there, at, from, 8);
+#else
+    for (unsigned k = 0; k < sizeof x / sizeof x[0]; k++) x[k] = numbers[k] < 0 ? other : from[numbers[k]];
+    return x;
+#endif
+}
+static inline vfloat simd_gather_f(const double *from, const int32_t *numbers, double other)
+{
+    enum { lanes = SIMD_BYTES / sizeof(double) };
+    vdouble x[2] = {simd_gather_d(from, numbers, other), simd_gather_d(from, numbers + lanes, other)};
+    return simd_doubles_f((const double *)x);
+}
+
+/* 0, 1, 2 ... */
+static const double simd_numbers[SIMD_BYTES / 4] = {
+    0, 1, 2, 3,
+#if SIMD_BYTES > 16
+    4, 5, 6, 7,
+#endif
+#if SIMD_BYTES > 32
+    8, 9, 10, 11, 12, 13, 14, 15,
+#endif
+};
+
 /* x in a register, where the compiler must leave it. */
 #if defined(__AVX512F__)
 #define SIMD_HOLD(x) __asm__("" : "+v"(x))

@@ -33,6 +33,11 @@ cdef extern from "simd.h" nogil:
     vfloat simd_splat_f(float)
     vdouble simd_load_d(const double *)
     vfloat simd_load_f(const float *)
+    vdouble simd_doubles_d(const double *)
+    vfloat simd_doubles_f(const double *)
+    vdouble simd_gather_d(const double *, const int32_t *, double)
+    vfloat simd_gather_f(const double *, const int32_t *, double)
+    const double *simd_numbers
     void simd_store_d(double *, vdouble)
     void simd_store_f(float *, vfloat)
     vdouble simd_held_d(vdouble)
@@ -154,6 +159,31 @@ cdef inline vec load_at(const vec *array, Py_ssize_t at) noexcept nogil:
         return simd_load_f((<const float *> array) + at)
     else:
         return simd_load_d((<const double *> array) + at)
+
+
+cdef inline vec load_doubles(
+    const double *array, Py_ssize_t at, const vec *type_tag
+) noexcept nogil:
+    """Load float64 numbers, in either precision."""
+    if vec is vfloat:
+        return simd_doubles_f(array + at)
+    else:
+        return simd_doubles_d(array + at)
+
+
+cdef inline vec gather_doubles(
+    const double *array, const int32_t *numbers, double other, const vec *type_tag
+) noexcept nogil:
+    """Those of float64 numbers that are listed, one for each lane; ``other`` for those below 0."""
+    if vec is vfloat:
+        return simd_gather_f(array, numbers, other)
+    else:
+        return simd_gather_d(array, numbers, other)
+
+
+cdef inline vec lane_numbers(const vec *type_tag) noexcept nogil:
+    """0, 1, 2 ..."""
+    return load_doubles(simd_numbers, 0, type_tag)
 
 
 cdef inline vec repeat_at(const vec *array, Py_ssize_t at, int n) noexcept nogil:
