@@ -12,6 +12,7 @@ from libc.string cimport memset
 
 from torchml_core._parallel cimport Threads, in_threads
 from torchml_core.kernels.verbs cimport Environment
+from torchml_core.simd.vectors cimport simd_finite_d, simd_finite_f
 
 
 cdef enum:
@@ -167,11 +168,10 @@ cdef int compute_block(Call *call, Threads threads) except -1 nogil:
 
 cdef bint are_finite(const real *numbers, Py_ssize_t n) noexcept nogil:
     """While they are still in cache, and in threads."""
-    cdef Py_ssize_t k
-    cdef int bad = 0
-    for k in range(n):
-        bad |= numbers[k] - numbers[k] != 0
-    return not bad
+    if real is float:
+        return simd_finite_f(numbers, n)
+    else:
+        return simd_finite_d(numbers, n)
 
 
 cdef void row_virial(const Environment *env, const real *gradients, double *virial) noexcept nogil:

@@ -4,7 +4,9 @@ from libc.stdint cimport int32_t
 
 from torchml_core.kernels.cutoff cimport PairCutoff
 from torchml_core.kernels.verbs cimport Environment
-from torchml_core.simd.vectors cimport vec
+from torchml_core.simd.vectors cimport (
+    gather_doubles, lane_numbers, lanes_of, load_doubles, splat, vec, vpick,
+)
 
 
 cdef struct Neighborhood:
@@ -27,6 +29,27 @@ cdef struct Neighborhood:
     void *fc                   # (n,) weight * fc(R), 0 in padding
     void *slope                # (n,) d fc / d(R²)
     const PairCutoff *pair_cutoff  # whose fc and slope these are, NULL: not filled
+
+
+cdef inline vec taken(
+    const Neighborhood *neighborhood, const double *numbers, Py_ssize_t n, Py_ssize_t v,
+    double padding, const vec *type_tag,
+) noexcept nogil:
+    """Vector v of entries, of some numbers of the environment's n neighbors.
+
+    A vector at a time: one that was stored number by number could be loaded only after a while.
+    """
+    cdef Py_ssize_t lanes = lanes_of(type_tag), at = v * lanes
+    if neighborhood.n_classes > 1:
+        return gather_doubles(numbers, neighborhood.source + at, padding, type_tag)
+    if at + lanes <= n:
+        return load_doubles(numbers, at, type_tag)
+    if at >= n:
+        return splat(padding, type_tag)
+    return vpick(
+        splat(n - at, type_tag) - lane_numbers(type_tag), load_doubles(numbers, at, type_tag),
+        splat(padding, type_tag),
+    )
 
 
 cdef void lay_out_neighborhood(

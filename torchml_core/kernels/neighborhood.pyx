@@ -7,9 +7,7 @@ the order of the list. Each class begins at a whole vector; padding has fc = 0 a
 
 from torchml_core.kernels.cutoff cimport PairCutoff, cutoff_of_square
 from torchml_core.kernels.verbs cimport Environment
-from torchml_core.simd.vectors cimport (
-    MOST_LANES, carve, gather_doubles, lane_numbers, lanes_of, load_doubles, splat, vec, vpick,
-)
+from torchml_core.simd.vectors cimport MOST_LANES, carve, lanes_of, splat, vec
 
 
 cdef void lay_out_neighborhood(
@@ -72,27 +70,6 @@ cdef inline void number_neighbors(
         c = classes[env.neighbor_species[j]]
         source[neighborhood.end[c]] = <int32_t> j
         neighborhood.end[c] += 1
-
-
-cdef inline vec taken(
-    const Neighborhood *neighborhood, const double *numbers, Py_ssize_t n, Py_ssize_t v,
-    double padding, const vec *type_tag,
-) noexcept nogil:
-    """Vector v of entries, of some numbers of the environment's n neighbors.
-
-    A vector at a time: one that was stored number by number could be loaded only after a while.
-    """
-    cdef Py_ssize_t lanes = lanes_of(type_tag), at = v * lanes
-    if neighborhood.n_classes > 1:
-        return gather_doubles(numbers, neighborhood.source + at, padding, type_tag)
-    if at + lanes <= n:
-        return load_doubles(numbers, at, type_tag)
-    if at >= n:
-        return splat(padding, type_tag)
-    return vpick(
-        splat(n - at, type_tag) - lane_numbers(type_tag), load_doubles(numbers, at, type_tag),
-        splat(padding, type_tag),
-    )
 
 
 cdef void sort_into_classes(

@@ -79,6 +79,15 @@ static inline vfloat simd_gather_f(const double *from, const int32_t *numbers, d
     return simd_doubles_f((const double *)x);
 }
 
+/* The whole part of numbers from 0 on, which is also stored. */
+typedef int32_t simd_int32s __attribute__((vector_size(SIMD_BYTES / 2)));
+static inline vdouble simd_whole(vdouble x, int32_t *to)
+{
+    simd_int32s whole = __builtin_convertvector(x, simd_int32s);
+    memcpy(to, &whole, sizeof whole);
+    return __builtin_convertvector(whole, vdouble);
+}
+
 /* 0, 1, 2 ... */
 static const double simd_numbers[SIMD_BYTES / 4] = {
     0, 1, 2, 3,
@@ -434,6 +443,26 @@ static inline void simd_end_stream(void) {}
     }
 SIMD_STREAM(simd_stream_d, double, vdouble, simd_int64, simd_load_d, SIMD_STREAM_D)
 SIMD_STREAM(simd_stream_f, float, vfloat, simd_int32, simd_load_f, SIMD_STREAM_F)
+
+/* Whether all of n numbers are finite. */
+#define SIMD_FINITE(name, number, vector, integers, load) \
+    static inline int name(const number *from, ptrdiff_t n) \
+    { \
+        enum { lanes = SIMD_BYTES / sizeof(number) }; \
+        integers bad[2] = {{0}}; \
+        number rest = 0; /* x - x is 0, or NaN */ \
+        ptrdiff_t k = 0; \
+        for (; k + 2 * lanes <= n; k += 2 * lanes) { \
+            vector x = load(from + k), y = load(from + k + lanes); \
+            bad[0] |= (integers)(x - x), bad[1] |= (integers)(y - y); \
+        } \
+        for (; k < n; k++) rest += from[k] - from[k]; \
+        bad[0] |= bad[1]; \
+        for (int lane = 0; lane < lanes; lane++) rest += bad[0][lane] != 0 ? NAN : 0; \
+        return rest == 0; \
+    }
+SIMD_FINITE(simd_finite_d, double, vdouble, simd_int64, simd_load_d)
+SIMD_FINITE(simd_finite_f, float, vfloat, simd_int32, simd_load_f)
 
 /* The sum over the lanes, halving the vector until two are left. */
 typedef double simd_d2 __attribute__((vector_size(16)));

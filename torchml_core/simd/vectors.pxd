@@ -83,6 +83,9 @@ cdef extern from "simd.h" nogil:
     bint simd_stream_d(double *, const double *, Py_ssize_t)
     bint simd_stream_f(float *, const float *, Py_ssize_t)
     void simd_end_stream()
+    bint simd_finite_d(const double *, Py_ssize_t)
+    bint simd_finite_f(const float *, Py_ssize_t)
+    vdouble simd_whole(vdouble, int32_t *)
     double simd_total_d(vdouble)
     float simd_total_f(vfloat)
 

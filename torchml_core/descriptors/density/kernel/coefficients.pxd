@@ -22,7 +22,11 @@ cdef inline Py_ssize_t n_coefficients(const ExpansionPlan *plan) noexcept nogil:
 
 
 cdef void lay_out_coefficients(
-    Coefficients *work, const ExpansionPlan *plan, Py_ssize_t n, char **free_bytes
+    Coefficients *work, const ExpansionPlan *plan, Py_ssize_t n, int n_expansions,
+    char **free_bytes,
+) noexcept nogil
+cdef int expansions_for(
+    const Environment *group, Py_ssize_t n_environments, Purpose purpose
 ) noexcept nogil
 cdef Py_ssize_t most_neighbors(const Environment *group, Py_ssize_t n_environments) noexcept nogil
 cdef void fill_coefficients(

@@ -20,7 +20,8 @@ from torchml_core.simd.vectors cimport (
 
 
 cdef void lay_out_coefficients(
-    Coefficients *work, const ExpansionPlan *plan, Py_ssize_t n, char **free_bytes
+    Coefficients *work, const ExpansionPlan *plan, Py_ssize_t n, int n_expansions,
+    char **free_bytes,
 ) noexcept nogil:
     """Cut the arrays for atoms of n neighbors off the scratch buffer, for either precision."""
     cdef const vdouble *type_tag = NULL
@@ -30,10 +31,6 @@ cdef void lay_out_coefficients(
     ) * MOST_LANES * SIMD_BYTES
     cdef Py_ssize_t n_bytes = n_coefficients(plan) * SIMD_BYTES
     cdef int lane
-    lay_out_expansion(&work.expansions[0], plan, n, free_bytes)
-    for lane in range(1, MOST_LANES):
-        work.expansions[lane] = work.expansions[0]
-        lay_out_another(&work.expansions[lane], plan, n, free_bytes)
     work.prepared = False
     work.of_atoms = carve(free_bytes, most)
     work.changes_of_atoms = carve(free_bytes, most)
@@ -41,6 +38,18 @@ cdef void lay_out_coefficients(
     work.values = carve(free_bytes, n_bytes)
     work.changes = carve(free_bytes, n_bytes)
     work.gradient = carve(free_bytes, n_bytes)
+    lay_out_expansion(&work.expansions[0], plan, n, free_bytes)
+    for lane in range(1, n_expansions):
+        work.expansions[lane] = work.expansions[0]
+        lay_out_another(&work.expansions[lane], plan, n, free_bytes)
+
+
+cdef int expansions_for(
+    const Environment *group, Py_ssize_t n_environments, Purpose purpose
+) noexcept nogil:
+    """How many expansions are needed at a time: all of them only for gradients of coefficients
+    that are not kept."""
+    return <int> n_environments if purpose == GRADIENTS and group[0].kept == NULL else 1
 
 
 cdef Py_ssize_t most_neighbors(const Environment *group, Py_ssize_t n_environments) noexcept nogil:

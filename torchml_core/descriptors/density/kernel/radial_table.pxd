@@ -34,8 +34,9 @@ cdef enum Part:                 # where the weights of either begin
 
 # For each entry of a neighborhood.
 cdef struct RadialPlaces:
-    double *s                   # (n neighbors,) how many intervals from the first node
-    double *ds                  # (n neighbors,) its derivative with respect to R²
+    int32_t *whole              # (n neighbors,) how many intervals from the first node
+    double *fraction            # (n neighbors,) and how much of the next one
+    double *by_square           # (n neighbors,) its derivative with respect to R²
     int32_t *interval
     void *t                     # where in it, 0 ... 1
     void *slope                 # dt/d(R²)

@@ -12,11 +12,12 @@ The cutoff function is put into the weights: with w the weights of a value and a
 those of fc f are fc w, and those of its slope fc w' t. + fc. w.
 """
 
-from libc.math cimport sqrt
 from libc.stdint cimport int32_t
 
+from torchml_core.kernels.neighborhood cimport taken
 from torchml_core.simd.vectors cimport (
-    carve, interleave, lanes_of, put, splat, splat_at, vec,
+    carve, interleave, lanes_of, load_at, simd_whole, splat, splat_at, store_at, vdouble, vec, vmax,
+    vrsqrt,
 )
 
 # Loops over a constant number of vectors are unrolled only in functions that are inlined: compilers
@@ -31,8 +32,9 @@ cdef extern from *:
 cdef void lay_out_places(RadialPlaces *places, Py_ssize_t most, char **free_bytes) noexcept nogil:
     """Cut the arrays for so many entries off the scratch buffer, for either precision."""
     places.interval = <int32_t *> carve(free_bytes, most * sizeof(int32_t))
-    places.s = <double *> carve(free_bytes, most * sizeof(double))
-    places.ds = <double *> carve(free_bytes, most * sizeof(double))
+    places.whole = <int32_t *> carve(free_bytes, most * sizeof(int32_t))
+    places.fraction = <double *> carve(free_bytes, most * sizeof(double))
+    places.by_square = <double *> carve(free_bytes, most * sizeof(double))
     places.t = carve(free_bytes, most * sizeof(double))
     places.slope = carve(free_bytes, most * sizeof(double))
     places.weights = carve(free_bytes, most * N_WEIGHTS * sizeof(double))
@@ -42,32 +44,31 @@ cdef inline void locate(
     const RadialTable *table, const Neighborhood *neighborhood, const double *r, Py_ssize_t n,
     RadialPlaces *places, const vec *type_tag,
 ) noexcept nogil:
-    """Fill all but the weights: in float64 in either precision, since intervals are short."""
+    """Fill all but the weights: in float64 in either precision, since intervals are short.
+
+    Distances that are NaN are in the last interval: what is made of them is NaN, too.
+    """
+    cdef const vdouble *double_tag = NULL
+    cdef vdouble softening = splat(table.softening, double_tag), square = softening * softening
+    cdef vdouble per_interval = splat(table.per_interval, double_tag), s, inverse
+    cdef vdouble beyond = splat(table.n_intervals - 0.5, double_tag)
+    cdef Py_ssize_t at = 0, v, i, lanes = lanes_of(type_tag)
     cdef vec *t = <vec *> places.t
     cdef vec *slope = <vec *> places.slope
-    cdef double *s = places.s
-    cdef double *ds = places.ds
-    cdef double per_interval = table.per_interval, softening = table.softening
-    cdef double square = softening * softening, root
-    cdef Py_ssize_t i, j
-    cdef int32_t last = <int32_t> table.n_intervals - 1
-    cdef int32_t k
-    cdef int32_t *interval = places.interval
-    for j in range(n):  # a loop of its own: compilers make vectors of it
-        root = sqrt(r[j] * r[j] + square)
-        s[j] = (root - softening) * per_interval
-        ds[j] = 0.5 * per_interval / root
+    while at < n:
+        s = load_at(<const vdouble *> r, at)
+        s = s * s + square
+        inverse = vrsqrt(s)
+        s = (s * inverse - softening) * per_interval
+        s = s - simd_whole(-vmax(-s, -beyond), places.whole + at)
+        store_at(<vdouble *> places.fraction, at, s)
+        store_at(<vdouble *> places.by_square, at, 0.5 * per_interval * inverse)
+        at += lanes_of(double_tag)
     for i in range(neighborhood.n):
-        j = neighborhood.source[i]
-        if j < 0:
-            interval[i] = 0
-            put(t, i, 0)
-            put(slope, i, 0)
-            continue
-        k = min(<int32_t> s[j], last)
-        interval[i] = k
-        put(t, i, s[j] - k)
-        put(slope, i, ds[j])
+        places.interval[i] = places.whole[max(0, neighborhood.source[i])]
+    for v in range(neighborhood.n // lanes):
+        t[v] = taken(neighborhood, places.fraction, n, v, 0, type_tag)
+        slope[v] = taken(neighborhood, places.by_square, n, v, 0, type_tag)
 
 
 cdef void look_up(
