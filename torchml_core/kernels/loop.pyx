@@ -24,12 +24,13 @@ cdef enum:
 # ---- one group of rows
 
 
-cdef inline Py_ssize_t gather_near(
+cdef inline void gather_near(
     const Call *call, Py_ssize_t row, Py_ssize_t first_entry, Environment *env
 ) noexcept nogil:
-    """Fill env but for ``n`` with the neighbors within their cutoff, up to rounding; return how many.
+    """Fill env with a row's neighbors within their cutoff, up to rounding.
 
-    ``r`` gets squares of distances. Pointers are local, so that they stay in registers.
+    ``r`` gets squares of distances: their roots are for keep_near. ``first_entry``: of the row's
+    group; slots are counted from there. Pointers are local, so that they stay in registers.
     """
     cdef const ConfigurationInfo *lists = call.lists
     cdef const double *dr = call.dr
@@ -68,51 +69,58 @@ cdef inline Py_ssize_t gather_near(
         # branch could not be foretold. NaN stays, to be found in the results.
         cutoff = cutoffs[all_species[j]]
         n += not square > cutoff * cutoff * (1 + 1e-15)
-    return n
+    env.n = n
+    env.species = all_species[i]
 
 
-cdef inline void move(Environment *env, Py_ssize_t k, Py_ssize_t to, bint with_directions) noexcept nogil:
-    env.x[to], env.y[to], env.z[to], env.r[to] = env.x[k], env.y[k], env.z[k], env.r[k]
-    env.neighbor_species[to], env.slot[to] = env.neighbor_species[k], env.slot[k]
-    if with_directions:
-        env.dx[to], env.dy[to], env.dz[to] = env.dx[k], env.dy[k], env.dz[k]
-
-
-cdef bint gather(
-    const Call *call, Py_ssize_t row, Py_ssize_t first_entry, Workspace *work, Environment *env
+cdef inline void drop_beyond(
+    Environment *env, const double *cutoffs, bint with_directions
 ) noexcept nogil:
-    """Fill env with a row's neighbors within their cutoff; False if one is on the center.
+    """Leave neighbors out that are within their cutoff only by rounding of the square."""
+    cdef Py_ssize_t n = env.n, k, to = 0
+    for k in range(n):
+        env.x[to], env.y[to], env.z[to], env.r[to] = env.x[k], env.y[k], env.z[k], env.r[k]
+        env.neighbor_species[to], env.slot[to] = env.neighbor_species[k], env.slot[k]
+        if with_directions:
+            env.dx[to], env.dy[to], env.dz[to] = env.dx[k], env.dy[k], env.dz[k]
+        to += not env.r[to] > cutoffs[env.neighbor_species[to]]
+    env.n = to
 
-    ``first_entry``: of the row's group; slots are counted from there.
+
+cdef inline bint keep_near(
+    const Call *call, Py_ssize_t first_entry, Workspace *work, Environment *env
+) noexcept nogil:
+    """Take the roots; False if a neighbor is on the center.
+
+    In a loop of its own, and after all rows of a group are gathered: what is stored number by
+    number could be loaded as vectors only after a while.
     """
-    cdef const ConfigurationInfo *lists = call.lists
-    cdef Py_ssize_t n, k
-    cdef const double *cutoffs
+    cdef const double *cutoffs = call.kernel.cutoffs + env.species * call.kernel.n_species
     cdef double *r = env.r
+    cdef Py_ssize_t n = env.n, k
     cdef bint beyond = False, on_center = False
-    env.species = lists.species[lists.centers[row]]
-    cutoffs = call.kernel.cutoffs + env.species * call.kernel.n_species
-    if call.dE_dD != NULL:
-        env.dE_dD = call.dE_dD + row * call.kernel.width * call.number_bytes
-        env.energy = call.energies + row if call.energies != NULL else NULL
-    n = gather_near(call, row, first_entry, env)
     for k in range(n):
         r[k] = sqrt(r[k])
     for k in range(n):
         on_center |= r[k] == 0
         beyond |= r[k] > cutoffs[env.neighbor_species[k]]
-    if on_center:
-        for k in range(n):
-            if r[k] == 0:
-                work.coincident = min(work.coincident, first_entry + env.slot[k])
-                return False
-    if beyond:  # by rounding of the square: rare
-        env.n, n = n, 0
-        for k in range(env.n):
-            move(env, k, n, call.dr != NULL)
-            n += not r[n] > cutoffs[env.neighbor_species[n]]
-    env.n = n
+    if beyond:
+        drop_beyond(env, cutoffs, call.dr != NULL)
+    for k in range(n if on_center else 0):
+        if r[k] == 0:
+            work.coincident = min(work.coincident, first_entry + env.slot[k])
+            return False
     return True
+
+
+cdef inline void point_to_row(
+    const Call *call, Py_ssize_t row, Workspace *work, Environment *env
+) noexcept nogil:
+    """What else a verb is given, and where it puts its results."""
+    env.not_finite = &work.not_finite if call.streams else NULL
+    if call.dE_dD != NULL:
+        env.dE_dD = call.dE_dD + row * call.kernel.width * call.number_bytes
+        env.energy = call.energies + row if call.energies != NULL else NULL
 
 
 cdef void compute_group(
@@ -129,9 +137,11 @@ cdef void compute_group(
         work.group[0].kept = call.kept + begin // call.group * call.kept_bytes
     out += (offsets[begin] - offsets[call.first]) * call.entry_bytes
     for k in range(end - begin):
-        work.group[k].not_finite = &work.not_finite if call.streams else NULL
-        good &= gather(call, begin + k, offsets[begin], work, &work.group[k])
+        gather_near(call, begin + k, offsets[begin], &work.group[k])
+    for k in range(end - begin):
+        good &= keep_near(call, offsets[begin], work, &work.group[k])
         n_neighbors += work.group[k].n
+        point_to_row(call, begin + k, work, &work.group[k])
     if not good:
         return
     if n_neighbors < n_entries and call.entry_bytes:
