@@ -8,9 +8,11 @@ from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 
 import torchml_core as tm
+from torchml_core import _memory
 from torchml_core.dataset import Dataset
 from torchml_core.errors import ModelWarning
-from torchml_core.training import fit_linear
+from torchml_core.training import fit_linear, least_squares
+from torchml_core.training.features import Features
 from torchml_core.training.least_squares import LeastSquares
 from torchml_core.training.normal_equations import NormalEquations, System
 
@@ -322,6 +324,29 @@ def test_wrong_arguments(truth, arguments, message):
     data = Dataset.from_atoms([labeled(truth[0], a) for a in structures(3)])
     with pytest.raises(tm.InputError, match=message):
         fit_linear(**({"descriptor": descriptor(), "data": data} | arguments))
+
+
+def test_jacobians_give_their_memory_back(monkeypatch):
+    """Blocks of all sizes were kept, 60 MiB in all; the limit is then what it was."""
+    model = tm.PortableModel.load("examples/models/StillingerWeber_Si")
+    atoms = [bulk("Si", cubic=True).repeat((n, 2, 2)) for n in (1, 2, 3)]
+    data = Dataset.from_atoms([labeled(model, a) for a in atoms])
+    d, kept = tm.SOAP(["Si"], 4.0, 4, 2), []
+
+    class Seen(Features):
+        def rows(self, c, values, **more):
+            found = super().rows(c, values, **more)
+            kept.append(_memory.kept_memory())
+            return found
+
+    for c in (data.configuration(k, 4.0) for k in range(3)):
+        d.jacobian(c)
+    assert _memory.kept_memory() > 0  # they are large enough to be kept
+    before = tm.set_kept_memory(2**29)
+    monkeypatch.setattr(least_squares, "Features", Seen)
+    fit_linear(d, data, validation=0, ridge=1e-9)
+    assert kept == [0, 0, 0]
+    assert tm.set_kept_memory(before) == 2**29
 
 
 def test_no_labels():

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 
 import numpy as np
 
-from torchml_core import checks
+from torchml_core import _memory, checks
 from torchml_core.available_memory import available_memory
 from torchml_core.dataset import Dataset
 from torchml_core.dataset.example import NAMES
@@ -77,9 +78,10 @@ class LeastSquares:
         self.fitted, self.held_out = {}, {}
         self.ranges, self._occurrences = Ranges(descriptor, self.species), Occurrences(self.species)
         self._seen, self._n_seen = np.zeros(self.features.n), 0  # in how many fitted structures
-        for dataset, groups in ((fitted, self.fitted), (held_out, self.held_out)):
-            for k in range(len(dataset)):
-                self._add(dataset, k, groups, dataset is fitted, n_threads)
+        with _nothing_kept():
+            for dataset, groups in ((fitted, self.fitted), (held_out, self.held_out)):
+                for k in range(len(dataset)):
+                    self._add(dataset, k, groups, dataset is fitted, n_threads)
         if not any(group.n_rows for group in self.fitted.values()):
             raise InputError("data: energies, forces or stresses are needed")
         self._kinds = fitted.kinds
@@ -346,6 +348,19 @@ def _check_species(species, data):
             f"descriptor: its species are {', '.join(species)}; {missing[0]}, which the data have,"
             " is needed too"
         )
+
+
+@contextlib.contextmanager
+def _nothing_kept():
+    """Within, results that are dropped give their memory back.
+
+    Blocks of Jacobians differ in size, so that more and more of them would be kept: 32 in the end.
+    """
+    before = _memory.set_kept_memory(0)
+    try:
+        yield
+    finally:
+        _memory.set_kept_memory(before)
 
 
 def _axes(n, degree, descriptor, data, species, n_threads):
