@@ -36,7 +36,9 @@ QUANTITIES = {
 }
 BYTES = {"i": 4, "j": 4, "S": 12, "D": 24, "d": 8}  # of one pair's
 MOST_ATOMS = 2**31 - 1  # they are counted in int32
-ATOMS_AT_ONCE = 500  # of a batch, that each thread searches before their lists are written
+# Of a batch, so many are searched before their lists are written, so that what was found is still in
+# the cache. Several threads, which wait for each other each time, get four times as many each.
+ATOMS_AT_ONCE = 128
 
 
 class NeighborWorkspace:
@@ -231,7 +233,7 @@ def neighbor_lists(
         options["self_interaction"],
         options["sorted_rows"],
         n_threads,
-        ATOMS_AT_ONCE * n_threads,
+        ATOMS_AT_ONCE * (4 * n_threads if n_threads > 1 else 1),
     )
     if fault is not None:
         structure, kind = fault

@@ -171,20 +171,45 @@ cdef void put_images_of_layers(
 cdef void put_images_of_layer(
     const Lattice *lattice, Grid *grid, int64_t z, SignalWatch *watch
 ) noexcept nogil:
-    cdef int64_t x, y, to
+    cdef int64_t x, y, n, row
     cdef int64_t[3] home, shift
     if not source(lattice, grid, 2, z, &home[2], &shift[2]):
         return
     for y in range(grid.shape[1]):
         if not source(lattice, grid, 1, y, &home[1], &shift[1]):
             continue
-        for x in range(grid.shape[0]):
+        row = (z * grid.shape[1] + y) * grid.shape[0]
+        x = 0
+        while x < grid.shape[0]:
+            n = 1
             if source(lattice, grid, 0, x, &home[0], &shift[0]) and (
                 shift[0] or shift[1] or shift[2]
             ):
-                to = (z * grid.shape[1] + y) * grid.shape[0] + x
-                if grid.starts[to + 1] == grid.starts[to]:
-                    continue
-                put_image(lattice, grid, extended(grid, home[0], home[1], home[2]), to, shift)
-                if interrupted(watch, 10 * (grid.starts[to + 1] - grid.starts[to])):
+                n = put_image_of_row(lattice, grid, row + x, grid.shape[0] - x, home, shift)
+                if interrupted(watch, 10 * (grid.starts[row + x + n] - grid.starts[row + x])):
                     return
+            x += n
+
+
+cdef inline int64_t put_image_of_row(
+    const Lattice *lattice, Grid *grid, int64_t to, int64_t most, const int64_t *home,
+    const int64_t *shift,
+) noexcept nogil:
+    """Copy home cells along x, as long as they have the same shift; return how many were done.
+
+    to, most : the first cell of the image, and how many are left in its row
+    home : the first home cell
+    """
+    cdef int64_t from_ = extended(grid, home[0], home[1], home[2]), k, first = 0
+    cdef int64_t n = min(grid.home[0] - home[0], most)
+    # images that no atom has for a neighbor are not there, at either end of a row
+    while first < n and grid.starts[to + first + 1] == grid.starts[to + first]:
+        first += 1
+    k = first
+    while k < n and grid.starts[to + k + 1] - grid.starts[to + k] == (
+        grid.starts[from_ + k + 1] - grid.starts[from_ + k]
+    ):
+        k += 1
+    if k > first:
+        put_image(lattice, grid, from_ + first, to + first, k - first, shift)
+    return max(k, first, 1)

@@ -12,5 +12,5 @@ cdef void put_atoms(
     Grid *grid, int n_threads, SignalWatch *watch,
 ) noexcept nogil
 cdef void put_image(
-    const Lattice *lattice, Grid *grid, int64_t from_, int64_t to, const int64_t *shift
+    const Lattice *lattice, Grid *grid, int64_t from_, int64_t to, int64_t n, const int64_t *shift
 ) noexcept nogil

@@ -65,11 +65,13 @@ cdef inline void put_atom(
 
 cdef inline void put_shift(Point *point, vec4i shift, const Grid *grid) noexcept nogil:
     """shift : a, b, c, and the atom"""
-    cdef vec4d d = combined4(
-        shift, load4d(grid.cell[0]), load4d(grid.cell[1]), load4d(grid.cell[2])
-    )
-    store4d(&point.dx, d)  # and on into a, b
+    store4d(&point.dx, moved_by(shift, grid))  # and on into a, b
     store4i(&point.a, shift)
+
+
+cdef inline vec4d moved_by(vec4i shift, const Grid *grid) noexcept nogil:
+    """How far a shift by so many of the user's cells is."""
+    return combined4(shift, load4d(grid.cell[0]), load4d(grid.cell[1]), load4d(grid.cell[2]))
 
 
 cdef inline double along(
@@ -93,9 +95,9 @@ cdef inline vec4i in_cells(const Lattice *lattice, const int64_t *s, int32_t ato
 
 
 cdef void put_image(
-    const Lattice *lattice, Grid *grid, int64_t from_, int64_t to, const int64_t *shift
+    const Lattice *lattice, Grid *grid, int64_t from_, int64_t to, int64_t n, const int64_t *shift
 ) noexcept nogil:
-    """Copy one cell's points, shifted by so many reduced lattice vectors."""
+    """Copy the points of n cells that follow each other, shifted by reduced lattice vectors."""
     cdef int64_t first = grid.starts[from_], at = grid.starts[to], p
     cdef const Point *original = grid.points + first
     cdef Point *image = grid.points + at
@@ -105,10 +107,15 @@ cdef void put_image(
     cdef double dx = along(lattice, u, v, w, 0)
     cdef double dy = along(lattice, u, v, w, 1)
     cdef double dz = along(lattice, u, v, w, 2)
-    cdef vec4i more = in_cells(lattice, shift, 0)
-    for p in range(grid.starts[to + 1] - at):
+    cdef vec4i more = in_cells(lattice, shift, 0), cells
+    cdef vec4d d = moved_by(more, grid)  # of all atoms that are in the cell
+    for p in range(grid.starts[to + n] - at):
+        cells = load4i(&original[p].a) + more
+        if grid.wrapped:
+            d = moved_by(cells, grid)
         store4d(&image[p].x, load4d(&original[p].x))
-        put_shift(&image[p], load4i(&original[p].a) + more, grid)
+        store4d(&image[p].dx, d)  # and on into a, b
+        store4i(&image[p].a, cells)
         grid.x[at + p] = <float> (grid.x[first + p] + dx)
         grid.y[at + p] = <float> (grid.y[first + p] + dy)
         grid.z[at + p] = <float> (grid.z[first + p] + dz)

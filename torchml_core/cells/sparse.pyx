@@ -203,6 +203,6 @@ cdef void put_images(
             shift[k] = (rest % grid.shape[k] - home % grid.shape[k]) // grid.home[k]
             rest //= grid.shape[k]
             home //= grid.shape[k]
-        put_image(lattice, grid, layout.at[h], cell, shift)
+        put_image(lattice, grid, layout.at[h], cell, 1, shift)
         if interrupted(watch, 10 * (grid.starts[cell + 1] - grid.starts[cell])):
             return
