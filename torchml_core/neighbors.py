@@ -36,8 +36,8 @@ QUANTITIES = {
 }
 BYTES = {"i": 4, "j": 4, "S": 12, "D": 24, "d": 8}  # of one pair's
 MOST_ATOMS = 2**31 - 1  # they are counted in int32
-# Of a batch, so many are searched before their lists are written, so that what was found is still in
-# the cache. Several threads, which wait for each other each time, get four times as many each.
+# Of a batch, so many are searched before their lists are written, so that what was found is still
+# in the cache. Several threads, which wait for each other each time, get four times as many each.
 ATOMS_AT_ONCE = 128
 
 
