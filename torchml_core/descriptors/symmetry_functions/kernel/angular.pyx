@@ -133,10 +133,13 @@ cdef void angular_value(
 
 
 cdef inline void contract_four(
-    const AngularBlock *block, const AngularScratch *work, Py_ssize_t row, bint more,
-    const vec *weights, vec *value, vec *slope,
+    const AngularBlock *block, AngularScratch *work, Py_ssize_t group, Py_ssize_t row, bint last,
+    const vec *weights,
 ) noexcept nogil:
-    """Set value and slope to Σ w a_s and Σ w a'_s over rows row ... row + 3, or add them."""
+    """Add Σ w a_s and Σ w a'_s over rows row ... row + 3 to V and V'; ``last``: and use them.
+
+    Always inlined with a constant ``last``.
+    """
     cdef const vec *a0 = term_of(block, work.values, row, weights)
     cdef const vec *a1 = term_of(block, work.values, row + 1, weights)
     cdef const vec *a2 = term_of(block, work.values, row + 2, weights)
@@ -145,12 +148,19 @@ cdef inline void contract_four(
     cdef const vec *d1 = term_of(block, work.slopes, row + 1, weights)
     cdef const vec *d2 = term_of(block, work.slopes, row + 2, weights)
     cdef const vec *d3 = term_of(block, work.slopes, row + 3, weights)
+    cdef const vec *square = <const vec *> work.triplets.square
+    cdef vec *value = <vec *> work.first
+    cdef vec *slope = <vec *> work.second
+    cdef vec *by_cosine = <vec *> work.by_cosine
+    cdef vec *by_square = <vec *> work.by_square
+    cdef vec *by_cutoff = <vec *> work.by_cutoff
     cdef const Segment *segment = work.triplets.segments
     cdef const Segment *end = segment + work.triplets.n_segments
-    cdef Py_ssize_t n_rows = block.n_rows, first, v
-    cdef vec w0, w1, w2, w3, sum_a, sum_d
+    cdef bint more = row > block.group[group]
+    cdef Py_ssize_t first, v
+    cdef vec eta = splat(-block.eta[group], weights), w0, w1, w2, w3, sum_a, sum_d, e
     while segment < end:
-        first = segment.channel * n_rows + row
+        first = segment.channel * block.n_rows + row
         w0 = splat_at(weights, first)
         w1 = splat_at(weights, first + 1)
         w2 = splat_at(weights, first + 2)
@@ -161,8 +171,15 @@ cdef inline void contract_four(
             if more:
                 sum_a = sum_a + value[v]
                 sum_d = sum_d + slope[v]
-            value[v] = sum_a
-            slope[v] = sum_d
+            if last:
+                e = vexp(eta * square[v])
+                sum_a = e * sum_a
+                by_cutoff[v] = by_cutoff[v] + sum_a
+                by_square[v] = by_square[v] + eta * sum_a
+                by_cosine[v] = by_cosine[v] + e * sum_d
+            else:
+                value[v] = sum_a
+                slope[v] = sum_d
         segment += 1
 
 
@@ -170,26 +187,16 @@ cdef inline void contract(
     const AngularBlock *block, AngularScratch *work, const vec *weights
 ) noexcept nogil:
     """Fill by_cosine, by_square, by_cutoff; the first two without the factor C."""
-    cdef const vec *square = <const vec *> work.triplets.square
-    cdef vec *value = <vec *> work.first
-    cdef vec *slope = <vec *> work.second
     cdef vec *by_cosine = <vec *> work.by_cosine
     cdef vec *by_square = <vec *> work.by_square
     cdef vec *by_cutoff = <vec *> work.by_cutoff
-    cdef Py_ssize_t n = work.triplets.n // lanes_of(weights), g, v, row
-    cdef vec eta, e, weighted
-    for v in range(n):
+    cdef Py_ssize_t g, v, row
+    for v in range(work.triplets.n // lanes_of(weights)):
         by_cosine[v] = by_square[v] = by_cutoff[v] = splat(0, weights)
     for g in range(block.n_groups):
-        for row in range(block.group[g], block.group[g + 1], 4):
-            contract_four(block, work, row, row > block.group[g], weights, value, slope)
-        eta = splat(-block.eta[g], weights)
-        for v in range(n):
-            e = vexp(eta * square[v])
-            weighted = e * value[v]
-            by_cutoff[v] = by_cutoff[v] + weighted
-            by_square[v] = by_square[v] + eta * weighted
-            by_cosine[v] = by_cosine[v] + e * slope[v]
+        for row in range(block.group[g], block.group[g + 1] - 4, 4):
+            contract_four(block, work, g, row, False, weights)
+        contract_four(block, work, g, block.group[g + 1] - 4, True, weights)
 
 
 cdef inline vec square_slope(double shift, vec inverse) noexcept nogil:
