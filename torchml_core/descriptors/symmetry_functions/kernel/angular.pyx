@@ -77,18 +77,25 @@ cdef void lay_out_angular(
 
 
 cdef inline void add_four(
-    const AngularBlock *block, const AngularScratch *work, Py_ssize_t row, vec *sums
+    const AngularBlock *block, AngularScratch *work, Py_ssize_t group, Py_ssize_t row, bint begin,
+    vec *sums,
 ) noexcept nogil:
-    """Add Σ_t first a_s to the sums of rows row ... row + 3 in all channels, lane by lane."""
-    cdef const vec *factor = <const vec *> work.first
-    cdef const vec *a0 = term_of(block, work.values, row, factor)
-    cdef const vec *a1 = term_of(block, work.values, row + 1, factor)
-    cdef const vec *a2 = term_of(block, work.values, row + 2, factor)
-    cdef const vec *a3 = term_of(block, work.values, row + 3, factor)
+    """Add Σ_t e_g C a_s to the sums of rows row ... row + 3 in all channels, lane by lane.
+
+    ``begin``: these are the first rows of the group, and e_g C is computed. Always inlined with a
+    constant for it.
+    """
+    cdef const vec *a0 = term_of(block, work.values, row, sums)
+    cdef const vec *a1 = term_of(block, work.values, row + 1, sums)
+    cdef const vec *a2 = term_of(block, work.values, row + 2, sums)
+    cdef const vec *a3 = term_of(block, work.values, row + 3, sums)
+    cdef const vec *square = <const vec *> work.triplets.square
+    cdef const vec *cutoff = <const vec *> work.triplets.cutoff
+    cdef vec *factors = <vec *> work.first
     cdef const Segment *segment = work.triplets.segments
     cdef const Segment *end = segment + work.triplets.n_segments
+    cdef vec eta = splat(-block.eta[group], sums), factor, s0, s1, s2, s3
     cdef vec *out
-    cdef vec s0, s1, s2, s3
     cdef Py_ssize_t v, n_rows = block.n_rows
     while segment < end:
         out = sums + segment.channel * n_rows + row
@@ -97,10 +104,15 @@ cdef inline void add_four(
         s2 = out[2]
         s3 = out[3]
         for v in range(segment.begin, segment.end):
-            s0 = s0 + factor[v] * a0[v]
-            s1 = s1 + factor[v] * a1[v]
-            s2 = s2 + factor[v] * a2[v]
-            s3 = s3 + factor[v] * a3[v]
+            if begin:
+                factor = vexp(eta * square[v]) * cutoff[v]
+                factors[v] = factor
+            else:
+                factor = factors[v]
+            s0 = s0 + factor * a0[v]
+            s1 = s1 + factor * a1[v]
+            s2 = s2 + factor * a2[v]
+            s3 = s3 + factor * a3[v]
         out[0] = s0
         out[1] = s1
         out[2] = s2
@@ -112,21 +124,15 @@ cdef void angular_value(
     const AngularBlock *block, const Neighborhood *neighborhood, AngularScratch *work, vec *sums
 ) noexcept nogil:
     """Add the values, lane by lane, to ``sums`` (n_channels * n_rows,)."""
-    cdef const vec *square = <const vec *> work.triplets.square
-    cdef const vec *cutoff = <const vec *> work.triplets.cutoff
-    cdef vec *factor = <vec *> work.first
     cdef Cursor cursor = Cursor(0, 0, 0)
-    cdef Py_ssize_t g, v, row
-    cdef vec eta
+    cdef Py_ssize_t g, row
     while next_triplets(&block.which, neighborhood, VALUES, &cursor, &work.triplets, sums):
         evaluate_cutoffs(&block.which, &work.triplets, False, sums)
         fill_terms(block, work, False, sums)
         for g in range(block.n_groups):
-            eta = splat(-block.eta[g], sums)
-            for v in range(work.triplets.n // lanes_of(sums)):
-                factor[v] = vexp(eta * square[v]) * cutoff[v]
-            for row in range(block.group[g], block.group[g + 1], 4):
-                add_four(block, work, row, sums)
+            add_four(block, work, g, block.group[g], True, sums)
+            for row in range(block.group[g] + 4, block.group[g + 1], 4):
+                add_four(block, work, g, row, False, sums)
 
 
 # ---- vjp
