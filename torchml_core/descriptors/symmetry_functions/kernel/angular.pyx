@@ -384,23 +384,31 @@ cdef inline void changes(
 
 
 cdef inline void add_four_changes(
-    const AngularBlock *block, const AngularScratch *work, Py_ssize_t row, vec *sums
+    const AngularBlock *block, AngularScratch *work, Py_ssize_t group, Py_ssize_t row, bint begin,
+    vec *sums,
 ) noexcept nogil:
-    """Add Σ_t first a'_s + second a_s to the sums of rows row ... row + 3 in all channels."""
-    cdef const vec *first = <const vec *> work.first
-    cdef const vec *second = <const vec *> work.second
-    cdef const vec *a0 = term_of(block, work.values, row, first)
-    cdef const vec *a1 = term_of(block, work.values, row + 1, first)
-    cdef const vec *a2 = term_of(block, work.values, row + 2, first)
-    cdef const vec *a3 = term_of(block, work.values, row + 3, first)
-    cdef const vec *d0 = term_of(block, work.slopes, row, first)
-    cdef const vec *d1 = term_of(block, work.slopes, row + 1, first)
-    cdef const vec *d2 = term_of(block, work.slopes, row + 2, first)
-    cdef const vec *d3 = term_of(block, work.slopes, row + 3, first)
+    """Add the changes of the sums of rows row ... row + 3 in all channels.
+
+    Of one row: Σ_t e_g a'_s C dcosθ + e_g a_s (dC - η_g C dS). ``begin`` as for add_four.
+    """
+    cdef const vec *a0 = term_of(block, work.values, row, sums)
+    cdef const vec *a1 = term_of(block, work.values, row + 1, sums)
+    cdef const vec *a2 = term_of(block, work.values, row + 2, sums)
+    cdef const vec *a3 = term_of(block, work.values, row + 3, sums)
+    cdef const vec *d0 = term_of(block, work.slopes, row, sums)
+    cdef const vec *d1 = term_of(block, work.slopes, row + 1, sums)
+    cdef const vec *d2 = term_of(block, work.slopes, row + 2, sums)
+    cdef const vec *d3 = term_of(block, work.slopes, row + 3, sums)
+    cdef const vec *square = <const vec *> work.triplets.square
+    cdef const vec *by_cosine = <const vec *> work.by_cosine
+    cdef const vec *by_square = <const vec *> work.by_square
+    cdef const vec *by_cutoff = <const vec *> work.by_cutoff
+    cdef vec *of_slopes = <vec *> work.first
+    cdef vec *of_values = <vec *> work.second
     cdef const Segment *segment = work.triplets.segments
     cdef const Segment *end = segment + work.triplets.n_segments
     cdef vec *out
-    cdef vec s0, s1, s2, s3, t0, t1, t2, t3
+    cdef vec eta = splat(-block.eta[group], sums), e, f, h, s0, s1, s2, s3, t0, t1, t2, t3
     cdef Py_ssize_t v, n_rows = block.n_rows
     while segment < end:
         out = sums + segment.channel * n_rows + row
@@ -408,16 +416,25 @@ cdef inline void add_four_changes(
         s1 = out[1]
         s2 = out[2]
         s3 = out[3]
-        t0 = t1 = t2 = t3 = splat(0, first)
+        t0 = t1 = t2 = t3 = splat(0, sums)
         for v in range(segment.begin, segment.end):
-            s0 = s0 + first[v] * d0[v]
-            s1 = s1 + first[v] * d1[v]
-            s2 = s2 + first[v] * d2[v]
-            s3 = s3 + first[v] * d3[v]
-            t0 = t0 + second[v] * a0[v]
-            t1 = t1 + second[v] * a1[v]
-            t2 = t2 + second[v] * a2[v]
-            t3 = t3 + second[v] * a3[v]
+            if begin:
+                e = vexp(eta * square[v])
+                f = e * by_cosine[v]
+                h = e * (by_cutoff[v] + eta * by_square[v])
+                of_slopes[v] = f
+                of_values[v] = h
+            else:
+                f = of_slopes[v]
+                h = of_values[v]
+            s0 = s0 + f * d0[v]
+            s1 = s1 + f * d1[v]
+            s2 = s2 + f * d2[v]
+            s3 = s3 + f * d3[v]
+            t0 = t0 + h * a0[v]
+            t1 = t1 + h * a1[v]
+            t2 = t2 + h * a2[v]
+            t3 = t3 + h * a3[v]
         out[0] = s0 + t0
         out[1] = s1 + t1
         out[2] = s2 + t2
@@ -428,28 +445,14 @@ cdef inline void add_four_changes(
 cdef void angular_jvp(
     const AngularBlock *block, const Neighborhood *neighborhood, AngularScratch *work, vec *sums
 ) noexcept nogil:
-    """Add the changes of the values along the directions, lane by lane.
-
-    Of one function: Σ_t e_g a'_s C dcosθ + e_g a_s (dC - η_g C dS).
-    """
-    cdef const vec *square = <const vec *> work.triplets.square
-    cdef const vec *by_cosine = <const vec *> work.by_cosine
-    cdef const vec *by_square = <const vec *> work.by_square
-    cdef const vec *by_cutoff = <const vec *> work.by_cutoff
-    cdef vec *first = <vec *> work.first
-    cdef vec *second = <vec *> work.second
+    """Add the changes of the values along the directions, lane by lane."""
     cdef Cursor cursor = Cursor(0, 0, 0)
-    cdef Py_ssize_t g, v, row
-    cdef vec eta, e
+    cdef Py_ssize_t g, row
     while next_triplets(&block.which, neighborhood, TANGENTS, &cursor, &work.triplets, sums):
         evaluate_cutoffs(&block.which, &work.triplets, True, sums)
         fill_terms(block, work, True, sums)
         changes(block, work, sums)
         for g in range(block.n_groups):
-            eta = splat(-block.eta[g], sums)
-            for v in range(work.triplets.n // lanes_of(sums)):
-                e = vexp(eta * square[v])
-                first[v] = e * by_cosine[v]
-                second[v] = e * (by_cutoff[v] + eta * by_square[v])
-            for row in range(block.group[g], block.group[g + 1], 4):
-                add_four_changes(block, work, row, sums)
+            add_four_changes(block, work, g, block.group[g], True, sums)
+            for row in range(block.group[g] + 4, block.group[g + 1], 4):
+                add_four_changes(block, work, g, row, False, sums)
