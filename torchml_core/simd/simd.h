@@ -464,30 +464,60 @@ SIMD_STREAM(simd_stream_f, float, vfloat, simd_int32, simd_load_f, SIMD_STREAM_F
 SIMD_FINITE(simd_finite_d, double, vdouble, simd_int64, simd_load_d)
 SIMD_FINITE(simd_finite_f, float, vfloat, simd_int32, simd_load_f)
 
-/* The sum over the lanes, halving the vector until two are left. */
+/* The sum over the lanes, halving the vector until two are left; and those of four vectors, in the same
+   order of additions, so with the same bits. */
 typedef double simd_d2 __attribute__((vector_size(16)));
 typedef float simd_f4 __attribute__((vector_size(16)));
-static inline double simd_total_d(vdouble x)
+static inline simd_d2 simd_half_total_d(vdouble x)
 {
     union { vdouble whole; simd_d2 part[SIMD_BYTES / 16]; } u = {x};
-    simd_d2 sum = u.part[0];
 #if SIMD_BYTES == 64
-    sum = (sum + u.part[1]) + (u.part[2] + u.part[3]);
+    return (u.part[0] + u.part[1]) + (u.part[2] + u.part[3]);
 #elif SIMD_BYTES == 32
-    sum = sum + u.part[1];
+    return u.part[0] + u.part[1];
+#else
+    return u.part[0];
 #endif
+}
+static inline simd_f4 simd_half_total_f(vfloat x)
+{
+    union { vfloat whole; simd_f4 part[SIMD_BYTES / 16]; } u = {x};
+#if SIMD_BYTES == 64
+    return (u.part[0] + u.part[1]) + (u.part[2] + u.part[3]);
+#elif SIMD_BYTES == 32
+    return u.part[0] + u.part[1];
+#else
+    return u.part[0];
+#endif
+}
+static inline double simd_total_d(vdouble x)
+{
+    simd_d2 sum = simd_half_total_d(x);
     return sum[0] + sum[1];
 }
 static inline float simd_total_f(vfloat x)
 {
-    union { vfloat whole; simd_f4 part[SIMD_BYTES / 16]; } u = {x};
-    simd_f4 sum = u.part[0];
-#if SIMD_BYTES == 64
-    sum = (sum + u.part[1]) + (u.part[2] + u.part[3]);
-#elif SIMD_BYTES == 32
-    sum = sum + u.part[1];
-#endif
+    simd_f4 sum = simd_half_total_f(x);
     return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+static inline void simd_four_totals_d(const vdouble *x, double *totals)
+{
+    for (int k = 0; k < 4; k += 2) {
+        simd_d2 a = simd_half_total_d(x[k]), b = simd_half_total_d(x[k + 1]);
+        simd_d2 sum = __builtin_shufflevector(a, b, 0, 2) + __builtin_shufflevector(a, b, 1, 3);
+        memcpy(totals + k, &sum, sizeof sum);
+    }
+}
+static inline simd_f4 simd_sums_of_two_f(simd_f4 a, simd_f4 b)
+{
+    return __builtin_shufflevector(a, b, 0, 2, 4, 6) + __builtin_shufflevector(a, b, 1, 3, 5, 7);
+}
+static inline void simd_four_totals_f(const vfloat *x, float *totals)
+{
+    simd_f4 a = simd_sums_of_two_f(simd_half_total_f(x[0]), simd_half_total_f(x[1]));
+    simd_f4 b = simd_sums_of_two_f(simd_half_total_f(x[2]), simd_half_total_f(x[3]));
+    simd_f4 sum = simd_sums_of_two_f(a, b);
+    memcpy(totals, &sum, sizeof sum);
 }
 
 /* Four numbers side by side whatever the processor's vectors, for positions: x, y, z and one more. */

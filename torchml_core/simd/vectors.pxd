@@ -88,6 +88,8 @@ cdef extern from "simd.h" nogil:
     vdouble simd_whole(vdouble, int32_t *)
     double simd_total_d(vdouble)
     float simd_total_f(vfloat)
+    void simd_four_totals_d(const vdouble *, double *)
+    void simd_four_totals_f(const vfloat *, float *)
 
 
 ctypedef fused vec:
@@ -298,6 +300,14 @@ cdef inline double total(vec x) noexcept nogil:
         return simd_total_f(x)
     else:
         return simd_total_d(x)
+
+
+cdef inline void four_totals(const vec *array, vec *totals) noexcept nogil:
+    """``totals`` (4,) numbers: those of four vectors, as ``total`` has them."""
+    if vec is vfloat:
+        simd_four_totals_f(array, <float *> totals)
+    else:
+        simd_four_totals_d(array, <double *> totals)
 
 
 cdef inline vec vmax(vec x, vec y) noexcept nogil:

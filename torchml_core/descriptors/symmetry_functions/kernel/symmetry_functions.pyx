@@ -22,6 +22,8 @@ they are told apart), in the order that suits the loops, and padded; ``component
 a sum is. Sums are kept lane by lane until the end.
 """
 
+from libc.stdint cimport int32_t
+
 from torchml_core.descriptors.symmetry_functions.kernel.angular cimport (
     angular_jvp, angular_value, angular_vjp, lay_out_angular,
 )
@@ -47,7 +49,7 @@ from torchml_core.kernels.neighborhood cimport (
 )
 from torchml_core.kernels.verbs cimport Environment, ScratchSize, Verb, Verbs
 from torchml_core.simd.vectors cimport (
-    MOST_LANES, SIMD_BYTES, carve, get, lanes_of, put, splat, total, vec,
+    MOST_LANES, SIMD_BYTES, carve, four_totals, get, lanes_of, put, splat, total, vec,
 )
 
 
@@ -129,6 +131,24 @@ cdef inline void compact_sums_of(
         compact_angular_value(set, neighborhood, parts, &buffers.triplets, sums)
 
 
+cdef inline void write_totals(
+    const vec *sums, const int32_t *components, Py_ssize_t n, vec *out
+) noexcept nogil:
+    """The totals of n sums; the component of padding is -1."""
+    cdef vec[2] totals  # at least four numbers
+    cdef Py_ssize_t i = 0, k
+    while i + 4 <= n:
+        four_totals(sums + i, totals)
+        for k in range(4):
+            if components[i + k] >= 0:
+                put(out, components[i + k], get(totals, k))
+        i += 4
+    while i < n:
+        if components[i] >= 0:
+            put(out, components[i], total(sums[i]))
+        i += 1
+
+
 cdef inline void sums_of(
     const SymmetryFunctionPlan *plan, const Environment *env, bint tangent, void *scratch,
     vec *out,
@@ -168,9 +188,7 @@ cdef inline void sums_of(
     for b in range(plan.n_blocks):
         block = &plan.blocks[b]
         if block.centers[neighborhood.center]:
-            for i in range(block.first, block.first + block.n_sums):
-                if plan.components[i] >= 0:
-                    put(out, plan.components[i], total(sums[i]))
+            write_totals(sums + block.first, plan.components + block.first, block.n_sums, out)
 
 
 cdef void value(
