@@ -162,8 +162,9 @@ class TorchMLCalculator(Calculator):
             virial=derivatives,
             n_threads=self.n_threads,
         ).fold()
-        if system_changes or not self.results or self._monitor.action == "raise":
-            self._monitor.warn(prediction)  # once for a structure, whatever is asked for later
+        once = system_changes or not self.results or self._monitor.action == "raise"
+        if prediction._outside and once:  # for a structure, whatever is asked for later
+            self._monitor.warn(prediction)
         self.results = {"energy": prediction.energy, "free_energy": prediction.energy}
         if "energies" in wanted:
             self.results["energies"] = prediction.particle_energies

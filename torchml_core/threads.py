@@ -48,9 +48,14 @@ def resolve_threads(n_threads=None):
     Threads
     """
     if n_threads is not None:
-        return Threads(min(check_n_threads(n_threads), MOST_THREADS), False)
+        return _asked_for(min(check_n_threads(n_threads), MOST_THREADS))
     setting = threads_of_text(os.environ.get("OMP_NUM_THREADS", "").split(",")[0])
     return Threads(setting or n_processors(), True)
+
+
+@functools.cache
+def _asked_for(n_threads):
+    return Threads(n_threads, False)
 
 
 def threads_of_text(text):

@@ -430,8 +430,10 @@ class PortableModel(_ModelRunner):
         if c.n_centers == 0:
             return Prediction(c, no_values(c, forces, virial), outside_of([self._limits]))
         values, outside = self._values(c, forces=forces, virial=virial, n_threads=n_threads)
-        terms = AddedTerms(self.pair_terms, c, n_threads, derivatives=forces or virial)
-        return Prediction(c, terms.add_to(values), outside)
+        if self.pair_terms:
+            terms = AddedTerms(self.pair_terms, c, n_threads, derivatives=forces or virial)
+            values = terms.add_to(values)
+        return Prediction(c, values, outside)
 
     def evaluate_many(
         self,

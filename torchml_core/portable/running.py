@@ -41,7 +41,9 @@ class _ModelRunner:
             descriptor_values = evaluated.values
         else:
             descriptor_values = self._calling.values(c, n_threads)
-        outside = outside_of([self._limits], c, descriptor_values)
+        outside = None
+        if self._limits is not None:
+            outside = outside_of([self._limits], c, descriptor_values)
         found = self._outcome(c, descriptor_values, gradient=forces or virial, n_threads=n_threads)
         values = self._energies(c, found)
         values.update(self._derivatives(c, found, forces, virial, n_threads, evaluated))
