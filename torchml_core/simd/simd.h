@@ -222,34 +222,73 @@ static inline unsigned simd_below_f(vfloat x, float limit)
     return (x[0] < limit) | (x[1] < limit) << 1 | (x[2] < limit) << 2 | (x[3] < limit) << 3;
 #endif
 }
+#if defined(__AVX512F__)
 static inline void simd_pack_d(double *to, vdouble x, unsigned lanes)
 {
-#if defined(__AVX512F__)
     simd_store_d(to, (vdouble)_mm512_maskz_compress_pd((__mmask8)lanes, (__m512d)x));
-#else
-    for (unsigned k = 0, n = 0; k < SIMD_BYTES / 8; n += lanes >> k & 1, k++) to[n] = x[k];
-#endif
 }
 static inline void simd_pack_f(float *to, vfloat x, unsigned lanes)
 {
-#if defined(__AVX512F__)
     simd_store_f(to, (vfloat)_mm512_maskz_compress_ps((__mmask16)lanes, (__m512)x));
-#else
-    for (unsigned k = 0, n = 0; k < SIMD_BYTES / 4; n += lanes >> k & 1, k++) to[n] = x[k];
-#endif
 }
 /* first + the number of each such lane, of n_lanes. */
 static inline void simd_pack_index(int32_t *to, int32_t first, unsigned lanes, int n_lanes)
 {
-#if defined(__AVX512F__)
     __m512i count = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
     count = _mm512_add_epi32(count, _mm512_set1_epi32(first));
     _mm512_storeu_si512(to, _mm512_maskz_compress_epi32((__mmask16)lanes, count));
     (void)n_lanes;
-#else
-    for (int k = 0, n = 0; k < n_lanes; n += lanes >> k & 1, k++) to[n] = first + k;
-#endif
 }
+#elif defined(__AVX2__)
+/* For each set of eight lanes the numbers of those that are in it, a byte each, without gaps. */
+#define SIMD_BEFORE(set, k) __builtin_popcount((set) & ((1 << (k)) - 1))
+#define SIMD_PLACE(set, k) ((uint64_t)((set) >> (k) & 1) * (k) << 8 * SIMD_BEFORE(set, k))
+#define SIMD_PLACES(set) (SIMD_PLACE(set, 1) | SIMD_PLACE(set, 2) | SIMD_PLACE(set, 3) \
+    | SIMD_PLACE(set, 4) | SIMD_PLACE(set, 5) | SIMD_PLACE(set, 6) | SIMD_PLACE(set, 7))
+#define SIMD_SETS4(set) SIMD_PLACES(set), SIMD_PLACES(set + 1), SIMD_PLACES(set + 2), SIMD_PLACES(set + 3)
+#define SIMD_SETS16(set) SIMD_SETS4(set), SIMD_SETS4(set + 4), SIMD_SETS4(set + 8), SIMD_SETS4(set + 12)
+#define SIMD_SETS64(set) \
+    SIMD_SETS16(set), SIMD_SETS16(set + 16), SIMD_SETS16(set + 32), SIMD_SETS16(set + 48)
+static const uint64_t simd_places[256] = {
+    SIMD_SETS64(0), SIMD_SETS64(64), SIMD_SETS64(128), SIMD_SETS64(192)
+};
+static inline __m128i simd_places_of(unsigned lanes)
+{
+    return _mm_cvtsi64_si128((int64_t)simd_places[lanes]);
+}
+static inline void simd_pack_d(double *to, vdouble x, unsigned lanes)
+{
+    __m256i place = _mm256_cvtepu8_epi64(simd_places_of(lanes)), halves; /* 2 n and 2 n + 1 */
+    place = _mm256_add_epi64(place, place);
+    halves = _mm256_or_si256(place, _mm256_slli_epi64(place, 32));
+    halves = _mm256_add_epi64(halves, _mm256_set1_epi64x((int64_t)1 << 32));
+    simd_store_d(to, (vdouble)_mm256_permutevar8x32_epi32((__m256i)x, halves));
+}
+static inline void simd_pack_f(float *to, vfloat x, unsigned lanes)
+{
+    __m256i place = _mm256_cvtepu8_epi32(simd_places_of(lanes));
+    simd_store_f(to, (vfloat)_mm256_permutevar8x32_ps((__m256)x, place));
+}
+static inline void simd_pack_index(int32_t *to, int32_t first, unsigned lanes, int n_lanes)
+{
+    __m256i place = _mm256_cvtepu8_epi32(simd_places_of(lanes));
+    place = _mm256_add_epi32(place, _mm256_set1_epi32(first));
+    memcpy(to, &place, 4 * n_lanes); /* a constant, where this is inlined */
+}
+#else
+static inline void simd_pack_d(double *to, vdouble x, unsigned lanes)
+{
+    for (unsigned k = 0, n = 0; k < SIMD_BYTES / 8; n += lanes >> k & 1, k++) to[n] = x[k];
+}
+static inline void simd_pack_f(float *to, vfloat x, unsigned lanes)
+{
+    for (unsigned k = 0, n = 0; k < SIMD_BYTES / 4; n += lanes >> k & 1, k++) to[n] = x[k];
+}
+static inline void simd_pack_index(int32_t *to, int32_t first, unsigned lanes, int n_lanes)
+{
+    for (int k = 0, n = 0; k < n_lanes; n += lanes >> k & 1, k++) to[n] = first + k;
+}
+#endif
 static inline void simd_fill_index(int32_t *to, int32_t index, int n_lanes)
 {
     simd_int32 x = index - (simd_int32){0};
