@@ -49,7 +49,9 @@ cdef class DensityKernel(Kernel):
         plan.table.per_interval = table.per_interval
         rows, first = rows_of(table.nodes, n_of_l, lanes_of(type_tag), repeat_of(plan, type_tag))
         plan.table.nodes, plan.table.first = self.doubles(rows), self.ints(first)
-        rows, first = rows_of(table.nodes, n_of_l, lanes_of(single_tag), repeat_of(plan, single_tag))
+        rows, first = rows_of(
+            table.nodes, n_of_l, lanes_of(single_tag), repeat_of(plan, single_tag)
+        )
         plan.table.nodes_single, plan.table.first_single = self.floats(rows), self.ints(first)
 
 

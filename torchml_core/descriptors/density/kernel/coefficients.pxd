@@ -2,13 +2,12 @@
 
 from torchml_core.descriptors.density.kernel.expansion cimport Expansion, ExpansionPlan
 from torchml_core.kernels.verbs cimport Environment, Purpose
-from torchml_core.simd.vectors cimport MOST_LANES, vec
+from torchml_core.simd.vectors cimport vec
 
 
 # Coefficients and their like are (n_lm, n_channels, n_max) vectors, a lane for each atom.
 cdef struct Coefficients:
-    Expansion[MOST_LANES] expansions  # of each atom; of one after another, but for gradients
-    bint prepared               # whether these have what gradients need
+    Expansion expansion         # of one atom after another
     void *of_atoms              # (lanes, density_vectors): densities of each atom
     void *changes_of_atoms
     void *densities             # (n_lm, n_species, padded_n) of all atoms
@@ -22,11 +21,7 @@ cdef inline Py_ssize_t n_coefficients(const ExpansionPlan *plan) noexcept nogil:
 
 
 cdef void lay_out_coefficients(
-    Coefficients *work, const ExpansionPlan *plan, Py_ssize_t n, int n_expansions,
-    char **free_bytes,
-) noexcept nogil
-cdef int expansions_for(
-    const Environment *group, Py_ssize_t n_environments, Purpose purpose
+    Coefficients *work, const ExpansionPlan *plan, Py_ssize_t n, char **free_bytes
 ) noexcept nogil
 cdef Py_ssize_t most_neighbors(const Environment *group, Py_ssize_t n_environments) noexcept nogil
 cdef void fill_coefficients(

@@ -8,11 +8,11 @@ sums across lanes, whatever n_max is, and results of an atom do not depend on th
 """
 
 from torchml_core.descriptors.density.kernel.expansion cimport (
-    density_vectors, expand, expand_vjp, lay_out_another, lay_out_expansion, padded_n,
-    prepare_vjp,
+    density_vectors, expand, lay_out_expansion, padded_n,
 )
+from torchml_core.descriptors.density.kernel.expansion_vjp cimport expand_vjp
 from torchml_core.descriptors.density.kernel.radial_table cimport first_of_l
-from torchml_core.kernels.verbs cimport GRADIENTS, TANGENTS
+from torchml_core.kernels.verbs cimport TANGENTS
 from torchml_core.simd.vectors cimport (
     MOST_LANES, SIMD_BYTES, carve, get, lanes_of, load_at, put, splat, store_at,
     transpose, vdouble, vec, vfloat,
@@ -20,8 +20,7 @@ from torchml_core.simd.vectors cimport (
 
 
 cdef void lay_out_coefficients(
-    Coefficients *work, const ExpansionPlan *plan, Py_ssize_t n, int n_expansions,
-    char **free_bytes,
+    Coefficients *work, const ExpansionPlan *plan, Py_ssize_t n, char **free_bytes
 ) noexcept nogil:
     """Cut the arrays for atoms of n neighbors off the scratch buffer, for either precision."""
     cdef const vdouble *type_tag = NULL
@@ -30,26 +29,13 @@ cdef void lay_out_coefficients(
         density_vectors(plan, type_tag), density_vectors(plan, single_tag)
     ) * MOST_LANES * SIMD_BYTES
     cdef Py_ssize_t n_bytes = n_coefficients(plan) * SIMD_BYTES
-    cdef int lane
-    work.prepared = False
+    lay_out_expansion(&work.expansion, plan, n, free_bytes)
     work.of_atoms = carve(free_bytes, most)
     work.changes_of_atoms = carve(free_bytes, most)
     work.densities = carve(free_bytes, most)
     work.values = carve(free_bytes, n_bytes)
     work.changes = carve(free_bytes, n_bytes)
     work.gradient = carve(free_bytes, n_bytes)
-    lay_out_expansion(&work.expansions[0], plan, n, free_bytes)
-    for lane in range(1, n_expansions):
-        work.expansions[lane] = work.expansions[0]
-        lay_out_another(&work.expansions[lane], plan, n, free_bytes)
-
-
-cdef int expansions_for(
-    const Environment *group, Py_ssize_t n_environments, Purpose purpose
-) noexcept nogil:
-    """How many expansions are needed at a time: all of them only for gradients of coefficients
-    that are not kept."""
-    return <int> n_environments if purpose == GRADIENTS and group[0].kept == NULL else 1
 
 
 cdef Py_ssize_t most_neighbors(const Environment *group, Py_ssize_t n_environments) noexcept nogil:
@@ -133,17 +119,16 @@ cdef void fill_coefficients(
     const ExpansionPlan *plan, const Environment *group, Py_ssize_t n_environments,
     Purpose purpose, Coefficients *work, const vec *type_tag,
 ) noexcept nogil:
-    """Fill ``values``; with TANGENTS, ``changes`` too; with GRADIENTS, what coefficients_vjp needs.
+    """Fill ``values``; with TANGENTS, ``changes`` too.
 
-    With VALUES the first of ``expansions`` is left as begin_expansion fills it for the last atom.
+    With VALUES ``expansion`` is left as begin_expansion fills it for the last atom.
     """
     cdef Py_ssize_t n_vectors = density_vectors(plan, type_tag), lane
     cdef vec *of_atoms = <vec *> work.of_atoms
     cdef vec *changes = <vec *> work.changes_of_atoms
-    work.prepared = purpose == GRADIENTS
     for lane in range(n_environments):
         expand(
-            plan, group + lane, purpose, &work.expansions[lane if work.prepared else 0],
+            plan, group + lane, purpose, &work.expansion,
             of_atoms + lane * n_vectors, changes + lane * n_vectors,
         )
     coefficients_of_atoms(plan, n_environments, of_atoms, work, <vec *> work.values)
@@ -190,17 +175,13 @@ cdef void coefficients_vjp(
     cdef Py_ssize_t n = plan.n_lm * plan.n_species * padded_n(plan, out)
     cdef vec *of_atoms = <vec *> work.of_atoms
     cdef vec *densities = <vec *> work.densities
-    cdef Expansion *expansion
     from_channels(plan, <const vec *> work.gradient, densities)
     for v in range(n, n_vectors * lanes):
         densities[v] = splat(0, out)
     for v in range(n_vectors):
         transpose(of_atoms + v, n_vectors, densities + v * lanes, 1)
     for lane in range(n_environments):
-        expansion = &work.expansions[lane if work.prepared else 0]
-        if not work.prepared:
-            prepare_vjp(plan, group + lane, expansion, out)
-        expand_vjp(plan, group + lane, expansion, of_atoms + lane * n_vectors, out)
+        expand_vjp(plan, group + lane, &work.expansion, of_atoms + lane * n_vectors, out)
 
 
 # ---- between a lane for each atom and a row for each atom

@@ -27,20 +27,15 @@ cdef struct ExpansionPlan:
 
 
 cdef struct Expansion:
-    # What the gradient of an environment needs again, see expand.
     Neighborhood neighborhood
-    void *harmonics             # (n vectors of entries, n_lm)
-    void *slopes                # of all entries, or of one vector, see radial_rows
-    void *transposed            # of each species: rows (functions, n vectors of entries)
-    # What other environments may overwrite.
     RadialPlaces places
+    void *harmonics             # (n vectors of entries, n_lm)
     void *harmonic_changes      # as harmonics, with TANGENTS
     void *rows                  # of all entries, or of one vector, see radial_rows
-    void *plain                 # of one vector of entries, see rows_and_slopes
+    void *slopes                # of one vector of entries, see rows_and_slopes
     void *sums                  # (n_lm, n_species, n): vectors, before they are folded
-    void *weights               # the same: dE with respect to the sums, where numbers are repeated
-    void *sums_along            # (n vectors,) of the entries of one species: X times slopes
-    void *by_harmonic           # (n vectors, n_lm): A of the entries of one species
+    void *transposed            # (functions, 2, n vectors) of the entries of a species, a vjp's
+    void *by_harmonic           # (2, n vectors, n_lm) of the entries of a species
     void *gradients             # (3, n_lm) of one vector of entries
 
 
@@ -76,9 +71,6 @@ cdef inline double weight_in_channel(
 cdef void lay_out_expansion(
     Expansion *work, const ExpansionPlan *plan, Py_ssize_t n, char **free_bytes
 ) noexcept nogil
-cdef void lay_out_another(
-    Expansion *work, const ExpansionPlan *plan, Py_ssize_t n, char **free_bytes
-) noexcept nogil
 cdef void begin_expansion(
     const ExpansionPlan *plan, const Environment *env, Purpose purpose, Expansion *work,
     const vec *type_tag,
@@ -86,11 +78,4 @@ cdef void begin_expansion(
 cdef void expand(
     const ExpansionPlan *plan, const Environment *env, Purpose purpose, Expansion *work,
     vec *densities, vec *changes,
-) noexcept nogil
-cdef void prepare_vjp(
-    const ExpansionPlan *plan, const Environment *env, Expansion *work, const vec *type_tag
-) noexcept nogil
-cdef void expand_vjp(
-    const ExpansionPlan *plan, const Environment *env, Expansion *work, const vec *by_density,
-    vec *out,
 ) noexcept nogil

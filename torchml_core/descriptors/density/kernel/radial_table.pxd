@@ -80,7 +80,7 @@ cdef void multiply_slopes(
 ) noexcept nogil
 cdef void rows_and_slopes(
     const RadialTable *table, const RadialPlaces *places, Py_ssize_t begin, Py_ssize_t end,
-    int repeat, vec *rows, vec *slopes, vec *plain,
+    vec *rows, vec *slopes,
 ) noexcept nogil
 cdef void radial_rows(
     const RadialTable *table, const RadialPlaces *places, Part part, Py_ssize_t begin,

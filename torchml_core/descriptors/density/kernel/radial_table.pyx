@@ -121,7 +121,7 @@ cdef void multiply_slopes(
 
 cdef inline void fill_group(
     const RadialTable *table, const RadialPlaces *places, Py_ssize_t first, int repeat,
-    bint with_rows, bint with_slopes, bint with_plain, vec *rows, vec *slopes, vec *plain,
+    bint with_rows, bint with_slopes, vec *rows, vec *slopes,
 ) noexcept nogil:
     """Of ``repeat`` entries, from ``first`` on; inlined with constants."""
     cdef const vec *weights = <const vec *> places.weights
@@ -155,8 +155,6 @@ cdef inline void fill_group(
                     values[i] = values[i] + w[6 * i + k] * x
                 if with_slopes:
                     changes[i] = changes[i] + dw[6 * i + k] * x
-            if with_plain:
-                plain[i * length + v] = values[i]
         interleave(values, repeat)
         interleave(changes, repeat)
         for i in range(repeat):
@@ -166,28 +164,15 @@ cdef inline void fill_group(
                 slopes[repeat * v + i] = changes[i]
 
 
-cdef inline void fill_some(
-    const RadialTable *table, const RadialPlaces *places, Py_ssize_t begin, Py_ssize_t end,
-    int repeat, bint with_rows, bint with_slopes, bint with_plain, vec *rows, vec *slopes,
-    vec *plain,
+cdef inline void fill_one_part(
+    const RadialTable *table, const RadialPlaces *places, Part part, Py_ssize_t first, int repeat,
+    vec *rows,
 ) noexcept nogil:
-    """Call the instance for this ``repeat``; a vector of zeros follows what is interleaved."""
-    cdef Py_ssize_t step = repeat * row_length(table, rows), i = begin
-    while i < end:
-        if repeat == 1:
-            fill_group(table, places, i, 1, with_rows, with_slopes, False, rows, slopes, plain)
-        elif repeat == 2:
-            fill_group(table, places, i, 2, with_rows, with_slopes, with_plain, rows, slopes, plain)
-        else:
-            fill_group(table, places, i, 4, with_rows, with_slopes, with_plain, rows, slopes, plain)
-        rows += step
-        slopes += step
-        plain += step
-        i += repeat
-    if with_rows:
-        rows[0] = splat(0, rows)
-    if with_slopes:
-        slopes[0] = splat(0, slopes)
+    """``repeat`` is a constant."""
+    if part == ROWS:
+        fill_group(table, places, first, repeat, True, False, rows, rows)
+    else:
+        fill_group(table, places, first, repeat, False, True, rows, rows)
 
 
 cdef void radial_rows(
@@ -199,15 +184,26 @@ cdef void radial_rows(
 
     ``begin`` is a multiple of ``repeat``; entries up to the next one after ``end`` are filled, too.
     """
-    if part == ROWS:
-        fill_some(table, places, begin, end, repeat, True, False, False, rows, rows, rows)
-    else:
-        fill_some(table, places, begin, end, repeat, False, True, False, rows, rows, rows)
+    cdef Py_ssize_t i = begin
+    while i < end:
+        if repeat == 1:
+            fill_one_part(table, places, part, i, 1, rows)
+        elif repeat == 2:
+            fill_one_part(table, places, part, i, 2, rows)
+        else:
+            fill_one_part(table, places, part, i, 4, rows)
+        rows += repeat * row_length(table, rows)
+        i += repeat
+    rows[0] = splat(0, rows)
 
 
 cdef void rows_and_slopes(
     const RadialTable *table, const RadialPlaces *places, Py_ssize_t begin, Py_ssize_t end,
-    int repeat, vec *rows, vec *slopes, vec *plain,
+    vec *rows, vec *slopes,
 ) noexcept nogil:
-    """Both; and ``plain`` (n, row_length), rows that are not interleaved, where repeat > 1."""
-    fill_some(table, places, begin, end, repeat, True, True, True, rows, slopes, plain)
+    """Both parts (n, row_length) of entries begin ... end - 1."""
+    cdef Py_ssize_t i
+    for i in range(begin, end):
+        fill_group(table, places, i, 1, True, True, rows, slopes)
+        rows += row_length(table, rows)
+        slopes += row_length(table, rows)

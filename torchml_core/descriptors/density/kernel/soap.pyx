@@ -16,8 +16,8 @@ from libc.math cimport sqrt
 from libc.string cimport memcpy
 
 from torchml_core.descriptors.density.kernel.coefficients cimport (
-    Coefficients, coefficients_vjp, expansions_for, fill_coefficients, gather_gradients,
-    lay_out_coefficients, most_neighbors, n_coefficients,
+    Coefficients, coefficients_vjp, fill_coefficients, gather_gradients, lay_out_coefficients,
+    most_neighbors, n_coefficients,
 )
 from torchml_core.descriptors.density.kernel.expansion cimport Expansion
 from torchml_core.descriptors.density.kernel.power_spectrum cimport (
@@ -46,14 +46,12 @@ cdef struct Buffers:
 
 
 cdef Py_ssize_t lay_out_buffers(
-    const SoapPlan *plan, Py_ssize_t n, int n_expansions, char *begin, Buffers *buffers
+    const SoapPlan *plan, Py_ssize_t n, char *begin, Buffers *buffers
 ) noexcept nogil:
     """Cut all arrays off the scratch buffer; return how many bytes that were."""
     cdef Py_ssize_t width = plan.spectrum.width, rows = 0
     cdef char *free_bytes = begin
-    lay_out_coefficients(
-        &buffers.coefficients, &plan.expansion, n, n_expansions, &free_bytes
-    )
+    lay_out_coefficients(&buffers.coefficients, &plan.expansion, n, &free_bytes)
     lay_out_jacobian(&buffers.jacobian, &plan.expansion, &plan.spectrum, &free_bytes)
     buffers.some_values = carve(&free_bytes, values_at_once(&plan.spectrum) * SIMD_BYTES)
     buffers.by_value = carve(&free_bytes, width * SIMD_BYTES)
@@ -67,7 +65,7 @@ cdef Py_ssize_t lay_out_buffers(
 cdef Py_ssize_t scratch_size(const SoapPlan *plan, Py_ssize_t n) noexcept nogil:
     """How many bytes of scratch environments of n neighbors need."""
     cdef Buffers unused
-    return lay_out_buffers(plan, n, MOST_LANES, NULL, &unused)
+    return lay_out_buffers(plan, n, NULL, &unused)
 
 
 cdef Py_ssize_t kept_size(const SoapPlan *plan) noexcept nogil:
@@ -80,10 +78,7 @@ cdef inline void begin(
     void *scratch, Buffers *buffers, const vec *type_tag,
 ) noexcept nogil:
     """Fill the coefficients of all atoms, unless they are those that are kept."""
-    lay_out_buffers(
-        plan, most_neighbors(group, n_environments),
-        expansions_for(group, n_environments, purpose), <char *> scratch, buffers,
-    )
+    lay_out_buffers(plan, most_neighbors(group, n_environments), <char *> scratch, buffers)
     if group[0].kept != NULL:
         buffers.coefficients.values = group[0].kept
         if purpose == GRADIENTS:
@@ -234,7 +229,7 @@ cdef inline void entries_of_atom(
     const SoapPlan *plan, const Environment *env, Buffers *buffers, vec *out
 ) noexcept nogil:
     """The blocks of all neighbors of one atom."""
-    cdef Expansion *expansion = &buffers.coefficients.expansions[0]
+    cdef Expansion *expansion = &buffers.coefficients.expansion
     cdef Py_ssize_t width = plan.spectrum.width, b, i, j, axis
     cdef vec *block
     for b in range(expansion.neighborhood.n // lanes_of(out)):
@@ -260,7 +255,7 @@ cdef void jacobian(
     const SoapPlan *plan, const Environment *group, Py_ssize_t n_environments, void *scratch,
     vec *out,
 ) noexcept nogil:
-    """Of one atom after another: the first of ``expansions`` is that of the coefficients."""
+    """Of one atom after another: ``expansion`` is that of the coefficients."""
     cdef Buffers buffers
     cdef Py_ssize_t k
     for k in range(n_environments):

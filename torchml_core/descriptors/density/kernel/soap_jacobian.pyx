@@ -124,8 +124,8 @@ cdef void begin_entries(
     cdef vec norm
     cdef Py_ssize_t lanes = lanes_of(type_tag), first = b * lanes, k
     rows_and_slopes(
-        &plan.table, &expansion.places, first, first + lanes, 1, <vec *> expansion.rows,
-        <vec *> expansion.slopes, <vec *> expansion.rows,
+        &plan.table, &expansion.places, first, first + lanes, <vec *> expansion.rows,
+        <vec *> expansion.slopes,
     )
     solid_harmonics_gradients(plan.l_max, harmonics, x, y, z)
     for k in range(plan.n_lm):

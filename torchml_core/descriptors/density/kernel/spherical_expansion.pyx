@@ -17,7 +17,7 @@ from torchml_core.descriptors.density.kernel.solid_harmonics cimport solid_harmo
 from torchml_core.kernels.verbs cimport (
     GRADIENTS, TANGENTS, VALUES, Environment, Purpose, ScratchSize, Verb, Verbs,
 )
-from torchml_core.simd.vectors cimport MOST_LANES, SIMD_BYTES, carve, get, lanes_of, put, vec
+from torchml_core.simd.vectors cimport SIMD_BYTES, carve, get, lanes_of, put, vec
 
 
 cdef struct Buffers:
@@ -26,11 +26,11 @@ cdef struct Buffers:
 
 
 cdef Py_ssize_t lay_out_buffers(
-    const ExpansionPlan *plan, Py_ssize_t n, int n_expansions, char *begin, Buffers *buffers
+    const ExpansionPlan *plan, Py_ssize_t n, char *begin, Buffers *buffers
 ) noexcept nogil:
     """Cut all arrays off the scratch buffer; return how many bytes that were."""
     cdef char *free_bytes = begin
-    lay_out_coefficients(&buffers.coefficients, plan, n, n_expansions, &free_bytes)
+    lay_out_coefficients(&buffers.coefficients, plan, n, &free_bytes)
     buffers.values = carve(&free_bytes, n_coefficients(plan) * SIMD_BYTES)
     return free_bytes - begin
 
@@ -38,7 +38,7 @@ cdef Py_ssize_t lay_out_buffers(
 cdef Py_ssize_t scratch_size(const ExpansionPlan *plan, Py_ssize_t n) noexcept nogil:
     """How many bytes of scratch environments of n neighbors need."""
     cdef Buffers unused
-    return lay_out_buffers(plan, n, MOST_LANES, NULL, &unused)
+    return lay_out_buffers(plan, n, NULL, &unused)
 
 
 # ---- value and jvp
@@ -52,9 +52,7 @@ cdef inline void coefficients_of(
     cdef const vec *coefficients
     cdef vec *values
     cdef Py_ssize_t at = 0, width = n_coefficients(plan), row = plan.n_channels * plan.n_max, i, k
-    lay_out_buffers(
-        plan, most_neighbors(group, n_environments), 1, <char *> scratch, &buffers
-    )
+    lay_out_buffers(plan, most_neighbors(group, n_environments), <char *> scratch, &buffers)
     fill_coefficients(plan, group, n_environments, purpose, &buffers.coefficients, out)
     coefficients = <const vec *> buffers.coefficients.values
     if purpose == TANGENTS:
@@ -93,9 +91,7 @@ cdef void vjp(
     cdef vec *gradient
     cdef vec *values
     cdef Py_ssize_t at = 0, row = plan.n_channels * plan.n_max, i, k
-    lay_out_buffers(
-        plan, most_neighbors(group, n_environments), 1, <char *> scratch, &buffers
-    )
+    lay_out_buffers(plan, most_neighbors(group, n_environments), <char *> scratch, &buffers)
     gradient = <vec *> buffers.coefficients.gradient
     values = <vec *> buffers.values
     gather_gradients(group, n_environments, n_coefficients(plan), values)
@@ -153,8 +149,8 @@ cdef inline void entries_of_atom(
     gradients = <vec *> work.gradients
     for b in range(work.neighborhood.n // lanes):
         rows_and_slopes(
-            &plan.table, &work.places, b * lanes, (b + 1) * lanes, 1, <vec *> work.rows,
-            <vec *> work.slopes, <vec *> work.rows,
+            &plan.table, &work.places, b * lanes, (b + 1) * lanes, <vec *> work.rows,
+            <vec *> work.slopes,
         )
         solid_harmonics_gradients(
             plan.l_max, <const vec *> work.harmonics + b * plan.n_lm, gradients,
@@ -174,11 +170,9 @@ cdef void jacobian(
 ) noexcept nogil:
     cdef Buffers buffers
     cdef Py_ssize_t k
-    lay_out_buffers(
-        plan, most_neighbors(group, n_environments), 1, <char *> scratch, &buffers
-    )
+    lay_out_buffers(plan, most_neighbors(group, n_environments), <char *> scratch, &buffers)
     for k in range(n_environments):
-        entries_of_atom(plan, group + k, &buffers.coefficients.expansions[0], out)
+        entries_of_atom(plan, group + k, &buffers.coefficients.expansion, out)
 
 
 cdef void fill_verbs(Verbs *verbs, const vec *type_tag) noexcept:

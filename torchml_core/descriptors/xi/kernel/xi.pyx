@@ -8,8 +8,8 @@ are the coefficients.
 """
 
 from torchml_core.descriptors.density.kernel.coefficients cimport (
-    Coefficients, coefficients_vjp, expansions_for, fill_coefficients, gather_gradients,
-    lay_out_coefficients, most_neighbors, n_coefficients, write_rows,
+    Coefficients, coefficients_vjp, fill_coefficients, gather_gradients, lay_out_coefficients,
+    most_neighbors, n_coefficients, write_rows,
 )
 from torchml_core.descriptors.density.kernel.expansion cimport Expansion, ExpansionPlan
 from torchml_core.descriptors.density.kernel.radial_table cimport (
@@ -36,7 +36,7 @@ cdef struct Buffers:
 
 
 cdef Py_ssize_t lay_out_buffers(
-    const XiPlan *plan, Py_ssize_t n, int n_expansions, char *begin, Buffers *buffers
+    const XiPlan *plan, Py_ssize_t n, char *begin, Buffers *buffers
 ) noexcept nogil:
     """Cut all arrays off the scratch buffer; return how many bytes that were."""
     cdef Py_ssize_t of_one = plan.products.n_coefficients * SIMD_BYTES
@@ -47,9 +47,7 @@ cdef Py_ssize_t lay_out_buffers(
         first_of_l(table, table.n_l, type_tag), first_of_l(table, table.n_l, single_tag)
     )
     cdef char *free_bytes = begin
-    lay_out_coefficients(
-        &buffers.coefficients, &plan.expansion, n, n_expansions, &free_bytes
-    )
+    lay_out_coefficients(&buffers.coefficients, &plan.expansion, n, &free_bytes)
     buffers.sums = carve(&free_bytes, plan.products.n_sums * SIMD_BYTES)
     buffers.sum_changes = carve(&free_bytes, plan.products.n_sums * SIMD_BYTES)
     buffers.values = carve(&free_bytes, plan.products.width * SIMD_BYTES)
@@ -62,7 +60,7 @@ cdef Py_ssize_t lay_out_buffers(
 cdef Py_ssize_t scratch_size(const XiPlan *plan, Py_ssize_t n) noexcept nogil:
     """How many bytes of scratch environments of n neighbors need."""
     cdef Buffers unused
-    return lay_out_buffers(plan, n, MOST_LANES, NULL, &unused)
+    return lay_out_buffers(plan, n, NULL, &unused)
 
 
 cdef Py_ssize_t kept_size(const XiPlan *plan) noexcept nogil:
@@ -75,10 +73,7 @@ cdef inline void begin(
     void *scratch, Buffers *buffers, const vec *type_tag,
 ) noexcept nogil:
     """Fill the coefficients of all atoms, unless they are those that are kept."""
-    lay_out_buffers(
-        plan, most_neighbors(group, n_environments),
-        expansions_for(group, n_environments, purpose), <char *> scratch, buffers,
-    )
+    lay_out_buffers(plan, most_neighbors(group, n_environments), <char *> scratch, buffers)
     if group[0].kept != NULL:
         buffers.coefficients.values = group[0].kept
         if purpose == GRADIENTS:
@@ -145,8 +140,8 @@ cdef inline void transpose_rows(
     cdef vec *of_entries = <vec *> work.rows
     cdef vec *slopes_of_entries = <vec *> work.slopes
     rows_and_slopes(
-        &plan.expansion.table, &work.places, b * lanes, (b + 1) * lanes, 1, of_entries,
-        slopes_of_entries, of_entries,
+        &plan.expansion.table, &work.places, b * lanes, (b + 1) * lanes, of_entries,
+        slopes_of_entries,
     )
     for v in range(length):
         transpose(rows + v * lanes, 1, of_entries + v, length)
@@ -221,10 +216,10 @@ cdef void jacobian(
     const XiPlan *plan, const Environment *group, Py_ssize_t n_environments, void *scratch,
     vec *out,
 ) noexcept nogil:
-    """Of one atom after another: the first of ``expansions`` is that of the coefficients."""
+    """Of one atom after another: ``expansion`` is that of the coefficients."""
     cdef Buffers buffers
     cdef vec *coefficients
-    cdef Expansion *work = &buffers.coefficients.expansions[0]
+    cdef Expansion *work = &buffers.coefficients.expansion
     cdef Py_ssize_t i, b, k
     for i in range(n_environments):
         begin(plan, group + i, 1, VALUES, scratch, &buffers, out)
