@@ -34,8 +34,11 @@ cdef struct Expansion:
     void *rows                  # of all entries, or of one vector, see radial_rows
     void *slopes                # of one vector of entries, see rows_and_slopes
     void *sums                  # (n_lm, n_species, n): vectors, before they are folded
-    void *transposed            # (functions, 2, n vectors) of the entries of a species, a vjp's
-    void *by_harmonic           # (2, n vectors, n_lm) of the entries of a species
+    # of a vjp, see expansion_vjp.pyx
+    void *weights               # (n_lm, n_species, n): vectors
+    void *terms                 # (n_lm, n, 4): vectors, of a species
+    void *sums_of_groups        # (4, n_l, n, 4): vectors
+    void *totals                # (lanes, 4): vectors
     void *gradients             # (3, n_lm) of one vector of entries
 
 

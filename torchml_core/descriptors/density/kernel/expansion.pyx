@@ -57,13 +57,15 @@ cdef void lay_out_expansion(
     cdef Py_ssize_t sums = max(vectors_of_sums(plan, type_tag), vectors_of_sums(plan, single_tag))
     lay_out_neighborhood(&work.neighborhood, n, plan.n_species, free_bytes)
     lay_out_places(&work.places, most, free_bytes)
-    work.harmonics = carve(free_bytes, plan.n_lm * blocks)
+    work.harmonics = carve(free_bytes, plan.n_lm * blocks + 2 * SIMD_BYTES)
     work.harmonic_changes = carve(free_bytes, plan.n_lm * blocks)
     work.rows = carve(free_bytes, (most + MOST_LANES) * row)
     work.slopes = carve(free_bytes, MOST_LANES * row)
     work.sums = carve(free_bytes, sums * SIMD_BYTES)
-    work.transposed = carve(free_bytes, 2 * most * row)
-    work.by_harmonic = carve(free_bytes, 2 * plan.n_lm * blocks)
+    work.weights = carve(free_bytes, sums * SIMD_BYTES)
+    work.terms = carve(free_bytes, 4 * sums * SIMD_BYTES)
+    work.sums_of_groups = carve(free_bytes, 16 * sums * SIMD_BYTES)
+    work.totals = carve(free_bytes, 4 * MOST_LANES * SIMD_BYTES)
     work.gradients = carve(free_bytes, 3 * plan.n_lm * SIMD_BYTES)
 
 
