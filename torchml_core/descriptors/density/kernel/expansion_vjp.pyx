@@ -266,12 +266,11 @@ cdef inline void put_gradient(
 
 
 cdef inline void vector_of_entries(
-    int repeat, const ExpansionPlan *plan, const Environment *env, Expansion *work, Py_ssize_t b,
-    Py_ssize_t n, vec *out,
+    int repeat, Py_ssize_t n_vectors, const ExpansionPlan *plan, const Environment *env,
+    Expansion *work, Py_ssize_t b, Py_ssize_t n, vec *out,
 ) noexcept nogil:
-    """Of n entries of vector b; inlined with a constant."""
-    cdef Py_ssize_t lanes = lanes_of(out), n_vectors = vectors_for(repeat * plan.n_max, out), k = 0
-    cdef Py_ssize_t n_sums = plan.table.n_l * n_vectors * TERMS, j
+    """Of n entries of vector b; inlined with constants."""
+    cdef Py_ssize_t lanes = lanes_of(out), n_sums = plan.table.n_l * n_vectors * TERMS, k = 0, j
     cdef const vec *weights = <const vec *> work.places.weights + b * N_WEIGHTS
     cdef const vec *harmonics = <const vec *> work.harmonics + b * plan.n_lm
     cdef const int32_t *source = work.neighborhood.source + b * lanes
@@ -304,12 +303,11 @@ cdef inline void vector_of_entries(
 
 
 cdef inline void all_species(
-    int repeat, const ExpansionPlan *plan, const Environment *env, Expansion *work,
-    const vec *weights, vec *out,
+    int repeat, Py_ssize_t n_vectors, const ExpansionPlan *plan, const Environment *env,
+    Expansion *work, const vec *weights, vec *out,
 ) noexcept nogil:
-    """``weights``: w as often as entries share a vector; inlined with a constant."""
-    cdef Py_ssize_t n_vectors = vectors_for(repeat * plan.n_max, out), lanes = lanes_of(out)
-    cdef Py_ssize_t species, begin, end
+    """``weights``: w as often as entries share a vector; inlined with constants."""
+    cdef Py_ssize_t lanes = lanes_of(out), species, begin, end
     for species in range(plan.n_species):
         begin, end = work.neighborhood.begin[species], work.neighborhood.end[species]
         if begin == end:
@@ -320,7 +318,7 @@ cdef inline void all_species(
         )
         while begin < end:
             vector_of_entries(
-                repeat, plan, env, work, begin // lanes, min(lanes, end - begin), out
+                repeat, n_vectors, plan, env, work, begin // lanes, min(lanes, end - begin), out
             )
             begin += lanes
 
@@ -332,13 +330,16 @@ cdef void expand_vjp(
     """Set out[slot[j]] to dE/dr_j; ``by_density``: norm dE/dd, 0 in padding."""
     cdef int repeat = repeat_of(plan, out)
     cdef Py_ssize_t n = density_vectors(plan, out)
+    cdef Py_ssize_t n_vectors = vectors_for(repeat * plan.n_max, out)
     cdef vec *weights = <vec *> work.weights
     begin_expansion(plan, env, GRADIENTS, work, out)
-    if repeat == 1:
-        all_species(1, plan, env, work, by_density, out)
+    if n_vectors > 1:
+        all_species(1, n_vectors, plan, env, work, by_density, out)
+    elif repeat == 1:
+        all_species(1, 1, plan, env, work, by_density, out)
     elif repeat == 2:
         repeat_weights(2, n, by_density, weights)
-        all_species(2, plan, env, work, weights, out)
+        all_species(2, 1, plan, env, work, weights, out)
     else:
         repeat_weights(4, n, by_density, weights)
-        all_species(4, plan, env, work, weights, out)
+        all_species(4, 1, plan, env, work, weights, out)
