@@ -11,7 +11,7 @@ transposed, in the order in which they are stored.
 from libc.stdint cimport int32_t
 
 from torchml_core.descriptors.density.kernel.coefficients cimport write_rows
-from torchml_core.simd.vectors cimport lanes_of, splat, vec
+from torchml_core.simd.vectors cimport SIMD_BYTES, held_pointer, lanes_of, splat, vec
 
 # Loops over a constant number of sums are unrolled only in functions that are inlined: compilers
 # must not weigh it.
@@ -141,60 +141,79 @@ cdef void power_spectrum_jvp(
 # ---- vjp
 
 
-cdef inline void gradient_of(
-    int n_rows, const PowerSpectrumPlan *plan, Py_ssize_t i, int l, const vec *coefficients,
-    const vec *by_value, vec *gradient,
+cdef inline vec weight_of(
+    const int32_t *places, Py_ssize_t i, Py_ssize_t j, int l, const vec *by_value
 ) noexcept nogil:
-    """n_rows rows of column i of C V for one l; inlined with a constant."""
+    """Element (i, j) of V; ``places``: of row i."""
+    if places[j] < 0:
+        return splat(0, by_value)
+    if i == j:
+        return 2 * by_value[places[j] + l]
+    return by_value[places[j] + l]
+
+
+cdef inline void gradient_of(
+    int n_rows, int n_columns, const PowerSpectrumPlan *plan, Py_ssize_t i, int l,
+    const vec *coefficients, const vec *by_value, vec *gradient,
+) noexcept nogil:
+    """n_rows rows of column i of C V for one l, or of two columns; inlined with constants."""
     cdef vec[ROWS] sums
-    cdef vec weight
+    cdef vec[ROWS] sums_of_next
+    cdef vec weight, weight_of_next
     cdef Py_ssize_t row = plan.n_channels * plan.n_max, j
     cdef const int32_t *places = plan.places + i * row
+    cdef const vec *c
     cdef int m
+    weight_of_next = splat(0, gradient)
     for m in range(n_rows):
-        sums[m] = splat(0, gradient)
+        sums[m] = sums_of_next[m] = splat(0, gradient)
     for j in range(row):
-        if places[j] >= 0:
-            weight = by_value[places[j] + l]
-            if i == j:
-                weight = weight + weight
-            for m in range(n_rows):
-                sums[m] = sums[m] + weight * coefficients[m * row + j]
+        weight = weight_of(places, i, j, l, by_value)
+        if n_columns == 2:
+            weight_of_next = weight_of(places + row, i + 1, j, l, by_value)
+        c = coefficients + j
+        for m in range(n_rows):
+            sums[m] = sums[m] + weight * c[0]
+            if n_columns == 2:
+                sums_of_next[m] = sums_of_next[m] + weight_of_next * c[0]
+            c = held_pointer(c + row)
     for m in range(n_rows):
         gradient[m * row + i] = sums[m]
+        if n_columns == 2:
+            gradient[m * row + i + 1] = sums_of_next[m]
 
 
 cdef inline void some_rows(
-    Py_ssize_t n_rows, const PowerSpectrumPlan *plan, Py_ssize_t i, int l,
+    Py_ssize_t n_rows, int n_columns, const PowerSpectrumPlan *plan, Py_ssize_t i, int l,
     const vec *coefficients, const vec *by_value, vec *gradient,
 ) noexcept nogil:
-    """Call the instance for this number of rows."""
+    """Call the instance for this number of rows; n_columns is a constant."""
     if n_rows == 13:
-        gradient_of(13, plan, i, l, coefficients, by_value, gradient)
+        gradient_of(13, n_columns, plan, i, l, coefficients, by_value, gradient)
     elif n_rows == 12:
-        gradient_of(12, plan, i, l, coefficients, by_value, gradient)
+        gradient_of(12, n_columns, plan, i, l, coefficients, by_value, gradient)
     elif n_rows == 11:
-        gradient_of(11, plan, i, l, coefficients, by_value, gradient)
+        gradient_of(11, n_columns, plan, i, l, coefficients, by_value, gradient)
     elif n_rows == 10:
-        gradient_of(10, plan, i, l, coefficients, by_value, gradient)
+        gradient_of(10, n_columns, plan, i, l, coefficients, by_value, gradient)
     elif n_rows == 9:
-        gradient_of(9, plan, i, l, coefficients, by_value, gradient)
+        gradient_of(9, n_columns, plan, i, l, coefficients, by_value, gradient)
     elif n_rows == 8:
-        gradient_of(8, plan, i, l, coefficients, by_value, gradient)
+        gradient_of(8, n_columns, plan, i, l, coefficients, by_value, gradient)
     elif n_rows == 7:
-        gradient_of(7, plan, i, l, coefficients, by_value, gradient)
+        gradient_of(7, n_columns, plan, i, l, coefficients, by_value, gradient)
     elif n_rows == 6:
-        gradient_of(6, plan, i, l, coefficients, by_value, gradient)
+        gradient_of(6, n_columns, plan, i, l, coefficients, by_value, gradient)
     elif n_rows == 5:
-        gradient_of(5, plan, i, l, coefficients, by_value, gradient)
+        gradient_of(5, n_columns, plan, i, l, coefficients, by_value, gradient)
     elif n_rows == 4:
-        gradient_of(4, plan, i, l, coefficients, by_value, gradient)
+        gradient_of(4, n_columns, plan, i, l, coefficients, by_value, gradient)
     elif n_rows == 3:
-        gradient_of(3, plan, i, l, coefficients, by_value, gradient)
+        gradient_of(3, n_columns, plan, i, l, coefficients, by_value, gradient)
     elif n_rows == 2:
-        gradient_of(2, plan, i, l, coefficients, by_value, gradient)
+        gradient_of(2, n_columns, plan, i, l, coefficients, by_value, gradient)
     else:
-        gradient_of(1, plan, i, l, coefficients, by_value, gradient)
+        gradient_of(1, n_columns, plan, i, l, coefficients, by_value, gradient)
 
 
 cdef void power_spectrum_vjp(
@@ -202,13 +221,21 @@ cdef void power_spectrum_vjp(
 ) noexcept nogil:
     """Set gradient, dE/dc, from by_value (width,), dE/dp."""
     cdef Py_ssize_t row = plan.n_channels * plan.n_max, i, n_rows
+    cdef const vec *c
+    cdef vec *out
     cdef int l, first
     for l in range(plan.l_max + 1):
         first = l * l
         while first < (l + 1) * (l + 1):
             n_rows = min(ROWS, (l + 1) * (l + 1) - first)
-            for i in range(row):
-                some_rows(
-                    n_rows, plan, i, l, coefficients + first * row, by_value, gradient + first * row
-                )
+            c = coefficients + first * row
+            out = gradient + first * row
+            i = 0
+            while i < row:
+                if SIMD_BYTES == 64 and i + 1 < row:  # there are registers for two
+                    some_rows(n_rows, 2, plan, i, l, c, by_value, out)
+                    i += 2
+                else:
+                    some_rows(n_rows, 1, plan, i, l, c, by_value, out)
+                    i += 1
             first += n_rows
