@@ -221,8 +221,14 @@ class ArgumentsKit(_Structures):
     def test_gradients_too_large(self, descriptor, dtype):
         """An error, where infinite forces would be wrong: the values are finite."""
         c = tm.Configuration.from_atoms(silicon_carbide(), descriptor.cutoff)
+        row = c.neighbors[c.offsets[-2] :]
+        distances = np.linalg.norm(c.positions[row] - c.positions[c.centers[-1]], axis=1)
+        along = np.zeros((c.n_particles, 3))
+        along[row[distances.argmin()], 0] = 1
+        change = descriptor.jvp(c, along)[-1]
+        assert np.abs(change).sum() > 1.1  # what the largest number is multiplied by
         weights = np.zeros((c.n_centers, descriptor.width), dtype=dtype)
-        weights[-1] = np.finfo(dtype).max
+        weights[-1] = np.copysign(np.finfo(dtype).max, change)
         for verb in (descriptor.pair_gradients, descriptor.vjp):
             with pytest.raises(tm.InputError, match="too large for float"):
                 verb(c, weights)
