@@ -67,10 +67,8 @@ def norms_of_densities(norms, n):
 
 def rows_of(nodes, n_of_l, lanes, repeat):
     """Return rows and where each l begins in them, see RadialTable of radial_table.pxd."""
-    if repeat > 1:
-        sizes = np.full(len(n_of_l), lanes // repeat)
-    else:
-        sizes = np.array(n_of_l)
+    part = lanes // repeat
+    sizes = np.array([-(-n // part) * part for n in n_of_l])
     first = np.concatenate([[0], np.cumsum(sizes)])
     rows = np.zeros((len(nodes), 3, -(-int(sizes.sum()) // lanes) * lanes))
     for l, n in enumerate(n_of_l):

@@ -236,7 +236,7 @@ cdef void expand(
     """
     cdef const vec *harmonics = <const vec *> work.harmonics
     find_places(plan, env, purpose, work, densities)
-    if purpose != TANGENTS and sums_fit_registers():
+    if purpose != TANGENTS and sums_fit_registers(&plan.table):
         fill_harmonics(plan, work, densities)
         look_up_and_sum_up(plan, work, densities)
     else:

@@ -12,9 +12,10 @@ cdef struct RowSums:
     Py_ssize_t out_row          # vectors from one (l, m) to the next
 
 
-cdef inline bint sums_fit_registers() noexcept nogil:
-    """32 registers hold all sums of an l; with 16, rows in memory and short tiles are faster."""
-    return SIMD_BYTES == 64
+cdef inline bint sums_fit_registers(const RadialTable *table) noexcept nogil:
+    """32 registers hold all sums of an l up to 6 with those of its neighbors; otherwise, rows in
+    memory and short tiles are faster."""
+    return SIMD_BYTES == 64 and table.n_l <= 7
 
 
 cdef void sum_rows(

@@ -24,7 +24,7 @@ cdef extern from *:
     """
 
 cdef enum:
-    MOST_SUMS = 25              # of l = 12, or of several smaller l
+    MOST_SUMS = 20              # of l = 4 and 5
 
 
 cdef inline void add_node(
@@ -123,20 +123,8 @@ cdef inline void sums_of_one_l(
         sums_of_l(1, 4, repeat, p, harmonics, v, out)
     elif l == 5:
         sums_of_l(1, 5, repeat, p, harmonics, v, out)
-    elif l == 6:
-        sums_of_l(1, 6, repeat, p, harmonics, v, out)
-    elif l == 7:
-        sums_of_l(1, 7, repeat, p, harmonics, v, out)
-    elif l == 8:
-        sums_of_l(1, 8, repeat, p, harmonics, v, out)
-    elif l == 9:
-        sums_of_l(1, 9, repeat, p, harmonics, v, out)
-    elif l == 10:
-        sums_of_l(1, 10, repeat, p, harmonics, v, out)
-    elif l == 11:
-        sums_of_l(1, 11, repeat, p, harmonics, v, out)
     else:
-        sums_of_l(1, 12, repeat, p, harmonics, v, out)
+        sums_of_l(1, 6, repeat, p, harmonics, v, out)
 
 
 cdef inline void all_sums(
