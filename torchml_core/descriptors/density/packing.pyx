@@ -69,6 +69,8 @@ def rows_of(nodes, n_of_l, lanes, repeat):
     """Return rows and where each l begins in them, see RadialTable of radial_table.pxd."""
     part = lanes // repeat
     sizes = np.array([-(-n // part) * part for n in n_of_l])
+    if repeat == 1 and sizes.sum() > 1.5 * sum(n_of_l):  # too much of a row would be zeros
+        sizes = np.array(n_of_l)
     first = np.concatenate([[0], np.cumsum(sizes)])
     rows = np.zeros((len(nodes), 3, -(-int(sizes.sum()) // lanes) * lanes))
     for l, n in enumerate(n_of_l):

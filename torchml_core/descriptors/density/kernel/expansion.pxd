@@ -5,7 +5,7 @@ from libc.stdint cimport int32_t
 from torchml_core.descriptors.density.kernel.radial_table cimport RadialPlaces, RadialTable
 from torchml_core.kernels.neighborhood cimport Neighborhood, PairCutoff
 from torchml_core.kernels.verbs cimport Environment, Purpose
-from torchml_core.simd.vectors cimport lanes_of, vec, vectors_for
+from torchml_core.simd.vectors cimport get, lanes_of, put, vec, vectors_for
 
 
 # What density.py makes.
@@ -34,8 +34,9 @@ cdef struct Expansion:
     void *rows                  # of all entries, or of one vector, see radial_rows
     void *slopes                # of one vector of entries, see rows_and_slopes
     void *sums                  # (n_lm, n_species, n): vectors, before they are folded
-    # of a vjp, see expansion_vjp.pyx
-    void *weights               # (n_lm, n_species, n): vectors
+    void *transposed            # of a vjp_by_neighbors: (functions, 2, n vectors) of a species
+    void *by_harmonic           # (2, n vectors, n_lm) of a species
+    void *weights               # of a vjp_by_functions: (n_lm, n_species, n): vectors
     void *terms                 # (n_lm, n, 4): vectors, of a species
     void *sums_of_groups        # (4, n_l, n, 4): vectors
     void *totals                # (lanes, 4): vectors
@@ -69,6 +70,19 @@ cdef inline double weight_in_channel(
     if plan.species_weights == NULL:
         return species == q
     return plan.species_weights[species * plan.n_channels + q]
+
+
+cdef inline void put_gradients(
+    const Environment *env, const int32_t *source, Py_ssize_t n, const vec *x, const vec *y,
+    const vec *z, vec *out,
+) noexcept nogil:
+    """Store those of n entries, whose numbers in the environment are ``source``."""
+    cdef Py_ssize_t lane, slot
+    for lane in range(n):
+        slot = env.slot[source[lane]]
+        put(out, 3 * slot, get(x, lane))
+        put(out, 3 * slot + 1, get(y, lane))
+        put(out, 3 * slot + 2, get(z, lane))
 
 
 cdef void lay_out_expansion(

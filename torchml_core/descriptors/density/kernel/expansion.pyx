@@ -62,6 +62,8 @@ cdef void lay_out_expansion(
     work.rows = carve(free_bytes, (most + MOST_LANES) * row)
     work.slopes = carve(free_bytes, MOST_LANES * row)
     work.sums = carve(free_bytes, sums * SIMD_BYTES)
+    work.transposed = carve(free_bytes, 2 * most * row)
+    work.by_harmonic = carve(free_bytes, 2 * plan.n_lm * blocks)
     work.weights = carve(free_bytes, sums * SIMD_BYTES)
     work.terms = carve(free_bytes, 4 * sums * SIMD_BYTES)
     work.sums_of_groups = carve(free_bytes, 16 * sums * SIMD_BYTES)

@@ -11,7 +11,7 @@ cdef struct RadialTable:
     int n_l
     const int32_t *n_of_l       # (n_l,) how many functions there are for each l
     # (n_l + 1,) where those of each l begin in a row: at a whole vector, or at half or a fourth
-    # of one where entries share a vector
+    # of one where entries share a vector; or without gaps, where these would be long
     const int32_t *first
     const int32_t *first_single
     Py_ssize_t n_intervals

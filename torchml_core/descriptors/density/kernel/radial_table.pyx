@@ -3,9 +3,10 @@
 A quintic Hermite spline: between two nodes the functions are a sum of value, first and second
 derivative at either node, six consecutive rows of numbers, times six weights that depend only on
 the place between the nodes. So an entry costs six multiply-adds per vector of functions, and as
-many more for the slopes, whatever the functions are. Each l has whole vectors. Where a vector has
-room for the functions of an l of two or four entries (``repeat``), rows of so many are interleaved,
-number by number: each l has a half or a fourth of a vector then, and whole ones once interleaved.
+many more for the slopes, whatever the functions are. Each l has whole vectors if that does not
+make rows much longer. Where a vector has room for the functions of an l of two or four entries
+(``repeat``), rows of so many are interleaved, number by number: each l has a half or a fourth of a
+vector then, and whole ones once interleaved.
 
 The cutoff function is put into the weights: with w the weights of a value and a dot for d/d(R²),
 those of fc f are fc w, and those of its slope fc w' t. + fc. w.
