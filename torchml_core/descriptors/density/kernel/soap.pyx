@@ -2,6 +2,7 @@
 
     coefficients.pyx     coefficients of the group: those of one atom after another are made by
     expansion.pyx        radial_table.pyx times solid_harmonics.pyx, summed over neighbors
+    expansion_vjp.pyx    and the gradient of these sums
     power_spectrum.pyx   their products
     soap_jacobian.pyx    derivatives of every value
     here                 the verbs, and the norm
