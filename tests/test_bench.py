@@ -69,7 +69,7 @@ def test_medians_are_of_processor_time_for_one_thread():
 def test_short_work_is_repeated():
     counts = []
     in_turns({"short": lambda n: counts.append(n) or Seconds(1e-5, 1e-5)}, TINY)
-    assert counts == [1, 200, 200]
+    assert counts == [1, 2000, 2000]
 
 
 def test_other_packages_fail_differ_or_are_missing(monkeypatch):

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LEAST = 2e-3  # seconds: short work is repeated for so long each turn
+# Seconds: short work is repeated for so long each turn. A single call of 2 ms finds the caches of
+# the program before it, and takes up to three times as long; one of 50 ms hardly notices them.
+LEAST = 20e-3
 
 
 class Effort(NamedTuple):
