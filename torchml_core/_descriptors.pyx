@@ -268,6 +268,7 @@ cdef class Kernel:
         cdef PreparedCall prepared = PreparedCall(self, lists, out, threads)
         cdef Call *call = &prepared.call
         call.verb = call.verbs.value
+        call.streams = call.verbs.values_stream and out.nbytes > BYTES_IN_CACHES
         prepared.keep(kept)
         call.row_bytes = self.info.width * call.number_bytes
         return prepared.run()

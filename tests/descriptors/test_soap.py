@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import bulk
 from descriptors import soap_reference as ref
 from descriptors.kit import STRUCTURES, ArgumentsKit, SettingsKit, silicon_carbide
 from descriptors.soap_cases import (
@@ -322,6 +323,28 @@ def test_jacobian_too_large(n_max, l_max, size, dtype):
         d = tm.SOAP(["Si"], 5.0, n_max, l_max, species_weights=[weights])
         with pytest.raises(tm.InputError, match="too large for float"):
             d.jacobian(c, dtype=dtype)
+
+
+# widths that fill lines of the caches, or do not, in either precision
+@pytest.mark.parametrize(
+    ("n_max", "l_max", "size", "unit_norm"), [(8, 6, 9, False), (5, 4, 13, False), (8, 6, 9, True)]
+)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_values_past_the_caches(n_max, l_max, size, unit_norm, dtype):
+    """More than 4 MiB of values are stored past the caches, and checked on the way."""
+    d = tm.SOAP(["Si"], 4.0, n_max, l_max, unit_norm=unit_norm)
+    cell = bulk("Si", cubic=True)
+    values = d.compute(tm.Configuration.from_atoms(cell * (size, size, size), 4.0), dtype=dtype)
+    assert values.nbytes > 2**22
+    expected = d.compute(tm.Configuration.from_atoms(cell, 4.0), dtype=dtype)
+    tolerance = 1e-12 if dtype == np.float64 else 1e-5
+    expected = np.tile(expected, (size**3, 1))
+    np.testing.assert_allclose(values, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+    large = float(np.finfo(dtype).max ** 0.75)
+    for weights in ([1, large], [large, 1]):  # the last or the first values alone are infinite
+        d = tm.SOAP(["Si"], 4.0, n_max, l_max, species_weights=[weights], unit_norm=unit_norm)
+        with pytest.raises(tm.InputError, match="too large for float"):
+            d.compute(tm.Configuration.from_atoms(cell * (size, size, size), 4.0), dtype=dtype)
 
 
 @pytest.mark.parametrize("gap", [1e-2, 1e-4, 1e-6, 1e-9, 1e-12])

@@ -45,7 +45,7 @@ cdef struct Environment:
     Py_ssize_t *slot            # (n,) which list entry a neighbor is, from the group's first on
     const void *dE_dD           # (width,) dE/dD of a vjp, in the kernel's precision; only there
     void *kept                  # of the whole group, in its first environment; NULL: nothing
-    bint *not_finite            # NULL, or: store a jacobian past the caches, and say if it has any
+    bint *not_finite            # NULL, or: store results past the caches, and say if one is
     double *energy              # where a vjp with_energies puts Σ_k dE/dD_k D_k; NULL: not wanted
 
 
@@ -74,7 +74,8 @@ cdef struct Verbs:
     Py_ssize_t group            # how many environments it wants at a time
     KeptSize kept_size          # a multiple of 64; may be left NULL: nothing is kept
     Py_ssize_t jacobian_group   # how many a jacobian wants, whose output is long; 0: as many
-    bint jacobian_streams       # whether it looks at Environment.not_finite; may be left False
+    bint values_stream          # whether value looks at Environment.not_finite; may be left False
+    bint jacobian_streams       # whether jacobian does
     bint with_energies          # whether vjp fills Environment.energy; may be left False
 
 

@@ -462,6 +462,9 @@ static inline void simd_end_stream(void) { _mm_sfence(); }
 #define SIMD_STREAM_F(to, x) (*(vfloat *)(to) = (x))
 static inline void simd_end_stream(void) {}
 #endif
+/* One aligned vector. */
+static inline void simd_store_past_d(double *to, vdouble x) { SIMD_STREAM_D(to, x); }
+static inline void simd_store_past_f(float *to, vfloat x) { SIMD_STREAM_F(to, x); }
 #define SIMD_STREAM(name, number, vector, integers, load, STREAM) \
     static inline int name(number *to, const number *from, ptrdiff_t n) \
     { \

@@ -82,6 +82,8 @@ cdef extern from "simd.h" nogil:
     void simd_transpose_f(float *, Py_ssize_t, const float *, Py_ssize_t)
     bint simd_stream_d(double *, const double *, Py_ssize_t)
     bint simd_stream_f(float *, const float *, Py_ssize_t)
+    void simd_store_past_d(double *, vdouble)
+    void simd_store_past_f(float *, vfloat)
     void simd_end_stream()
     bint simd_finite_d(const double *, Py_ssize_t)
     bint simd_finite_f(const float *, Py_ssize_t)
@@ -292,6 +294,22 @@ cdef inline bint stream(const vec *array, Py_ssize_t n, vec *to, Py_ssize_t at) 
         return simd_stream_f((<float *> to) + at, <const float *> array, n)
     else:
         return simd_stream_d((<double *> to) + at, <const double *> array, n)
+
+
+cdef inline void store_past(vec *array, Py_ssize_t at, vec x) noexcept nogil:
+    """Store a vector past the caches, at a multiple of its length."""
+    if vec is vfloat:
+        simd_store_past_f((<float *> array) + at, x)
+    else:
+        simd_store_past_d((<double *> array) + at, x)
+
+
+cdef inline bint finite(const vec *array, Py_ssize_t n) noexcept nogil:
+    """Whether all of n numbers are."""
+    if vec is vfloat:
+        return simd_finite_f(<const float *> array, n)
+    else:
+        return simd_finite_d(<const double *> array, n)
 
 
 cdef inline double total(vec x) noexcept nogil:

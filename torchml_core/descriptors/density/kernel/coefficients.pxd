@@ -37,5 +37,5 @@ cdef void gather_gradients(
 ) noexcept nogil
 cdef void write_rows(
     const vec *values, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t width,
-    Py_ssize_t n_environments, vec *out,
+    Py_ssize_t n_environments, vec *out, vec *bad,
 ) noexcept nogil

@@ -14,7 +14,7 @@ from torchml_core.descriptors.density.kernel.expansion_vjp cimport expand_vjp
 from torchml_core.descriptors.density.kernel.radial_table cimport first_of_l
 from torchml_core.kernels.verbs cimport TANGENTS
 from torchml_core.simd.vectors cimport (
-    MOST_LANES, SIMD_BYTES, carve, get, lanes_of, load_at, put, splat, store_at,
+    MOST_LANES, SIMD_BYTES, carve, get, lanes_of, load_at, put, splat, store_at, store_past,
     transpose, vdouble, vec, vfloat,
 )
 
@@ -206,19 +206,37 @@ cdef void gather_gradients(
             put(by_value, k * lanes + lane, get(<const vec *> group[lane].dE_dD, k))
 
 
+cdef inline bint fill_lines(const vec *out, Py_ssize_t width) noexcept nogil:
+    """Whether each whole vector of each row is a line of the caches."""
+    cdef size_t n_bytes = SIMD_BYTES // lanes_of(out)
+    return SIMD_BYTES == 64 and <size_t> out % 64 == 0 and width * n_bytes % 64 == 0
+
+
 cdef void write_rows(
     const vec *values, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t width,
-    Py_ssize_t n_environments, vec *out,
+    Py_ssize_t n_environments, vec *out, vec *bad,
 ) noexcept nogil:
-    """Store values begin ... end - 1 of each atom in its row of out; ``values`` has only these."""
+    """Store values begin ... end - 1 of each atom in its row of out; ``values`` has only these.
+
+    ``bad``: NULL, or: store them past the caches, if they fill lines, and make it NaN if one is
+    not finite.
+    """
     cdef Py_ssize_t lanes = lanes_of(out), lane, k
+    cdef bint past = bad != NULL and fill_lines(out, width)
     cdef vec[MOST_LANES] rows
     while begin + lanes <= end:
         transpose(rows, 1, values, 1)
         for lane in range(n_environments):
-            store_at(out, lane * width + begin, rows[lane])
+            if past:
+                store_past(out, lane * width + begin, rows[lane])
+            else:
+                store_at(out, lane * width + begin, rows[lane])
+            if bad != NULL:
+                bad[0] = bad[0] + (rows[lane] - rows[lane])
         begin += lanes
         values += lanes
-    for lane in range(n_environments):
-        for k in range(end - begin):
+    for k in range(end - begin):
+        for lane in range(n_environments):
             put(out, lane * width + begin + k, get(values, k * lanes + lane))
+        if bad != NULL:  # lanes without an atom have 0
+            bad[0] = bad[0] + (values[k] - values[k])

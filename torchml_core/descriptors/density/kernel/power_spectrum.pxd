@@ -18,7 +18,7 @@ cdef struct PowerSpectrumPlan:
 
 cdef void power_spectrum(
     const PowerSpectrumPlan *plan, const vec *coefficients, Py_ssize_t n_environments, vec *values,
-    vec *out,
+    vec *out, bint *not_finite,
 ) noexcept nogil
 cdef void power_spectrum_jvp(
     const PowerSpectrumPlan *plan, const vec *coefficients, const vec *changes,

@@ -11,7 +11,7 @@ transposed, in the order in which they are stored.
 from libc.stdint cimport int32_t
 
 from torchml_core.descriptors.density.kernel.coefficients cimport write_rows
-from torchml_core.simd.vectors cimport SIMD_BYTES, held_pointer, lanes_of, splat, vec
+from torchml_core.simd.vectors cimport SIMD_BYTES, held_pointer, lanes_of, splat, total, vec
 
 # Loops over a constant number of sums are unrolled only in functions that are inlined: compilers
 # must not weigh it.
@@ -90,7 +90,7 @@ cdef Py_ssize_t values_at_once(const PowerSpectrumPlan *plan) noexcept nogil:
 
 cdef inline void all_values(
     const PowerSpectrumPlan *plan, bint tangents, const vec *coefficients, const vec *changes,
-    Py_ssize_t n_environments, vec *values, vec *out,
+    Py_ssize_t n_environments, vec *values, vec *out, vec *bad,
 ) noexcept nogil:
     cdef Py_ssize_t n = plan.n_max, n_l = plan.l_max + 1, row = plan.n_channels * n
     cdef Py_ssize_t stored = 0, filled = 0, q, other, i, j, some, whole, k
@@ -114,20 +114,29 @@ cdef inline void all_values(
                     j += some
                 if filled >= ENOUGH:
                     whole = filled // lanes_of(out) * lanes_of(out)
-                    write_rows(values, stored, stored + whole, plan.width, n_environments, out)
+                    write_rows(
+                        values, stored, stored + whole, plan.width, n_environments, out, bad
+                    )
                     stored += whole
                     filled -= whole
                     for k in range(filled):
                         values[k] = values[whole + k]
-    write_rows(values, stored, plan.width, plan.width, n_environments, out)
+    write_rows(values, stored, plan.width, plan.width, n_environments, out, bad)
 
 
 cdef void power_spectrum(
     const PowerSpectrumPlan *plan, const vec *coefficients, Py_ssize_t n_environments, vec *values,
-    vec *out,
+    vec *out, bint *not_finite,
 ) noexcept nogil:
-    """``out`` (n_environments, width): the values. ``values``: memory for values_at_once."""
-    all_values(plan, False, coefficients, coefficients, n_environments, values, out)
+    """``out`` (n_environments, width): the values. ``values``: memory for values_at_once.
+
+    ``not_finite``: NULL, or: store values past the caches, and set it if one is not finite.
+    """
+    cdef vec bad = splat(0, out)
+    cdef vec *found = NULL if not_finite == NULL else &bad
+    all_values(plan, False, coefficients, coefficients, n_environments, values, out, found)
+    if not_finite != NULL and not total(bad) == 0:
+        not_finite[0] = True
 
 
 cdef void power_spectrum_jvp(
@@ -135,7 +144,9 @@ cdef void power_spectrum_jvp(
     Py_ssize_t n_environments, vec *values, vec *out,
 ) noexcept nogil:
     """The same of their changes for a change of the coefficients."""
-    all_values(plan, True, coefficients, changes, n_environments, values, out)
+    all_values(
+        plan, True, coefficients, changes, n_environments, values, out, <vec *> NULL
+    )
 
 
 # ---- vjp

@@ -31,8 +31,8 @@ from torchml_core.kernels.verbs cimport (
     GRADIENTS, TANGENTS, VALUES, Environment, KeptSize, Purpose, ScratchSize, Verb, Verbs,
 )
 from torchml_core.simd.vectors cimport (
-    MOST_LANES, SIMD_BYTES, carve, get, lanes_of, number_at, put, simd_end_stream, stream, vec,
-    vfloat,
+    MOST_LANES, SIMD_BYTES, carve, finite, get, lanes_of, number_at, put, simd_end_stream, stream,
+    vec, vfloat,
 )
 
 
@@ -128,17 +128,20 @@ cdef inline void project(
 
 
 cdef inline void unit_values(
-    const SoapPlan *plan, Py_ssize_t n_environments, Buffers *buffers, vec *values
+    const SoapPlan *plan, Py_ssize_t n_environments, Buffers *buffers, vec *values,
+    bint *not_finite,
 ) noexcept nogil:
-    """Fill values, of unit norm if so wanted, and then ``inverse``."""
+    """Fill values, of unit norm if so wanted, and then ``inverse``; see power_spectrum."""
     cdef Py_ssize_t width = plan.spectrum.width, k
     power_spectrum(
         &plan.spectrum, <const vec *> buffers.coefficients.values, n_environments,
-        <vec *> buffers.some_values, values,
+        <vec *> buffers.some_values, values, NULL if plan.unit_norm else not_finite,
     )
     if plan.unit_norm:
         for k in range(n_environments):
             buffers.inverse[k] = normalize(number_at(values, k * width), width)
+        if not_finite != NULL and not finite(values, n_environments * width):
+            not_finite[0] = True
 
 
 # ---- the verbs
@@ -150,7 +153,9 @@ cdef void value(
 ) noexcept nogil:
     cdef Buffers buffers
     begin(plan, group, n_environments, VALUES, scratch, &buffers, out)
-    unit_values(plan, n_environments, &buffers, out)
+    unit_values(plan, n_environments, &buffers, out, group[0].not_finite)
+    if group[0].not_finite != NULL:
+        simd_end_stream()
 
 
 cdef inline void gather_projected(
@@ -162,7 +167,7 @@ cdef inline void gather_projected(
     cdef vec *values = <vec *> buffers.values
     cdef vec *rows = <vec *> buffers.projected
     cdef Py_ssize_t width = plan.spectrum.width, k
-    unit_values(plan, n_environments, buffers, values)
+    unit_values(plan, n_environments, buffers, values, NULL)
     for k in range(n_environments):
         projected[k].dE_dD = number_at(rows, k * width)
         project(
@@ -205,7 +210,7 @@ cdef void jvp(
         out,
     )
     if plan.unit_norm:
-        unit_values(plan, n_environments, &buffers, <vec *> buffers.values)
+        unit_values(plan, n_environments, &buffers, <vec *> buffers.values, NULL)
         for k in range(n_environments):
             row = number_at(out, k * width)
             project(
@@ -262,7 +267,7 @@ cdef void jacobian(
     for k in range(n_environments):
         begin(plan, group + k, 1, VALUES, scratch, &buffers, out)
         if plan.unit_norm:
-            unit_values(plan, 1, &buffers, <vec *> buffers.values)
+            unit_values(plan, 1, &buffers, <vec *> buffers.values, NULL)
         begin_jacobian(
             &plan.expansion, &plan.spectrum, &buffers.coefficients, &buffers.jacobian, out
         )
@@ -279,4 +284,4 @@ cdef void fill_verbs(Verbs *verbs, const vec *type_tag) noexcept:
     verbs.kept_size = <KeptSize> kept_size
     verbs.group = lanes_of(type_tag)
     verbs.jacobian_group = 1
-    verbs.jacobian_streams = True
+    verbs.values_stream = verbs.jacobian_streams = True

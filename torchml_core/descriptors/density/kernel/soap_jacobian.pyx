@@ -77,7 +77,9 @@ cdef void begin_jacobian(
     cdef Py_ssize_t of_l = vectors_for(spectrum.l_max + 1, type_tag) * lanes
     cdef vec *rows = <vec *> work.coefficients
     clear(rows, row // lanes)
-    write_rows(<const vec *> coefficients.values, 0, n_coefficients(expansion), row, 1, rows)
+    write_rows(
+        <const vec *> coefficients.values, 0, n_coefficients(expansion), row, 1, rows, <vec *> NULL
+    )
     clear(
         <vec *> work.sums,
         4 * lanes * of_l * vectors_for(spectrum.n_channels * spectrum.n_max, type_tag),

@@ -62,7 +62,7 @@ cdef inline void coefficients_of(
         for k in range(plan.n_lm):
             values[at] = coefficients[k * row + i]
             at += 1
-    write_rows(values, 0, width, width, n_environments, out)
+    write_rows(values, 0, width, width, n_environments, out, <vec *> NULL)
 
 
 cdef void value(

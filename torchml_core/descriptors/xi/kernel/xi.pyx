@@ -97,7 +97,9 @@ cdef void value(
         &plan.products, <const vec *> buffers.coefficients.values, <vec *> buffers.sums,
         <vec *> buffers.values,
     )
-    write_rows(<const vec *> buffers.values, 0, width, width, n_environments, out)
+    write_rows(
+        <const vec *> buffers.values, 0, width, width, n_environments, out, <vec *> NULL
+    )
 
 
 cdef void jvp(
@@ -112,7 +114,9 @@ cdef void jvp(
         <const vec *> buffers.coefficients.changes, <vec *> buffers.sums,
         <vec *> buffers.sum_changes, <vec *> buffers.values,
     )
-    write_rows(<const vec *> buffers.values, 0, width, width, n_environments, out)
+    write_rows(
+        <const vec *> buffers.values, 0, width, width, n_environments, out, <vec *> NULL
+    )
 
 
 cdef void vjp(
