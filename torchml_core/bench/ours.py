@@ -45,7 +45,7 @@ def values_and_vjp(
     """Return a function of a configuration and a dtype that does what forces need."""
 
     def both(c, dtype):
-        d.compute(c, dtype=dtype, n_threads=n_threads)
-        return d.vjp(c, weights.astype(dtype), n_threads=n_threads)
+        evaluated = d.evaluate(c, dtype=dtype, n_threads=n_threads)
+        return evaluated.vjp(weights.astype(dtype))
 
     return both
