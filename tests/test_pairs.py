@@ -170,7 +170,7 @@ def test_a_child_that_is_forked_within_a_search_does_not_wait_for_its_parents_th
 @pytest.mark.slow
 def test_signal_handlers_run_within_each_long_step():
     """A handler is called several times at one place in Python only if the step there lets it."""
-    atoms = rattled_silicon(50)
+    atoms = rattled_silicon(58)
     atoms.pbc = False
     calls = Counter()
 
