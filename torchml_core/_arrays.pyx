@@ -16,26 +16,26 @@ cnp.import_array()
 
 def are_finite(array):
     """Return whether all numbers of an array are finite."""
-    if is_whole(array) and cnp.PyArray_TYPE(array) == cnp.NPY_DOUBLE:
+    if is_array_of(cnp.NPY_DOUBLE, array):
         return all_finite(<const double *> cnp.PyArray_DATA(array), cnp.PyArray_SIZE(array))
     return bool(np.isfinite(array).all())
 
 
 cpdef bint are_same(one, other) except -1:
     """Return what ``numpy.array_equal`` does: NaN differs from itself, 0 is -0."""
-    cdef int type_number
-    if not (is_whole(one) and is_whole(other) and cnp.PyArray_SAMESHAPE(one, other)):
+    if not (cnp.PyArray_Check(one) and cnp.PyArray_Check(other)):
         return np.array_equal(one, other)
-    type_number = cnp.PyArray_TYPE(one)
-    if type_number == cnp.PyArray_TYPE(other):
-        first, second = cnp.PyArray_DATA(one), cnp.PyArray_DATA(other)
-        if type_number == cnp.NPY_DOUBLE:
-            return all_equal(<const double *> first, <const double *> second, cnp.PyArray_SIZE(one))
-        if type_number == cnp.NPY_INT64 or type_number == cnp.NPY_BOOL:
-            return all_same(first, second, cnp.PyArray_NBYTES(one))
+    first, second = cnp.PyArray_DATA(one), cnp.PyArray_DATA(other)
+    if are_arrays_of(cnp.NPY_DOUBLE, one, other):
+        return cnp.PyArray_SAMESHAPE(one, other) and all_equal(
+            <const double *> first, <const double *> second, cnp.PyArray_SIZE(one)
+        )
+    if are_arrays_of(cnp.NPY_INT64, one, other) or are_arrays_of(cnp.NPY_BOOL, one, other):
+        return cnp.PyArray_SAMESHAPE(one, other) and all_same(
+            first, second, cnp.PyArray_NBYTES(one)
+        )
     return np.array_equal(one, other)
 
 
-cdef inline bint is_whole(array):
-    """Whether it is an array whose numbers follow each other in memory."""
-    return cnp.PyArray_CheckExact(array) and cnp.PyArray_ISCARRAY_RO(array)
+cdef inline bint are_arrays_of(int number, one, other):
+    return is_array_of(number, one) and is_array_of(number, other)

@@ -8,6 +8,8 @@ import numpy as np
 cimport numpy as cnp
 from libc.stdint cimport int32_t, int64_t
 
+from torchml_core._arrays cimport is_array_of
+
 cnp.import_array()
 
 
@@ -75,10 +77,6 @@ def fold_rows(values, parents, contributing, cnp.npy_intp n_atoms):
 
 cdef c_array(array, int number):
     """A C-contiguous array of a type of numbers: most often the array itself."""
-    if (
-        cnp.PyArray_CheckExact(array)
-        and cnp.PyArray_TYPE(array) == number
-        and cnp.PyArray_ISCARRAY_RO(array)
-    ):
+    if is_array_of(number, array):
         return array
     return np.ascontiguousarray(array, cnp.PyArray_DescrFromType(number))

@@ -8,7 +8,7 @@ import numpy as np
 cimport numpy as cnp
 from libc.stdint cimport int64_t
 
-from torchml_core._arrays cimport all_equal, all_finite, are_same
+from torchml_core._arrays cimport all_equal, all_finite, are_same, is_array_of
 
 from torchml_core import checks
 
@@ -100,7 +100,7 @@ cdef class Reach:
             return None
         if not are_same(self.pbc, pbc):
             return None
-        if not is_doubles(positions):
+        if not is_array_of(cnp.NPY_DOUBLE, positions):
             positions = checks.positions("positions", positions)
         if not cnp.PyArray_SAMESHAPE(positions, self.positions) or not self.holds(positions):
             return None
@@ -123,14 +123,6 @@ cdef class Reach:
             square = x * x + y * y + z * z
             largest = square if square > largest else largest
         return largest <= self.largest
-
-
-cdef inline bint is_doubles(array):
-    return (
-        cnp.PyArray_CheckExact(array)
-        and cnp.PyArray_TYPE(array) == cnp.NPY_DOUBLE
-        and cnp.PyArray_ISCARRAY_RO(array)
-    )
 
 
 cdef vectors(array):

@@ -9,8 +9,9 @@ from libc.math cimport fabs, sqrt
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy, memset
 
+from torchml_core._arrays cimport all_finite, is_array_of
+
 cdef extern from "plain.h" nogil:
-    bint all_finite(const double *x, int64_t n)
     bint all_up_to(const int64_t *x, int64_t n, uint64_t most)
 
 cdef extern from *:
@@ -127,10 +128,8 @@ cdef arrays_of(structure):
 
 cdef bint are_plain_numbers(numbers):
     return (
-        cnp.PyArray_CheckExact(numbers)
-        and cnp.PyArray_TYPE(numbers) == cnp.NPY_INT64
+        is_array_of(cnp.NPY_INT64, numbers)
         and cnp.PyArray_NDIM(numbers) == 1
-        and cnp.PyArray_ISCARRAY_RO(numbers)
         and all_up_to(
             <const int64_t *> cnp.PyArray_DATA(numbers), cnp.PyArray_DIM(numbers, 0), LAST_ELEMENT
         )
@@ -158,11 +157,9 @@ cdef bint is_plain(positions, cell, pbc, PlainStructure *out):
         for k in range(3):
             out.periodic[k] = pbc is True
     elif (
-        cnp.PyArray_CheckExact(pbc)
-        and cnp.PyArray_TYPE(pbc) == cnp.NPY_BOOL
+        is_array_of(cnp.NPY_BOOL, pbc)
         and cnp.PyArray_NDIM(pbc) == 1
         and cnp.PyArray_DIM(pbc, 0) == 3
-        and cnp.PyArray_ISCARRAY_RO(pbc)
     ):
         for k in range(3):
             out.periodic[k] = (<const char *> cnp.PyArray_DATA(pbc))[k]
@@ -173,12 +170,7 @@ cdef bint is_plain(positions, cell, pbc, PlainStructure *out):
 
 cdef inline bint has_doubles(array):
     """Whether it is two-dimensional and plain."""
-    return (
-        cnp.PyArray_CheckExact(array)
-        and cnp.PyArray_TYPE(array) == cnp.NPY_DOUBLE
-        and cnp.PyArray_NDIM(array) == 2
-        and cnp.PyArray_ISCARRAY_RO(array)
-    )
+    return is_array_of(cnp.NPY_DOUBLE, array) and cnp.PyArray_NDIM(array) == 2
 
 
 cdef bint are_independent(const double *cell, const int *periodic) noexcept nogil:
